@@ -1,0 +1,142 @@
+// Processor features by cpuid and xgetbv, limits by cgroup v2 (and v1) files and the affinity mask.
+#include "base/cpu.h"
+
+#include <cpuid.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace miao {
+
+namespace {
+
+uint64_t xgetbv0() {
+  uint32_t lo, hi;
+  __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+  return (uint64_t{hi} << 32) | lo;
+}
+
+bool grant_amx() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+CpuFeatures detect() {
+  CpuFeatures out;
+  unsigned a, b, c, d;
+  char brand[49] = {};
+  for (unsigned i = 0; i < 3; ++i) {
+    if (__get_cpuid(0x80000002u + i, &a, &b, &c, &d)) {
+      const unsigned words[4] = {a, b, c, d};
+      std::memcpy(brand + 16 * i, words, 16);
+    }
+  }
+  out.brand = brand;
+  while (!out.brand.empty() && out.brand.back() == ' ') out.brand.pop_back();
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return out;
+  const bool fma_f16c = (c & bit_FMA) && (c & bit_F16C);
+  const uint64_t state = xgetbv0();
+  const bool ymm = (state & 0x6) == 0x6, zmm = (state & 0xe6) == 0xe6, tiles = (state & 0x60000) == 0x60000;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return out;
+  out.avx2 = ymm && fma_f16c && (b & bit_AVX2);
+  const unsigned need = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+  out.avx512_vnni = out.avx2 && zmm && (b & need) == need && (c & bit_AVX512VNNI);
+  constexpr unsigned kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;
+  out.amx_int8 = out.avx512_vnni && tiles && (d & kAmxTile) && (d & kAmxInt8) && grant_amx();
+  return out;
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+// This process's cgroup v2 folder and its ancestors, innermost first.
+std::set<std::string> cgroup_folders() {
+  std::set<std::string> out{"/sys/fs/cgroup"};
+  std::ifstream in("/proc/self/cgroup");
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind("0::", 0) != 0) continue;
+    std::string path = line.substr(3);
+    while (path.size() > 1) {
+      out.insert("/sys/fs/cgroup" + path);
+      path = path.substr(0, path.rfind('/'));
+    }
+  }
+  return out;
+}
+
+uint64_t proc_number(const char* file, const std::string& key) {  // kB lines of /proc files
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind(key, 0) == 0) return std::strtoull(line.c_str() + key.size(), nullptr, 10) * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
+
+const CpuFeatures& cpu_features() {
+  static const CpuFeatures features = detect();
+  return features;
+}
+
+CpuLimits cpu_limits() {
+  CpuLimits out;
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(0, sizeof mask, &mask) == 0) {
+    out.cpuset = std::max(1, CPU_COUNT(&mask));
+    std::set<std::string> cores;  // "package:core" of each usable processor
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (!CPU_ISSET(cpu, &mask)) continue;
+      const std::string base = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+      const std::string core = first_line(base + "core_id");
+      cores.insert(core.empty() ? "cpu" + std::to_string(cpu) : first_line(base + "physical_package_id") + ":" + core);
+    }
+    out.physical_cores = std::max<int>(1, static_cast<int>(cores.size()));
+  }
+  uint64_t limit = proc_number("/proc/meminfo", "MemTotal:");
+  uint64_t available = proc_number("/proc/meminfo", "MemAvailable:");
+  for (const std::string& folder : cgroup_folders()) {
+    std::istringstream cpu_max(first_line(folder + "/cpu.max"));
+    std::string quota;
+    double period = 0;
+    if (cpu_max >> quota >> period && quota != "max" && period > 0) {
+      const double cpus = std::strtod(quota.c_str(), nullptr) / period;
+      if (cpus > 0) out.quota = out.quota == 0 ? cpus : std::min(out.quota, cpus);
+    }
+    const std::string memory = first_line(folder + "/memory.max");
+    if (!memory.empty() && memory != "max") {
+      const uint64_t bytes = std::strtoull(memory.c_str(), nullptr, 10);
+      const uint64_t used = std::strtoull(first_line(folder + "/memory.current").c_str(), nullptr, 10);
+      limit = std::min(limit, bytes);
+      available = std::min(available, bytes > used ? bytes - used : 0);
+    }
+  }
+  const double v1_quota = std::strtod(first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").c_str(), nullptr);
+  const double v1_period = std::strtod(first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us").c_str(), nullptr);
+  if (out.quota == 0 && v1_quota > 0 && v1_period > 0) out.quota = v1_quota / v1_period;
+  out.memory_total = limit;
+  out.memory_free = available;
+  return out;
+}
+
+int CpuLimits::threads() const {
+  int n = std::min(cpuset, physical_cores);
+  if (quota > 0) n = std::min(n, static_cast<int>(std::floor(quota)));
+  return std::max(1, n);
+}
+
+uint64_t peak_rss_bytes() { return proc_number("/proc/self/status", "VmHWM:"); }
+
+}  // namespace miao

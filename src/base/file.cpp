@@ -1,0 +1,132 @@
+// Files over POSIX calls. A page of a mapping that its file no longer has raises SIGBUS; a guard turns that into one
+// clear line and exit code 1, since no caller could go on without its weights.
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+namespace miao {
+
+namespace {
+
+Error system_error(const std::filesystem::path& path, const char* what) {
+  const Code code = errno == ENOENT ? Code::not_found : Code::io;
+  return {code, std::string(what) + ": " + std::strerror(errno), path.string()};
+}
+
+struct Fd {
+  int fd;
+  ~Fd() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+void on_sigbus(int) {
+  static const char text[] = "miao: error: a model file was truncated while in use; fetch it again\n";
+  [[maybe_unused]] auto n = ::write(2, text, sizeof text - 1);
+  ::_exit(1);
+}
+
+void guard_sigbus() {
+  static std::atomic<bool> done{false};
+  if (done.exchange(true)) return;
+  struct sigaction old {};
+  if (::sigaction(SIGBUS, nullptr, &old) == 0 && old.sa_handler == SIG_DFL) {
+    struct sigaction action {};
+    action.sa_handler = on_sigbus;
+    ::sigaction(SIGBUS, &action, nullptr);
+  }
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (file.fd < 0) return system_error(path, "cannot open");
+  struct stat info {};
+  if (::fstat(file.fd, &info) != 0) return system_error(path, "cannot stat");
+  if (!S_ISREG(info.st_mode)) return Error{Code::invalid, "is not a regular file", path.string()};
+  MappedFile out;
+  out.path_ = path.string();
+  out.size_ = static_cast<size_t>(info.st_size);
+  if (out.size_ > 0) {
+    guard_sigbus();
+    void* p = ::mmap(nullptr, out.size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
+    if (p == MAP_FAILED) return system_error(path, "cannot map");
+    out.data_ = static_cast<const std::byte*>(p);
+  }
+  return out;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(path_, other.path_);
+  return *this;
+}
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release(std::span<const std::byte> range) const {
+  const uintptr_t page = 4096;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(range.data()) + page - 1) & ~(page - 1);
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(range.data()) + range.size()) & ~(page - 1);
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes) {
+  Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) return system_error(path, "cannot open");
+  std::string out;
+  char buffer[1 << 16];
+  for (;;) {
+    const ssize_t n = ::read(file.fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(path, "cannot read");
+    if (n == 0) return out;
+    if (out.size() + static_cast<size_t>(n) > max_bytes) {
+      return Error{Code::invalid, "is larger than the limit of " + std::to_string(max_bytes) + " bytes", path.string()};
+    }
+    out.append(buffer, static_cast<size_t>(n));
+  }
+}
+
+Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {
+  const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid());
+  {
+    Fd file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+    if (file.fd < 0) return system_error(temporary, "cannot create");
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(file.fd, bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) {
+        Error error = system_error(temporary, "cannot write");
+        ::unlink(temporary.c_str());
+        return error;
+      }
+      bytes.remove_prefix(static_cast<size_t>(n));
+    }
+    if (::fsync(file.fd) != 0) {
+      Error error = system_error(temporary, "cannot flush");
+      ::unlink(temporary.c_str());
+      return error;
+    }
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    Error error = system_error(path, "cannot rename into place");
+    ::unlink(temporary.c_str());
+    return error;
+  }
+  return {};
+}
+
+}  // namespace miao

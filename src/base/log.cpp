@@ -1,0 +1,37 @@
+// Log lines through spdlog: coloured where stderr is a terminal, no time stamps below debug level.
+#include "base/log.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+
+namespace miao {
+
+namespace {
+
+spdlog::logger& logger() {
+  static const auto instance = [] {
+    auto out = spdlog::stderr_color_mt("miao");
+    out->set_pattern("miao: %^%l%$: %v");
+    out->set_level(spdlog::level::warn);
+    return out;
+  }();
+  return *instance;
+}
+
+}  // namespace
+
+void set_log_level(LogLevel level) {
+  constexpr spdlog::level::level_enum kMap[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                spdlog::level::err, spdlog::level::off};
+  logger().set_level(kMap[static_cast<int>(level)]);
+}
+
+void log(LogLevel level, std::string_view line) {
+  constexpr spdlog::level::level_enum kMap[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                spdlog::level::err, spdlog::level::off};
+  logger().log(kMap[static_cast<int>(level)], "{}", line);
+}
+
+}  // namespace miao

@@ -1,0 +1,45 @@
+// Blocks straight from mmap: zeroed, returned to the system when freed, huge pages where the kernel grants them.
+#include "base/memory.h"
+
+#include <sys/mman.h>
+
+#include <string>
+#include <utility>
+
+namespace miao {
+
+Result<Memory> Memory::allocate(size_t bytes) {
+  Memory out;
+  if (bytes == 0) return out;
+  constexpr size_t kHuge = size_t{2} << 20;
+  const bool huge = bytes >= kHuge;
+  const size_t unit = huge ? kHuge : 4096;
+  if (bytes > SIZE_MAX - 2 * unit) return Error{Code::out_of_memory, "cannot allocate " + std::to_string(bytes) + " bytes", {}};
+  const size_t rounded = (bytes + unit - 1) / unit * unit;
+  const size_t extra = huge ? kHuge : 0;  // to cut an aligned block out of
+  void* p = ::mmap(nullptr, rounded + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return Error{Code::out_of_memory, "cannot allocate " + std::to_string(bytes) + " bytes", {}};
+  auto begin = reinterpret_cast<uintptr_t>(p);
+  const uintptr_t aligned = huge ? (begin + kHuge - 1) / kHuge * kHuge : begin;
+  if (aligned > begin) ::munmap(p, aligned - begin);
+  const uintptr_t tail = begin + rounded + extra;
+  if (tail > aligned + rounded) ::munmap(reinterpret_cast<void*>(aligned + rounded), tail - aligned - rounded);
+  out.data_ = reinterpret_cast<std::byte*>(aligned);
+  out.size_ = bytes;
+  out.mapped_ = rounded;
+  if (huge) ::madvise(out.data_, rounded, MADV_HUGEPAGE);
+  return out;
+}
+
+Memory::Memory(Memory&& other) noexcept { *this = std::move(other); }
+Memory& Memory::operator=(Memory&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(mapped_, other.mapped_);
+  return *this;
+}
+Memory::~Memory() {
+  if (data_) ::munmap(data_, mapped_);
+}
+
+}  // namespace miao

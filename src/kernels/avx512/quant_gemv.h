@@ -1,0 +1,191 @@
+// AVX-512 VNNI, one activation row: codes go from the packed stream to vpdpbusd in registers. Each of the 16 lanes is an
+// output row, so there are no horizontal sums and no shuffles; activations are broadcast from memory (load ports only).
+// Private to avx512/ and amx/ files: everything is static inside the including file's namespace.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/quant/layout.h"
+#include "kernels/table.h"
+
+namespace miao::kernels {
+namespace avx512 {
+
+static inline __m512 load_f16(const uint8_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
+static inline void widen_f16(const uint8_t* src, float* dst) { _mm512_storeu_ps(dst, load_f16(src)); }
+
+// Unsigned codes of quads j and j + 4 of a group.
+template <DType D>
+static inline void quads(const uint8_t* g, int j, __m512i& low, __m512i& high) {
+  constexpr Codes c = quant_traits(D).codes;
+  constexpr bool nibble = c == Codes::nibble || c == Codes::nibble_lut || c == Codes::nibble_bit || c == Codes::nibble_two;
+  const __m512i m4 = _mm512_set1_epi8(15);
+  if constexpr (c == Codes::byte) {
+    low = _mm512_loadu_si512(g + 64 * j);
+    high = _mm512_loadu_si512(g + 64 * (j + 4));
+  }
+  if constexpr (nibble) {
+    const __m512i n = _mm512_loadu_si512(g + 64 * j);
+    low = _mm512_and_si512(n, m4);
+    high = _mm512_and_si512(_mm512_srli_epi16(n, 4), m4);
+  }
+  if constexpr (c == Codes::nibble_lut) {
+    const __m512i lut = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i*)code_table(D)));
+    low = _mm512_shuffle_epi8(lut, low);
+    high = _mm512_shuffle_epi8(lut, high);
+  }
+  if constexpr (c == Codes::nibble_two || c == Codes::two || c == Codes::two_bit) {
+    constexpr int base = nibble ? 256 : 0;
+    const __m512i p0 = _mm512_loadu_si512(g + base), p1 = _mm512_loadu_si512(g + base + 64);
+    const __m512i m2 = _mm512_set1_epi8(3);
+    const __m512i a = _mm512_and_si512(_mm512_srli_epi16(p0, static_cast<unsigned>(2 * j)), m2);
+    const __m512i b = _mm512_and_si512(_mm512_srli_epi16(p1, static_cast<unsigned>(2 * j)), m2);
+    if constexpr (nibble) {
+      low = _mm512_or_si512(low, _mm512_slli_epi16(a, 4));
+      high = _mm512_or_si512(high, _mm512_slli_epi16(b, 4));
+    } else {
+      low = a;
+      high = b;
+    }
+  }
+  if constexpr (c == Codes::nibble_bit || c == Codes::two_bit) {
+    constexpr int base = nibble ? 256 : 128, to = nibble ? 4 : 2;
+    const __m512i bits = _mm512_loadu_si512(g + base);
+    const __m512i one = _mm512_set1_epi8(1);
+    const __m512i a = _mm512_and_si512(_mm512_srli_epi16(bits, static_cast<unsigned>(j)), one);
+    const __m512i b = _mm512_and_si512(_mm512_srli_epi16(bits, static_cast<unsigned>(j + 4)), one);
+    low = _mm512_or_si512(low, _mm512_slli_epi16(a, to));
+    high = _mm512_or_si512(high, _mm512_slli_epi16(b, to));
+  }
+}
+
+// The scales (and mins) of successive groups as vectors of 16 rows.
+template <DType D>
+struct Scale16 {
+  static constexpr QuantTraits t = quant_traits(D);
+  const uint8_t* p;
+  int inner = 0;
+  __m512 d, dmin;
+
+  explicit Scale16(const uint8_t* area) : p(area) {}
+
+  inline void next(__m512 scale[2], __m512 min[2]) {
+    if constexpr (t.scales == Scales::f16 || t.scales == Scales::f16_min) {
+      scale[0] = load_f16(p);
+      if constexpr (has_min(t.scales)) min[0] = load_f16(p + 32);
+    } else if constexpr (t.scales == Scales::e8m0) {
+      const __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));
+      const __m512i one = _mm512_set1_epi32(1);
+      const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, one), 23);
+      const __m512i tiny = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
+      scale[0] = _mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmpgt_epu32_mask(e, one), tiny, normal));
+    } else {
+      if (inner == 0) {
+        d = load_f16(p);
+        if constexpr (has_min(t.scales)) dmin = _mm512_sub_ps(_mm512_setzero_ps(), load_f16(p + 32));
+        p += super_bytes(t.scales);
+      }
+      inner = (inner + 1) & 7;
+      for (int h = 0; h < t.sub; ++h) {
+        const __m128i s = _mm_loadu_si128((const __m128i*)(p + 16 * h));
+        scale[h] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(has_min(t.scales) ? _mm512_cvtepu8_epi32(s) : _mm512_cvtepi8_epi32(s)));
+        if constexpr (has_min(t.scales)) {
+          const __m128i m = _mm_loadu_si128((const __m128i*)(p + 16 * (t.sub + h)));
+          min[h] = _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(m)));
+        }
+      }
+    }
+    p += scale_bytes(t.scales, t.sub);
+  }
+};
+
+static inline __m512i broadcast4(const int8_t* q) {
+  int32_t word;
+  __builtin_memcpy(&word, q, 4);
+  return _mm512_set1_epi32(word);
+}
+
+constexpr int kPrefetch = 2048;  // bytes ahead in the code stream; measured best of 0, 1, 2, 4 KB
+
+template <DType D>
+static void gemv(const uint8_t* block, int64_t cols, int64_t blocks, const int8_t* q, const GroupMeta* meta, float* y) {
+  constexpr QuantTraits t = quant_traits(D);
+  const int64_t groups = cols / 32, area = scale_area(t, cols), stride = packed_block_bytes(t, cols);
+  for (int64_t b = 0; b < blocks; ++b, block += stride) {
+    Scale16<D> scales(block);
+    const uint8_t* codes = block + area;
+    __m512 acc = _mm512_setzero_ps();
+    for (int64_t g = 0; g < groups; ++g, codes += code_bytes(t.codes)) {
+      for (int i = 0; i < code_bytes(t.codes); i += 64) _mm_prefetch((const char*)codes + kPrefetch + i, _MM_HINT_T0);
+      const int8_t* x = q + 32 * g;
+      const GroupMeta& m = meta[g];
+      __m512 scale[2], min[2];
+      scales.next(scale, min);
+      __m512i first, second;  // sub == 2: the two halves; sub == 1: two partial sums of the group
+      if constexpr (t.zero_shift < 0) {
+        first = second = _mm512_setzero_si512();
+      } else if constexpr (t.sub == 2) {
+        first = _mm512_slli_epi32(_mm512_set1_epi32(m.nsum16[0]), t.zero_shift);
+        second = _mm512_slli_epi32(_mm512_set1_epi32(m.nsum16[1]), t.zero_shift);
+      } else {
+        first = _mm512_slli_epi32(_mm512_set1_epi32(m.nsum), t.zero_shift);
+        second = _mm512_setzero_si512();
+      }
+      for (int j = 0; j < 4; ++j) {
+        __m512i low, high;
+        quads<D>(codes, j, low, high);
+        first = _mm512_dpbusd_epi32(first, low, broadcast4(x + 4 * j));
+        second = _mm512_dpbusd_epi32(second, high, broadcast4(x + 16 + 4 * j));
+      }
+      const __m512 s = _mm512_set1_ps(m.scale);
+      if constexpr (t.sub == 1) {
+        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(first, second)), _mm512_mul_ps(scale[0], s), acc);
+        if constexpr (has_min(t.scales)) acc = _mm512_fmadd_ps(min[0], _mm512_set1_ps(m.dsum), acc);
+      } else {
+        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(first), _mm512_mul_ps(scale[0], s), acc);
+        if constexpr (has_min(t.scales)) acc = _mm512_fmadd_ps(min[0], _mm512_set1_ps(m.dsum16[0]), acc);
+        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), _mm512_mul_ps(scale[1], s), acc);
+        if constexpr (has_min(t.scales)) acc = _mm512_fmadd_ps(min[1], _mm512_set1_ps(m.dsum16[1]), acc);
+      }
+    }
+    _mm512_storeu_ps(y + 16 * b, acc);
+  }
+}
+
+// A panel: one packed block unpacked to byte codes [K / 4][16 rows][4], scales [groups][sub][16] and mins likewise.
+struct Panel {
+  uint8_t* codes;
+  float* scale;
+  float* min;
+};
+static inline int64_t panel_bytes(int64_t cols) { return cols * 16 + cols / 32 * 2 * 64 * 2; }
+static inline Panel panel_at(void* scratch, int64_t cols) {
+  auto* p = static_cast<uint8_t*>(scratch);
+  return {p, (float*)(p + cols * 16), (float*)(p + cols * 16 + cols / 32 * 2 * 64)};
+}
+
+template <DType D, bool kSigned>
+static void unpack_panel(const uint8_t* block, int64_t cols, const Panel& out) {
+  constexpr QuantTraits t = quant_traits(D);
+  Scale16<D> scales(block);
+  const uint8_t* codes = block + scale_area(t, cols);
+  const __m512i zero = _mm512_set1_epi8(kSigned && t.zero_shift >= 0 ? (char)(1u << (t.zero_shift < 0 ? 0 : t.zero_shift)) : 0);
+  for (int64_t g = 0; g < cols / 32; ++g, codes += code_bytes(t.codes)) {
+    __m512 scale[2], min[2];
+    scales.next(scale, min);
+    for (int h = 0; h < t.sub; ++h) {
+      _mm512_store_ps(out.scale + (g * t.sub + h) * 16, scale[h]);
+      if constexpr (has_min(t.scales)) _mm512_store_ps(out.min + (g * t.sub + h) * 16, min[h]);
+    }
+    uint8_t* w = out.codes + 512 * g;
+    for (int j = 0; j < 4; ++j) {
+      __m512i low, high;
+      quads<D>(codes, j, low, high);
+      _mm512_store_si512(w + 64 * j, _mm512_sub_epi8(low, zero));
+      _mm512_store_si512(w + 64 * (j + 4), _mm512_sub_epi8(high, zero));
+    }
+  }
+}
+
+}  // namespace avx512
+}  // namespace miao::kernels
