@@ -11,6 +11,10 @@ function(miao_module name)
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(NOT sources)  # nothing written yet
+    add_library(miao_${name} INTERFACE)
+    return()
+  endif()
   add_library(miao_${name} STATIC ${sources})
   target_include_directories(miao_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   target_compile_options(miao_${name} PRIVATE -Wall -Wextra -Wshadow -Wno-missing-field-initializers -fno-math-errno

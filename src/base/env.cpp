@@ -1,3 +1,4 @@
+// Reads through getenv, and nothing else in the tree does.
 #include "base/env.h"
 
 #include <cstdlib>

@@ -13,8 +13,9 @@
 namespace miao::kernels {
 namespace {
 
-constexpr DType kQuantised[] = {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0,   DType::q2_k,  DType::q3_k,
-                                DType::q4_k, DType::q5_k, DType::q6_k, DType::iq4_nl, DType::iq4_xs, DType::mxfp4};
+constexpr DType kQuantised[] = {DType::q4_0,   DType::q4_1,   DType::q5_0, DType::q5_1, DType::q8_0,
+                                DType::q2_k,   DType::q3_k,   DType::q4_k, DType::q5_k, DType::q6_k,
+                                DType::iq4_nl, DType::iq4_xs, DType::mxfp4};
 
 // Random blocks of a format whose F16 fields are small finite numbers: any code, scales between -0.05 and 0.05.
 std::vector<uint8_t> random_row(DType dtype, int64_t cols, std::mt19937& rng, bool extreme) {
@@ -29,15 +30,26 @@ std::vector<uint8_t> random_row(DType dtype, int64_t cols, std::mt19937& rng, bo
   for (int64_t b = 0; b < cols / f.block; ++b) {
     const size_t at = static_cast<size_t>(b * f.bytes);
     switch (dtype) {
-      case DType::mxfp4: row[at] = static_cast<uint8_t>(118 + rng() % 12); break;
-      case DType::q2_k: put(at + 80, d(rng)), put(at + 82, d(rng)); break;
-      case DType::q3_k: put(at + 108, d(rng)); break;
-      case DType::q6_k: put(at + 208, d(rng)); break;
+      case DType::mxfp4:
+        row[at] = static_cast<uint8_t>(118 + rng() % 12);
+        break;
+      case DType::q2_k:
+        put(at + 80, d(rng)), put(at + 82, d(rng));
+        break;
+      case DType::q3_k:
+        put(at + 108, d(rng));
+        break;
+      case DType::q6_k:
+        put(at + 208, d(rng));
+        break;
       case DType::q4_1:
       case DType::q5_1:
       case DType::q4_k:
-      case DType::q5_k: put(at, d(rng)), put(at + 2, d(rng)); break;
-      default: put(at, d(rng));
+      case DType::q5_k:
+        put(at, d(rng)), put(at + 2, d(rng));
+        break;
+      default:
+        put(at, d(rng));
     }
   }
   return row;
@@ -91,7 +103,8 @@ TEST_P(QuantProduct, EveryIsaEqualsScalarAndScalarEqualsDecodedWeights) {
         Memory packed = *Memory::allocate(static_cast<size_t>(stride * blocks));
         for (int64_t b = 0; b < blocks; ++b) {
           const void* ptrs[16];
-          for (int64_t i = 0; i < 16; ++i) ptrs[i] = 16 * b + i < out_rows ? weights[static_cast<size_t>(16 * b + i)].data() : nullptr;
+          for (int64_t i = 0; i < 16; ++i)
+            ptrs[i] = 16 * b + i < out_rows ? weights[static_cast<size_t>(16 * b + i)].data() : nullptr;
           scalar.pack(ptrs, cols, packed.as<uint8_t>(static_cast<size_t>(b * stride)));
         }
         const Inputs inputs(rows, cols, rng, extreme);
@@ -104,7 +117,8 @@ TEST_P(QuantProduct, EveryIsaEqualsScalarAndScalarEqualsDecodedWeights) {
           for (int64_t r = 0; r < rows; ++r) {
             double sum = 0, size = 0;
             for (int64_t k = 0; k < cols; ++k) {
-              const double a = static_cast<double>(inputs.meta[static_cast<size_t>(r * (cols / 32) + k / 32)].scale) * inputs.q[static_cast<size_t>(r * cols + k)];
+              const double a = static_cast<double>(inputs.meta[static_cast<size_t>(r * (cols / 32) + k / 32)].scale) *
+                               inputs.q[static_cast<size_t>(r * cols + k)];
               sum += a * static_cast<double>(decoded[static_cast<size_t>(k)]);
               size += std::fabs(a * static_cast<double>(decoded[static_cast<size_t>(k)]));
             }

@@ -19,15 +19,13 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {};
 };
 
-// Tiles 0, 1: sums. Tiles 2, 3: activations (16 tokens x depth). Tiles 4, 5: codes (depth / 4 quads x 16 rows x 4).
+// Tiles 0 - 3: sums. Tiles 4, 5: activations (16 tokens x depth). Tiles 6, 7: codes (depth / 4 quads x 16 rows x 4).
 template <int kDepth>
 static void configure() {
   TileConfig c;
-  for (int i = 0; i < 2; ++i) {
-    c.bytes[i] = 64, c.rows[i] = kTileRows;
-    c.bytes[2 + i] = kDepth, c.rows[2 + i] = kTileRows;
-    c.bytes[4 + i] = 64, c.rows[4 + i] = kDepth / 4;
-  }
+  for (int i = 0; i < 4; ++i) c.bytes[i] = 64, c.rows[i] = kTileRows;
+  for (int i = 4; i < 6; ++i) c.bytes[i] = kDepth, c.rows[i] = kTileRows;
+  for (int i = 6; i < 8; ++i) c.bytes[i] = 64, c.rows[i] = kDepth / 4;
   __asm__ volatile("" : : "r"(&c) : "memory");  // the intrinsic tells the compiler of the first 8 bytes only
   _tile_loadconfig(&c);
 }
@@ -48,42 +46,43 @@ static inline void add_group(const int32_t* sums, const Panel& p, int64_t index,
   }
 }
 
-// 16 tokens (the first `valid` are stored) x the 16 rows of one panel. Group i + 1 multiplies while group i is added.
+// Multiplies group `index` into sums[slot]. A macro, because the intrinsics want literal tile numbers.
+#define MIAO_MULTIPLY(index, slot, a, b)                    \
+  if ((index) < n) {                                        \
+    _tile_loadd(a, q + depth * (index), ldq);               \
+    _tile_loadd(b, p.codes + 16 * depth * (index), 64);     \
+    _tile_zero(slot);                                       \
+    _tile_dpbssd(slot, a, b);                               \
+    _tile_stored(slot, sums[slot], 64);                     \
+  }
+#define MIAO_ADD(index, slot) \
+  if ((index) < n) add_group<kSub, kMin>(sums[slot], p, index, meta, ldm, acc)
+
+// 16 tokens (the first `valid` are stored) x the 16 rows of one panel. Three groups are in flight while one is added:
+// from the loads to the stored sums a multiplication takes about 100 cycles, an addition 25.
 template <int kSub, bool kMin>
 static void tile16(const Panel& p, int64_t groups, const int8_t* q, int64_t ldq, const GroupMeta* meta, int64_t ldm, int64_t valid,
                    float* y, int64_t ldy) {
   constexpr int depth = 32 / kSub;
-  alignas(64) int32_t sums[2][16 * kTileRows];
+  alignas(64) int32_t sums[4][16 * kTileRows];
   __m512 acc[kTileRows];
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) acc[r] = _mm512_setzero_ps();
   const int64_t n = groups * kSub;
   __asm__ volatile("" : : : "memory");  // tile loads do not tell the compiler that they read memory
-  const auto multiply0 = [&](int64_t i) {
-    _tile_loadd(2, q + depth * i, ldq);
-    _tile_loadd(4, p.codes + 16 * depth * i, 64);
-    _tile_zero(0);
-    _tile_dpbssd(0, 2, 4);
-    _tile_stored(0, sums[0], 64);
-  };
-  const auto multiply1 = [&](int64_t i) {
-    _tile_loadd(3, q + depth * i, ldq);
-    _tile_loadd(5, p.codes + 16 * depth * i, 64);
-    _tile_zero(1);
-    _tile_dpbssd(1, 3, 5);
-    _tile_stored(1, sums[1], 64);
-  };
-  multiply0(0);
-  int64_t i = 0;
-  for (; i + 2 < n; i += 2) {
-    multiply1(i + 1);
-    add_group<kSub, kMin>(sums[0], p, i, meta, ldm, acc);
-    multiply0(i + 2);
-    add_group<kSub, kMin>(sums[1], p, i + 1, meta, ldm, acc);
+  MIAO_MULTIPLY(0, 0, 4, 6)
+  MIAO_MULTIPLY(1, 1, 5, 7)
+  MIAO_MULTIPLY(2, 2, 4, 6)
+  for (int64_t i = 0; i < n; i += 4) {
+    MIAO_MULTIPLY(i + 3, 3, 5, 7)
+    MIAO_ADD(i, 0);
+    MIAO_MULTIPLY(i + 4, 0, 4, 6)
+    MIAO_ADD(i + 1, 1);
+    MIAO_MULTIPLY(i + 5, 1, 5, 7)
+    MIAO_ADD(i + 2, 2);
+    MIAO_MULTIPLY(i + 6, 2, 4, 6)
+    MIAO_ADD(i + 3, 3);
   }
-  if (i + 1 < n) multiply1(i + 1);
-  add_group<kSub, kMin>(sums[0], p, i, meta, ldm, acc);
-  if (i + 1 < n) add_group<kSub, kMin>(sums[1], p, i + 1, meta, ldm, acc);
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) {
     if (r < valid) _mm512_storeu_ps(y + r * ldy, acc[r]);

@@ -15,6 +15,14 @@ static inline void widen_f16(const uint8_t* src, float* dst) {
   _mm256_storeu_ps(dst + 8, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(src + 16))));
 }
 
+static inline void look_up(const uint8_t table[16], uint8_t codes[64]) {
+  const __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)table));
+  for (int i = 0; i < 64; i += 32) {
+    __m256i* p = (__m256i*)(codes + i);
+    _mm256_storeu_si256(p, _mm256_shuffle_epi8(t, _mm256_loadu_si256(p)));
+  }
+}
+
 #include "kernels/quant/unpack.inl"
 
 static inline __m256i dot4(__m256i w, __m256i a, bool sign) {

@@ -1,6 +1,7 @@
 // One packed group to plain codes and FP32 scales: the body shared by all ISAs, included inside the namespace of each
 // (which compiles it with its own flags, so that the loops become its vector code). The ISA provides
-//   void widen_f16(const uint8_t* src, float* dst)   16 halves to 16 floats.
+//   void widen_f16(const uint8_t* src, float* dst)            16 halves to 16 floats
+//   void look_up(const uint8_t table[16], uint8_t codes[64])   codes[i] = table[codes[i]]
 
 // out: 8 quads x 64 bytes; unsigned codes, or values minus zero when kSigned.
 template <DType D, bool kSigned>
@@ -22,12 +23,15 @@ static inline void unpack_codes(const uint8_t* __restrict group, uint8_t* __rest
     for (int i = 0; i < 64; ++i) {
       uint8_t v = 0;
       if constexpr (nibble) v = uint8_t((n[i] >> nibble_shift) & 15);
-      if constexpr (c == Codes::nibble_lut) v = code_table(D)[v];
       if constexpr (c == Codes::nibble_two) v = uint8_t(v | ((p[i] >> two_shift) & 3) << 4);
       if constexpr (c == Codes::two || c == Codes::two_bit) v = uint8_t((p[i] >> two_shift) & 3);
       if constexpr (c == Codes::nibble_bit) v = uint8_t(v | ((bit[i] >> j) & 1) << 4);
       if constexpr (c == Codes::two_bit) v = uint8_t(v | ((bit[i] >> j) & 1) << 2);
-      out[64 * j + i] = uint8_t(v - zero);
+      out[64 * j + i] = c == Codes::nibble_lut ? v : uint8_t(v - zero);
+    }
+    if constexpr (c == Codes::nibble_lut) {
+      look_up(code_table(D), out + 64 * j);
+      for (int i = 0; i < 64; ++i) out[64 * j + i] = uint8_t(out[64 * j + i] - zero);
     }
   }
 }

@@ -18,6 +18,10 @@ static inline void widen_f16(const uint8_t* src, float* dst) {
   }
 }
 
+static inline void look_up(const uint8_t table[16], uint8_t codes[64]) {
+  for (int i = 0; i < 64; ++i) codes[i] = table[codes[i]];
+}
+
 #include "kernels/quant/unpack.inl"
 
 template <DType D>

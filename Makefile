@@ -1,0 +1,49 @@
+# The common commands. Each may be repeated: what is done already costs nothing.
+#   make            build/release/miao            make demo     fetch a small model and let it answer
+#   make test       unit tests, fast and slow     make check    tree rules, formatting
+#   make golden     reference logits anew         make format   clang-format over src
+JOBS ?= $(shell nproc)
+RELEASE := build/release
+SOURCES = $(shell find src -name '*.cpp' -o -name '*.h' -o -name '*.inl')
+PROMPT ?= Write one sentence about cats.
+
+.PHONY: all setup build demo test bench-peers golden format check clean
+all: build
+
+setup:
+	@scripts/setup.sh
+
+# Ninja asks CMake again by itself when a list of sources has changed.
+$(RELEASE)/build.ninja: CMakePresets.json | setup
+	@cmake --preset release
+
+build: setup $(RELEASE)/build.ninja
+	@cmake --build $(RELEASE) --parallel $(JOBS)
+
+demo: build
+	$(RELEASE)/miao pull smollm2
+	$(RELEASE)/miao run smollm2 "$(PROMPT)"
+
+test: build
+	@ctest --test-dir $(RELEASE) -L 'fast|slow' --output-on-failure
+
+bench-peers: build
+	bench/peers.sh
+
+golden:
+	@scripts/venv.sh --oracle
+	build/venv/bin/python tools/make_golden.py
+
+format:
+	@scripts/setup.sh --ci
+	clang-format -i $(SOURCES)
+
+check:
+	@scripts/setup.sh --ci
+	@tools/check_tree.py
+	@python3 tools/check_tree_test.py
+	@python3 tests/oracle/golden_files_test.py
+	@clang-format --dry-run -Werror $(SOURCES)
+
+clean:
+	rm -rf build

@@ -1,0 +1,94 @@
+// Packing goes 16 rows at a time from the file's mapping straight to the packed block, so that it needs no memory beside
+// the two; FP32 mode decodes the 16 rows into a per-thread buffer first.
+#include "graph/linear.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/check.h"
+#include "tensor/dtype.h"
+
+namespace miao::graph {
+
+using kernels::kLanes;
+
+Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> parts, bool f32) {
+  MIAO_CHECK(!parts.empty());
+  Linear out;
+  out.cols_ = parts[0].weight.cols();
+  bool any_bias = false;
+  for (const LinearPart& part : parts) {
+    const TensorView& w = part.weight;
+    if (w.shape.size() != 2 || w.cols() != out.cols_ || w.rows() < 1 || w.cols() < 1) {
+      return Error{Code::invalid, "expected a matrix with " + std::to_string(out.cols_) + " columns", w.name};
+    }
+    if (!part.bias.empty() && static_cast<int64_t>(part.bias.size()) != w.rows()) {
+      return Error{Code::invalid, "the bias has " + std::to_string(part.bias.size()) + " values for " +
+                                      std::to_string(w.rows()) + " rows", w.name};
+    }
+    Segment s;
+    const kernels::MatMul* own = &context.kernels.matmul[static_cast<size_t>(w.dtype)];
+    s.decode = f32 && own->integer;
+    s.kernel = s.decode ? &context.kernels.matmul[static_cast<size_t>(DType::f32)] : own;
+    if (s.kernel->run == nullptr || format(w.dtype).decode == nullptr) {
+      return Error{Code::unsupported, std::string("weights of type ") + format(w.dtype).name + " cannot be multiplied",
+                   w.name};
+    }
+    s.source = w;
+    s.rows = w.rows();
+    s.first = out.blocks_;
+    s.blocks = (s.rows + kLanes - 1) / kLanes;
+    s.block_bytes = s.kernel->block_bytes(out.cols_);
+    out.blocks_ += s.blocks;
+    out.packed_bytes_ += kernels::round_up(s.blocks * s.block_bytes, 64);
+    out.scratch_bytes_ = std::max(out.scratch_bytes_, s.kernel->scratch_bytes(out.cols_));
+    out.reads_codes_ |= s.kernel->integer;
+    any_bias |= !part.bias.empty();
+    out.segments_.push_back(std::move(s));
+  }
+  if (any_bias) {
+    out.bias_.assign(static_cast<size_t>(out.width()), 0.0f);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      std::copy(parts[i].bias.begin(), parts[i].bias.end(), out.bias_.begin() + out.offset(i));
+    }
+  }
+  return out;
+}
+
+void Linear::pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done) {
+  for (Segment& s : segments_) {
+    s.packed = memory;
+    context.pool.run([&](Worker& worker) {
+      std::vector<float> decoded(s.decode ? static_cast<size_t>(kLanes * cols_) : 0);
+      const Range mine = worker.split(s.blocks);
+      for (int64_t b = mine.begin; b < mine.end; ++b) {
+        const void* rows[kLanes];
+        for (int lane = 0; lane < kLanes; ++lane) {
+          const int64_t r = b * kLanes + lane;
+          rows[lane] = r < s.rows ? s.source.row(r) : nullptr;
+          if (s.decode && rows[lane]) {
+            float* const dst = decoded.data() + lane * cols_;
+            format(s.source.dtype).decode(rows[lane], dst, cols_);
+            rows[lane] = dst;
+          }
+        }
+        s.kernel->pack(rows, cols_, memory + b * s.block_bytes);
+      }
+    });
+    memory += kernels::round_up(s.blocks * s.block_bytes, 64);
+    if (done) done(s.source);
+    s.source.data = nullptr;
+  }
+}
+
+void Linear::run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const {
+  for (const Segment& s : segments_) {
+    const int64_t begin = std::max(blocks.begin, s.first);
+    const int64_t end = std::min(blocks.end, s.first + s.blocks);
+    if (begin >= end) continue;
+    s.kernel->run(s.packed + (begin - s.first) * s.block_bytes, cols_, end - begin, in, y + 16 * (begin - blocks.begin),
+                  ldy, scratch);
+  }
+}
+
+}  // namespace miao::graph

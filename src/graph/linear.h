@@ -1,0 +1,73 @@
+// Linear: a weight matrix packed for the kernels, made of one or several tensors stacked by output rows (Q, K and V).
+//
+//   parts      q (576 rows, Q4_1) | k (192, Q4_1) | v (192, Q6_K)    each padded to whole blocks of 16 rows
+//   columns    0            576      768         960                 of the output; offset(part) is where one starts
+//
+// Parts keep their own formats: mixed files need no special case. Codes and scales are those of the file; only in FP32
+// mode are integer formats decoded. Floating formats are multiplied in FP32 in both modes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "graph/context.h"
+#include "tensor/tensor.h"
+
+namespace miao::graph {
+
+struct LinearPart {
+  TensorView weight;        // (out, in)
+  std::vector<float> bias;  // (out), or empty
+};
+
+class Linear {
+ public:
+  // Describes the packed form; pack() makes it. Errors: unsupported (a dtype without kernels), invalid (shapes).
+  static Result<Linear> describe(const Context& context, std::vector<LinearPart> parts, bool f32);
+
+  int64_t packed_bytes() const { return packed_bytes_; }
+  // Packs to `memory` (packed_bytes(), 64-byte aligned) with all threads; `done(part)` after each part, so that the
+  // source pages can go. The sources are not read afterwards.
+  void pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done);
+
+  int64_t cols() const { return cols_; }                           // inputs
+  int64_t width() const { return 16 * blocks_; }                   // outputs with padding
+  int64_t blocks() const { return blocks_; }                       // of 16 outputs
+  int64_t offset(size_t part) const { return 16 * segments_[part].first; }
+  int64_t part_blocks(size_t part) const { return segments_[part].blocks; }
+  int64_t rows(size_t part) const { return segments_[part].rows; }
+  size_t parts() const { return segments_.size(); }
+  bool reads_codes() const { return reads_codes_; }                // some part reads Activations::q and meta
+  const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }  // (width), or null
+  int64_t scratch_bytes() const { return scratch_bytes_; }         // of run()
+
+  // y[t * ldy + 16 * (b - blocks.begin) + lane] for all rows t of `in` and the blocks b of the range; no bias.
+  void run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const;
+
+  // For reports: the kernels and file format of a part.
+  const kernels::MatMul& kernel(size_t part) const { return *segments_[part].kernel; }
+  DType file_dtype(size_t part) const { return segments_[part].source.dtype; }
+  int64_t part_bytes(size_t part) const { return segments_[part].blocks * segments_[part].block_bytes; }
+
+ private:
+  struct Segment {
+    TensorView source;
+    const kernels::MatMul* kernel = nullptr;
+    const std::byte* packed = nullptr;
+    int64_t rows = 0;
+    int64_t first = 0;  // block
+    int64_t blocks = 0;
+    int64_t block_bytes = 0;
+    bool decode = false;  // integer source, FP32 kernel
+  };
+
+  std::vector<Segment> segments_;
+  std::vector<float> bias_;
+  int64_t cols_ = 0, blocks_ = 0, packed_bytes_ = 0, scratch_bytes_ = 0;
+  bool reads_codes_ = false;
+};
+
+}  // namespace miao::graph

@@ -1,0 +1,125 @@
+// Q/K norm, rotation, KV store and attention of one layer.
+//
+// While every slice brings few rows (decode), one task is a KV head of a slice from the rotation to the output: no thread
+// waits. A longer slice is rotated and stored by rows, then a barrier, then tasks of (slice, KV head, query tile), those
+// with the most keys first.
+#include <algorithm>
+
+#include "base/check.h"
+#include "graph/ops.h"
+
+namespace miao::graph {
+
+namespace {
+
+constexpr int64_t kQueryTile = 16;
+
+class AttentionStep final : public Step {
+ public:
+  AttentionStep(std::string name, const Attention& a, Buffer* qkv, Buffer* rotation, Buffer* out)
+      : Step(std::move(name), {qkv, rotation, out}, out), a_(a), group_(a.heads / a.kv_heads), kv_(kernels::kv_index(a.kv)),
+        qkv_(qkv), rotation_(rotation), out_(out) {
+    MIAO_CHECK(a.heads % a.kv_heads == 0 && out->cols == a.heads * a.head_dim && 2 * a.half <= a.head_dim);
+    MIAO_CHECK(a.v + a.kv_heads * a.head_dim <= qkv->cols && rotation->cols == 2 * a.half);
+    MIAO_CHECK(!a.q_norm || (a.q_norm->size == a.head_dim && a.k_norm && a.k_norm->size == a.head_dim));
+  }
+
+  void run(const Worker& worker, const StepIo& io) override {
+    int64_t longest = 0;
+    for (const PassSlice& s : io.pass.slices) longest = std::max(longest, s.rows);
+    if (longest <= kQueryTile) {
+      const auto tasks = static_cast<int64_t>(io.pass.slices.size()) * a_.kv_heads;
+      for (int64_t task; (task = worker.next(next_)) < tasks;) {
+        const PassSlice& s = io.pass.slices[static_cast<size_t>(task / a_.kv_heads)];
+        const int64_t head = task % a_.kv_heads;
+        for (int64_t t = 0; t < s.rows; ++t) rotate_and_store(io, s, t, head, 1);
+        attend(io, s, head, 0, s.rows);
+      }
+      return;
+    }
+    const Range mine = worker.split(io.pass.rows());
+    for (const PassSlice& s : io.pass.slices) {
+      const int64_t begin = std::max(mine.begin, s.row);
+      const int64_t end = std::min(mine.end, s.row + s.rows);
+      for (int64_t row = begin; row < end; ++row) rotate_and_store(io, s, row - s.row, 0, a_.kv_heads);
+    }
+    worker.barrier();
+    int64_t base = 0;  // tasks before slice s
+    int64_t task = worker.next(next_);
+    for (const PassSlice& s : io.pass.slices) {
+      const int64_t tiles = (s.rows + kQueryTile - 1) / kQueryTile;
+      for (; task < base + tiles * a_.kv_heads; task = worker.next(next_)) {
+        const int64_t tile = tiles - 1 - (task - base) / a_.kv_heads;
+        const int64_t first = tile * kQueryTile;
+        attend(io, s, (task - base) % a_.kv_heads, first, std::min(kQueryTile, s.rows - first));
+      }
+      base += tiles * a_.kv_heads;
+    }
+  }
+
+  int64_t own_bytes(int64_t) const override { return kernels::attention_scratch(a_.head_dim, group_); }
+
+ private:
+  void norm(const StepIo& io, const std::optional<Norm>& n, float* x, int64_t heads) const {
+    if (!n) return;
+    for (int64_t h = 0; h < heads; ++h, x += a_.head_dim) io.kernels.rms_norm(x, n->weight, a_.head_dim, n->eps, x);
+  }
+
+  // Row t of the slice: KV heads first .. first + count - 1 and the query heads that share them.
+  void rotate_and_store(const StepIo& io, const PassSlice& s, int64_t t, int64_t first, int64_t count) const {
+    float* const row = qkv_->row(s.row + t);
+    float* const q = row + a_.q + first * group_ * a_.head_dim;
+    float* const k = row + a_.k + first * a_.head_dim;
+    const float* const v = row + a_.v + first * a_.head_dim;
+    const float* const cos = rotation_->row(s.row + t);
+    const float* const sin = cos + a_.half;
+    norm(io, a_.q_norm, q, count * group_);
+    norm(io, a_.k_norm, k, count);
+    io.kernels.rope(q, count * group_, a_.head_dim, a_.half, a_.interleaved, cos, sin);
+    io.kernels.rope(k, count, a_.head_dim, a_.half, a_.interleaved, cos, sin);
+    const int64_t position = s.position + t;
+    const auto slot = static_cast<int>(position % kernels::kPage);
+    for (int64_t h = 0; h < count; ++h) {
+      const int64_t page = (a_.layer * a_.kv_heads + first + h) * s.kv.capacity + position / kernels::kPage;
+      const auto dim = static_cast<int>(a_.head_dim);
+      io.kernels.store_k[kv_](const_cast<void*>(s.kv.k[page]), slot, k + h * a_.head_dim, dim);
+      io.kernels.store_v[kv_](const_cast<void*>(s.kv.v[page]), slot, v + h * a_.head_dim, dim);
+    }
+  }
+
+  // Queries first .. first + count - 1 of the slice, of the heads that share one KV head.
+  void attend(const StepIo& io, const PassSlice& s, int64_t kv_head, int64_t first, int64_t count) const {
+    const int64_t head = kv_head * group_;
+    const int64_t pages = (a_.layer * a_.kv_heads + kv_head) * s.kv.capacity;
+    kernels::AttentionArgs args;
+    args.q = qkv_->row(s.row + first) + a_.q + head * a_.head_dim;
+    args.ldq = qkv_->stride;
+    args.out = out_->row(s.row + first) + head * a_.head_dim;
+    args.ldo = out_->stride;
+    args.queries = static_cast<int>(count);
+    args.first = s.position + first;
+    args.group = static_cast<int>(group_);
+    args.head_dim = static_cast<int>(a_.head_dim);
+    args.k_pages = s.kv.k + pages;
+    args.v_pages = s.kv.v + pages;
+    args.window = a_.window;
+    args.scale = a_.scale;
+    args.softcap = a_.softcap;
+    args.scratch = io.own;
+    io.kernels.attention[kv_](args);
+  }
+
+  Attention a_;
+  int64_t group_;
+  int kv_;
+  Buffer *qkv_, *rotation_, *out_;
+};
+
+}  // namespace
+
+void add_attention(Program& program, std::string name, const Attention& attention, Buffer* qkv, Buffer* rotation,
+                   Buffer* out) {
+  program.add<AttentionStep>(std::move(name), attention, qkv, rotation, out);
+}
+
+}  // namespace miao::graph

@@ -1,0 +1,178 @@
+// Matrix products. Threads own blocks of 16 output columns, never parts of a sum. With few rows each thread streams one
+// contiguous range of the weight; with many rows small tasks are handed out one by one, so that a delayed thread does not
+// hold up the others. What follows a product (bias, residual, activation) is done by the same thread at once.
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "graph/ops.h"
+#include "graph/ops/input.h"
+
+namespace miao::graph {
+
+namespace {
+
+constexpr int64_t kManyRowBlocks = 4;   // of a task: 64 columns of up to a few hundred rows stay in the L2 cache
+constexpr int64_t kFewRowBlocks = 64;   // of a tile between epilogues: 16 KB of results
+
+// Calls body(range of blocks) until all blocks are done.
+template <class Body>
+void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks, bool few, const Body& body) {
+  if (few) {
+    const Range mine = worker.split(blocks);
+    for (int64_t b = mine.begin; b < mine.end; b += kFewRowBlocks) body(Range{b, std::min(b + kFewRowBlocks, mine.end)});
+    return;
+  }
+  for (int64_t b; (b = worker.next(next) * kManyRowBlocks) < blocks;) body(Range{b, std::min(b + kManyRowBlocks, blocks)});
+}
+
+int64_t tile_floats(int64_t max_rows) {
+  return std::max(kFewRows * kFewRowBlocks, max_rows * kManyRowBlocks) * kernels::kLanes;
+}
+
+class LinearStep : public Step {
+ public:
+  LinearStep(std::string name, const Linear& linear, std::optional<Norm> norm, Buffer* in, Buffer* out, int tiles)
+      : Step(std::move(name), {in, out}, out), linear_(linear), input_(linear, norm, in), out_(out), tiles_(tiles) {}
+
+  int64_t own_bytes(int64_t max_rows) const override {
+    return tiles_offset() + tiles_ * tile_floats(max_rows) * static_cast<int64_t>(sizeof(float));
+  }
+  int64_t shared_bytes(int64_t max_rows) const override { return input_.shared_bytes(max_rows); }
+
+ protected:
+  // Own memory: input | kernel scratch | tiles.
+  int64_t scratch_offset() const { return kernels::round_up(input_.own_bytes(), 64); }
+  int64_t tiles_offset() const { return scratch_offset() + kernels::round_up(linear_.scratch_bytes(), 64); }
+  float* tile(const StepIo& io) const { return reinterpret_cast<float*>(io.own + tiles_offset()); }
+  void multiply(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, const StepIo& io) const {
+    linear_.run(blocks, in, y, ldy, io.own + scratch_offset());
+  }
+  void add_bias(const StepIo& io, int64_t column, int64_t count, float* y) const {
+    if (const float* bias = linear_.bias()) io.kernels.add(y, bias + column, count, y);
+  }
+
+  const Linear& linear_;
+  Input input_;
+  Buffer* out_;
+  int tiles_;
+};
+
+class Assign final : public LinearStep {
+ public:
+  Assign(std::string name, const Linear& linear, std::optional<Norm> norm, Buffer* in, Buffer* out)
+      : LinearStep(std::move(name), linear, norm, in, out, 0) {
+    MIAO_CHECK(out->stride >= linear.width());
+  }
+
+  void run(const Worker& worker, const StepIo& io) override {
+    const int64_t rows = io.pass.rows();
+    const kernels::Activations in = input_.prepare(worker, io, rows);
+    for_blocks(worker, next_, linear_.blocks(), rows <= kFewRows, [&](Range blocks) {
+      const int64_t column = 16 * blocks.begin;
+      multiply(blocks, in, out_->data + column, out_->stride, io);
+      for (int64_t t = 0; linear_.bias() && t < rows; ++t) add_bias(io, column, 16 * blocks.size(), out_->row(t) + column);
+    });
+  }
+};
+
+class Accumulate final : public LinearStep {
+ public:
+  Accumulate(std::string name, const Linear& linear, std::optional<Norm> norm, Buffer* in, Buffer* out)
+      : LinearStep(std::move(name), linear, norm, in, out, 1) {
+    MIAO_CHECK(out->stride >= linear.width());
+  }
+
+  void run(const Worker& worker, const StepIo& io) override {
+    const int64_t rows = io.pass.rows();
+    const kernels::Activations in = input_.prepare(worker, io, rows);
+    float* const y = tile(io);
+    for_blocks(worker, next_, linear_.blocks(), rows <= kFewRows, [&](Range blocks) {
+      const int64_t column = 16 * blocks.begin;
+      const int64_t count = 16 * blocks.size();
+      multiply(blocks, in, y, count, io);
+      for (int64_t t = 0; t < rows; ++t) {
+        add_bias(io, column, count, y + t * count);
+        io.kernels.add(out_->row(t) + column, y + t * count, count, out_->row(t) + column);
+      }
+    });
+  }
+};
+
+class Gated final : public LinearStep {
+ public:
+  Gated(std::string name, const Linear& linear, kernels::Act act, std::optional<Norm> norm, Buffer* in, Buffer* out)
+      : LinearStep(std::move(name), linear, norm, in, out, 2), act_(act) {
+    MIAO_CHECK(linear.parts() == 2 && linear.rows(0) == linear.rows(1) && out->cols == linear.rows(0));
+  }
+
+  void run(const Worker& worker, const StepIo& io) override {
+    const int64_t rows = io.pass.rows();
+    const kernels::Activations in = input_.prepare(worker, io, rows);
+    const int64_t half = linear_.part_blocks(0);
+    float* const gate = tile(io);
+    for_blocks(worker, next_, half, rows <= kFewRows, [&](Range blocks) {
+      const int64_t column = 16 * blocks.begin;
+      const int64_t count = 16 * blocks.size();
+      float* const up = gate + rows * count;
+      multiply(blocks, in, gate, count, io);
+      multiply({half + blocks.begin, half + blocks.end}, in, up, count, io);
+      for (int64_t t = 0; t < rows; ++t) {
+        add_bias(io, column, count, gate + t * count);
+        add_bias(io, 16 * half + column, count, up + t * count);
+        io.kernels.gated(act_, gate + t * count, up + t * count, count, out_->row(t) + column);
+      }
+    });
+  }
+
+ private:
+  kernels::Act act_;
+};
+
+// The last product: only rows whose logits somebody wants, straight to the caller's memory.
+class LogitsStep final : public LinearStep {
+ public:
+  LogitsStep(std::string name, const Linear& linear, const Norm& norm, float softcap, Buffer* x)
+      : LinearStep(std::move(name), linear, norm, x, x, 0), softcap_(softcap) {}
+
+  void run(const Worker& worker, const StepIo& io) override {
+    const Pass& pass = io.pass;
+    const auto rows = static_cast<int64_t>(pass.wanted.size());
+    if (rows == 0) return;
+    const kernels::Activations in = input_.prepare(worker, io, rows, pass.wanted);
+    for_blocks(worker, next_, linear_.blocks(), rows <= kFewRows, [&](Range blocks) {
+      float* const y = pass.logits + 16 * blocks.begin;
+      multiply(blocks, in, y, pass.ld_logits, io);
+      for (int64_t t = 0; softcap_ > 0 && t < rows; ++t) io.kernels.softcap(y + t * pass.ld_logits, softcap_, 16 * blocks.size());
+    });
+  }
+
+  View output(const Pass& pass) const override {
+    return {pass.logits, static_cast<int64_t>(pass.wanted.size()), linear_.rows(0), pass.ld_logits};
+  }
+
+ private:
+  float softcap_;
+};
+
+}  // namespace
+
+void add_linear(Program& program, std::string name, const Linear& linear, std::optional<Norm> norm, Buffer* in,
+                Store store, Buffer* out) {
+  if (store == Store::assign) {
+    program.add<Assign>(std::move(name), linear, norm, in, out);
+  } else {
+    program.add<Accumulate>(std::move(name), linear, norm, in, out);
+  }
+}
+
+void add_gated(Program& program, std::string name, const Linear& linear, kernels::Act act, std::optional<Norm> norm,
+               Buffer* in, Buffer* out) {
+  program.add<Gated>(std::move(name), linear, act, norm, in, out);
+}
+
+void add_logits(Program& program, std::string name, const Linear& linear, const Norm& norm, float softcap, Buffer* x) {
+  program.add<LogitsStep>(std::move(name), linear, norm, softcap, x);
+}
+
+}  // namespace miao::graph

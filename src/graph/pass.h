@@ -1,0 +1,37 @@
+// Pass: the ragged batch that one run of a Program computes.
+//
+//   rows   0 1 2 3 4 5 6 7        slice A: rows 0..4, positions 10..14 of its sequence (a piece of a prompt)
+//          A A A A A B C C        slice B: row 5, position 99 (one decoded token)
+//                                 wanted rows {4, 5, 7}: logits of these only
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace miao::graph {
+
+// Page pointers of one sequence: page p of (layer, kv_head) at k[(layer * kv_heads + kv_head) * capacity + p].
+struct KvPages {
+  const void* const* k = nullptr;
+  const void* const* v = nullptr;
+  int64_t capacity = 0;
+};
+
+struct PassSlice {
+  int64_t row = 0;       // the first of `rows` rows of the pass
+  int64_t rows = 0;
+  int64_t position = 0;  // of the first row in its sequence
+  KvPages kv;
+};
+
+struct Pass {
+  std::span<const int32_t> ids;      // (rows), each below vocab
+  std::span<const PassSlice> slices; // cover the rows in order
+  std::span<const int32_t> wanted;   // rows whose logits are computed, ascending
+  float* logits = nullptr;           // (wanted, vocab), row stride ld_logits
+  int64_t ld_logits = 0;             // at least vocab rounded up to 16
+
+  int64_t rows() const { return static_cast<int64_t>(ids.size()); }
+};
+
+}  // namespace miao::graph

@@ -1,0 +1,134 @@
+#include "graph/program.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/clock.h"
+
+namespace miao::graph {
+
+namespace {
+
+// Rows after the last one that kernels may read (Activations); and lines that end one thread's data.
+constexpr int64_t kAlign = 64;
+
+int64_t aligned(int64_t bytes) { return kernels::round_up(bytes, kAlign); }
+
+}  // namespace
+
+View Step::output(const Pass& pass) const {
+  return out_ ? View{out_->data, pass.rows(), out_->cols, out_->stride} : View{};
+}
+
+std::string_view Step::kind() const {
+  const std::string_view name = name_;
+  const size_t dot = name.rfind('.');
+  return dot == std::string_view::npos ? name : name.substr(dot + 1);
+}
+
+Buffer* Program::buffer(std::string name, int64_t cols) {
+  MIAO_CHECK(cols > 0);
+  Buffer b;
+  b.name = std::move(name);
+  b.cols = cols;
+  b.stride = kernels::round_up(cols, kernels::kLanes);
+  return &buffers_.emplace_back(std::move(b));
+}
+
+void Program::add(std::unique_ptr<Step> step) {
+  const int index = static_cast<int>(steps_.size());
+  for (Buffer* b : step->uses_) {
+    if (b->first_step < 0) b->first_step = index;
+    b->last_step = index;
+  }
+  steps_.push_back(std::move(step));
+}
+
+// First fit by first use: a buffer takes the lowest place that no buffer alive at the same time covers.
+int64_t Program::place_buffers(int64_t max_rows, std::vector<int64_t>& offsets) const {
+  const auto size = [&](const Buffer& b) { return aligned(max_rows * b.stride * static_cast<int64_t>(sizeof(float))); };
+  std::vector<size_t> order;
+  for (size_t i = 0; i < buffers_.size(); ++i) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return buffers_[a].first_step < buffers_[b].first_step; });
+  offsets.assign(buffers_.size(), 0);
+  int64_t total = 0;
+  for (size_t n = 0; n < order.size(); ++n) {
+    const Buffer& b = buffers_[order[n]];
+    std::vector<std::pair<int64_t, int64_t>> taken;  // of placed buffers that live at the same time
+    for (size_t m = 0; m < n; ++m) {
+      const Buffer& other = buffers_[order[m]];
+      if (other.last_step >= b.first_step) taken.emplace_back(offsets[order[m]], offsets[order[m]] + size(other));
+    }
+    std::sort(taken.begin(), taken.end());
+    int64_t at = 0;
+    for (const auto& [begin, end] : taken) {
+      if (at + size(b) <= begin) break;
+      at = std::max(at, end);
+    }
+    offsets[order[n]] = at;
+    total = std::max(total, at + size(b));
+  }
+  return total;
+}
+
+Result<void> Program::plan(int64_t max_rows) {
+  std::vector<int64_t> offsets;
+  const int64_t buffer_bytes = place_buffers(max_rows, offsets);
+  int64_t shared_bytes = 0;
+  own_bytes_ = 0;
+  for (const auto& step : steps_) {
+    shared_bytes = std::max(shared_bytes, aligned(step->shared_bytes(max_rows)));
+    own_bytes_ = std::max(own_bytes_, aligned(step->own_bytes(max_rows)));
+  }
+  const int64_t total = buffer_bytes + shared_bytes + own_bytes_ * context_.pool.threads();
+  MIAO_TRY(memory_, Memory::allocate(static_cast<size_t>(total)));
+  for (size_t i = 0; i < offsets.size(); ++i) buffers_[i].data = memory_.as<float>(static_cast<size_t>(offsets[i]));
+  shared_ = memory_.data() + buffer_bytes;
+  own_ = shared_ + shared_bytes;
+  max_rows_ = max_rows;
+  return {};
+}
+
+void Program::run(const Pass& pass) {
+  MIAO_CHECK(pass.rows() > 0 && pass.rows() <= max_rows_);
+  for (const auto& step : steps_) step->next_.store(0, std::memory_order_relaxed);
+  const bool watched = tap_ || !seconds_.empty();
+  context_.pool.run([this, &pass, watched](const Worker& worker) {
+    const StepIo io{pass, context_.kernels, own_ + worker.index * own_bytes_, shared_};
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (watched) {
+        run_watched(worker, i, io);
+      } else {
+        steps_[i]->run(worker, io);
+        worker.barrier();
+      }
+    }
+  });
+}
+
+void Program::run_watched(const Worker& worker, size_t index, const StepIo& io) {
+  const double start = now_seconds();
+  steps_[index]->run(worker, io);
+  worker.barrier();
+  if (worker.index == 0) {
+    if (!seconds_.empty()) seconds_[index] += now_seconds() - start;
+    if (tap_) tap_(steps_[index]->name(), steps_[index]->output(io.pass));
+  }
+  worker.barrier();
+}
+
+void Program::profile(bool on) { seconds_.assign(on ? steps_.size() : 0, 0.0); }
+
+std::vector<std::pair<std::string, double>> Program::profile() const {
+  std::vector<std::pair<std::string, double>> out;
+  for (size_t i = 0; i < seconds_.size(); ++i) {
+    const std::string_view kind = steps_[i]->kind();
+    auto at = std::find_if(out.begin(), out.end(), [&](const auto& entry) { return entry.first == kind; });
+    if (at == out.end()) at = out.emplace(out.end(), kind, 0.0);
+    at->second += seconds_[i];
+  }
+  return out;
+}
+
+}  // namespace miao::graph

@@ -1,0 +1,342 @@
+// Which files make up a checkpoint, and the joining of their tensors under one set of names.
+#include "io/checkpoint.h"
+
+#include <simdjson.h>
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <set>
+
+#include "base/check.h"
+#include "io/files/format.h"
+
+namespace miao::io {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kMaxConfigBytes = 16 << 20;
+constexpr size_t kMaxIndexBytes = 64 << 20;
+constexpr size_t kMaxTextBytes = 128 << 20;
+constexpr size_t kMaxShards = 10000;
+
+struct FileFormat {
+  Checkpoint::Kind kind;
+  std::string_view extension;
+  bool (*matches)(Bytes);
+  Result<ParsedFile> (*parse)(Bytes, const std::string&);
+};
+constexpr FileFormat kFileFormats[] = {
+    {Checkpoint::Kind::gguf, ".gguf", looks_like_gguf, parse_gguf},
+    {Checkpoint::Kind::safetensors, ".safetensors", looks_like_safetensors, parse_safetensors},
+};
+
+// The content decides; the extension only picks the parser that explains what is wrong with a damaged file.
+Result<const FileFormat*> detect(Bytes bytes, const fs::path& path) {
+  for (const FileFormat& f : kFileFormats) {
+    if (f.matches(bytes)) return &f;
+  }
+  if (auto foreign = recognise_foreign(bytes, path.string())) return std::move(*foreign);
+  for (const FileFormat& f : kFileFormats) {
+    if (path.extension() == f.extension) return &f;
+  }
+  return foreign_file(bytes, path.string());
+}
+
+bool is_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+// NAME-00002-of-00003.EXT
+struct PartName {
+  std::string prefix;
+  int number, count;
+  std::string of(int part, std::string_view extension) const {
+    char middle[32];
+    std::snprintf(middle, sizeof middle, "-%05d-of-%05d", part, count);
+    return prefix + middle + std::string(extension);
+  }
+};
+
+std::optional<PartName> part_name(std::string_view file, std::string_view extension) {
+  constexpr size_t kTail = std::string_view("-00001-of-00001").size();
+  if (!file.ends_with(extension)) return std::nullopt;
+  file.remove_suffix(extension.size());
+  if (file.size() <= kTail) return std::nullopt;
+  const std::string_view tail = file.substr(file.size() - kTail);
+  auto digits = [](std::string_view text) {
+    int value = -1;
+    const bool all = text.find_first_not_of("0123456789") == std::string_view::npos;
+    if (all) std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+  };
+  PartName out{std::string(file.substr(0, file.size() - kTail)), digits(tail.substr(1, 5)), digits(tail.substr(10, 5))};
+  if (tail[0] != '-' || tail.substr(6, 4) != "-of-" || out.number < 1 || out.count < out.number) return std::nullopt;
+  return out;
+}
+
+Result<std::string> read_text(const fs::path& path, size_t max_bytes) {
+  if (!is_file(path)) return Error{Code::not_found, "is missing or not a regular file", path.string()};
+  MIAO_TRY(std::string text, read_file(path, max_bytes));
+  if (is_lfs_pointer(text)) return foreign_file(std::as_bytes(std::span(text)), path.string());
+  return text;
+}
+
+// Shard names come from a file of the repository: plain names in its directory, so that none reaches elsewhere. A link
+// may lead to the directory itself or to the blobs of a hub cache (../../blobs), where every snapshot's files are
+// links.
+Result<fs::path> shard_path(const fs::path& index, std::string_view name) {
+  const std::string where = index.string();
+  if (!plain_name(name) || name.find_first_of("/\\") != std::string_view::npos || !name.ends_with(".safetensors")) {
+    return Error{Code::corrupt, "names the shard " + in_quotes(name) + ", which is not a plain .safetensors file name",
+                 where};
+  }
+  const fs::path directory = index.parent_path().empty() ? fs::path(".") : index.parent_path();
+  const fs::path path = directory / name;
+  std::error_code error;
+  const fs::path target = fs::canonical(path, error);
+  if (error) {
+    return Error{Code::not_found, "names the shard " + in_quotes(name) + ", which is missing: fetch it again", where};
+  }
+  const fs::path home = target.parent_path();
+  std::error_code ignored;
+  if (home != fs::canonical(directory, ignored) && home != fs::canonical(directory / ".." / ".." / "blobs", ignored)) {
+    return Error{Code::invalid,
+                 "names the shard " + in_quotes(name) + ", a link that leaves the directory; copy the file there",
+                 where};
+  }
+  return path;
+}
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::open(const fs::path& path) {
+  Checkpoint out(path);
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) {
+    return Error{Code::not_found, "does not exist; give a .gguf file, a .safetensors file or a model directory",
+                 path.string()};
+  }
+  if (error) return Error{Code::io, "cannot be read: " + error.message(), path.string()};
+  MIAO_CHECK_OK(fs::is_directory(status) ? out.open_directory() : out.open_file(path));
+
+  out.by_name_.reserve(out.tensors_.size());
+  for (size_t i = 0; i < out.tensors_.size(); ++i) {
+    const std::string& name = out.tensors_[i].name;
+    if (out.by_name_.emplace(name, i).second) continue;
+    return Error{Code::corrupt, "tensor " + in_quotes(name) + " is in two parts of the model; fetch it again",
+                 path.string()};
+  }
+  return out;
+}
+
+const TensorView* Checkpoint::find(std::string_view name) const {
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : &tensors_[it->second];
+}
+
+uint64_t Checkpoint::bytes() const {
+  uint64_t sum = 0;  // of disjoint ranges of mapped files
+  for (const TensorView& t : tensors_) sum += t.bytes;
+  return sum;
+}
+
+void Checkpoint::release(const TensorView& tensor) const {
+  if (tensor.bytes == 0) return;
+  for (const auto& file : files_) {
+    const Bytes bytes = file->bytes();
+    const std::less<const std::byte*> before;
+    if (before(tensor.data, bytes.data()) || !before(tensor.data, bytes.data() + bytes.size())) continue;
+    file->release({tensor.data, static_cast<size_t>(tensor.bytes)});
+    return;
+  }
+}
+
+Result<std::optional<std::string>> Checkpoint::text_file(std::string_view name) const {
+  MIAO_CHECK(!name.empty() && name.find('/') == std::string_view::npos && name != "..");
+  if (directory_.empty()) return std::optional<std::string>();
+  const fs::path path = directory_ / name;
+  std::error_code ignored;
+  if (fs::status(path, ignored).type() == fs::file_type::not_found) return std::optional<std::string>();
+  MIAO_TRY(std::string text, read_text(path, kMaxTextBytes));
+  return std::optional<std::string>(std::move(text));
+}
+
+// Maps and parses one file and takes its tensors; gives back its key/values, which keep the mapping alive.
+Result<KeyValues> Checkpoint::add_file(const fs::path& path) {
+  MIAO_TRY(MappedFile mapped, MappedFile::open(path));
+  auto file = std::make_shared<const MappedFile>(std::move(mapped));
+  MIAO_TRY(const FileFormat* found, detect(file->bytes(), path));
+  if (!files_.empty() && found->kind != kind_) {
+    return Error{Code::invalid, "is of another format than the other files of the model; fetch it again",
+                 path.string()};
+  }
+  kind_ = found->kind;
+  MIAO_TRY(ParsedFile parsed, found->parse(file->bytes(), path.string()));
+  std::move(parsed.tensors.begin(), parsed.tensors.end(), std::back_inserter(tensors_));
+  files_.push_back(file);
+  parsed.meta.keep(file);
+  return std::move(parsed.meta);
+}
+
+Result<void> Checkpoint::open_file(const fs::path& path) {
+  MIAO_TRY(MappedFile mapped, MappedFile::open(path));
+  MIAO_TRY(const FileFormat* found, detect(mapped.bytes(), path));
+  if (found->kind == Kind::gguf) return open_gguf(path);
+  directory_ = path.parent_path().empty() ? fs::path(".") : path.parent_path();
+  if (const auto part = part_name(path.filename().string(), found->extension)) {
+    return open_index(directory_ / (part->prefix + ".safetensors.index.json"));
+  }
+  MIAO_TRY(meta_, add_file(path));
+  return is_file(directory_ / "config.json") ? read_config() : Result<void>();
+}
+
+Result<void> Checkpoint::open_gguf(const fs::path& path) {
+  const auto part = part_name(path.filename().string(), ".gguf");
+  if (!part) {
+    MIAO_TRY(meta_, add_file(path));
+    MIAO_TRY(const int64_t count, meta_.integer("split.count", 1));
+    if (count <= 1) return {};
+    return Error{Code::invalid,
+                 "is one of " + std::to_string(count) + " parts of a model; name the parts NAME-00001-of-" +
+                     std::to_string(100000 + count).substr(1) + ".gguf as they were",
+                 path.string()};
+  }
+  for (int i = 1; i <= part->count; ++i) {
+    const fs::path file = path.parent_path() / part->of(i, ".gguf");
+    if (!is_file(file)) {
+      return Error{Code::not_found,
+                   "is missing: part " + std::to_string(i) + " of " + std::to_string(part->count) +
+                       "; put all parts into one directory",
+                   file.string()};
+    }
+    MIAO_TRY(KeyValues meta, add_file(file));
+    MIAO_TRY(const int64_t count, meta.integer("split.count", 1));
+    MIAO_TRY(const int64_t number, meta.integer("split.no", 0));
+    if (count != part->count || number != i - 1) {
+      return Error{Code::corrupt,
+                   "says it is part " + std::to_string(number) + " (counted from 0) of " + std::to_string(count) +
+                       ", not what its name says; fetch it again",
+                   file.string()};
+    }
+    if (i == 1) meta_ = std::move(meta);
+  }
+  const auto total = static_cast<int64_t>(tensors_.size());
+  MIAO_TRY(const int64_t declared, meta_.integer("split.tensors.count", total));
+  if (declared == total) return {};
+  return Error{Code::corrupt,
+               "declares " + std::to_string(declared) + " tensors but its parts hold " + std::to_string(total) +
+                   "; fetch them again",
+               path.string()};
+}
+
+Result<void> Checkpoint::open_directory() {
+  directory_ = path_;
+  if (is_file(directory_ / "model.safetensors")) {
+    MIAO_CHECK_OK(add_file(directory_ / "model.safetensors"));
+    return read_config();
+  }
+  if (is_file(directory_ / "model.safetensors.index.json"))
+    return open_index(directory_ / "model.safetensors.index.json");
+
+  std::set<std::string> ggufs;  // one name a model: the first part stands for a split set
+  bool safetensors = false, pickle = false;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory_, error)) {
+    const std::string name = entry.path().filename().string(), extension = entry.path().extension().string();
+    if (extension == ".gguf") {
+      const auto part = part_name(name, ".gguf");
+      ggufs.insert(part ? PartName{part->prefix, 1, part->count}.of(1, ".gguf") : name);
+    }
+    safetensors |= extension == ".safetensors";
+    pickle |= extension == ".bin" || extension == ".pth" || extension == ".pt";
+  }
+  const std::string where = path_.string();
+  if (error) return Error{Code::io, "cannot be listed: " + error.message(), where};
+  if (ggufs.size() == 1 && !safetensors) {
+    directory_.clear();
+    return open_gguf(path_ / *ggufs.begin());
+  }
+  if (safetensors) {
+    return Error{
+        Code::not_found,
+        "has .safetensors files but neither model.safetensors nor model.safetensors.index.json: fetch the missing "
+        "file, or give one .safetensors file",
+        where};
+  }
+  if (ggufs.size() > 1) {
+    return Error{Code::invalid,
+                 "holds " + std::to_string(ggufs.size()) + " GGUF models; give one of them, such as " +
+                     in_quotes(*ggufs.begin()),
+                 where};
+  }
+  if (pickle) {
+    return Error{Code::unsupported,
+                 "has its weights only as PyTorch pickles, which can run code; convert them to safetensors, or take a "
+                 "repository that has model.safetensors",
+                 where};
+  }
+  return Error{Code::not_found,
+               is_file(path_ / "config.json")
+                   ? "has config.json but no weights: model.safetensors is missing, fetch it"
+                   : "holds no model: no model.safetensors, no model.safetensors.index.json and no .gguf file",
+               where};
+}
+
+// {"weight_map": {TENSOR: SHARD}}: the shards hold exactly the tensors that the index places there.
+Result<void> Checkpoint::open_index(const fs::path& index) {
+  const std::string where = index.string();
+  MIAO_TRY(const std::string text, read_text(index, kMaxIndexBytes));
+  auto damaged = [&](std::string message) {
+    return Error{Code::corrupt, std::move(message) + "; fetch it again", where};
+  };
+  simdjson::dom::parser parser;
+  simdjson::dom::object root, map;
+  if (const auto error = parser.parse(text).get(root)) {
+    return damaged(std::string("is not a JSON object (") + simdjson::error_message(error) + ")");
+  }
+  if (root["weight_map"].get(map)) return damaged("has no object \"weight_map\"");
+
+  std::unordered_map<std::string_view, std::string_view> shard_of;
+  std::vector<std::string_view> shards;  // in the order of their first tensor
+  std::set<std::string_view> known;
+  for (const auto& [name, value] : map) {
+    std::string_view shard;
+    if (value.get(shard)) return damaged("gives tensor " + in_quotes(name) + " a shard that is not a string");
+    if (!shard_of.emplace(name, shard).second) return damaged("names tensor " + in_quotes(name) + " twice");
+    if (known.insert(shard).second) shards.push_back(shard);
+    if (shards.size() > kMaxShards) return damaged("names more than " + std::to_string(kMaxShards) + " shards");
+  }
+  if (shards.empty()) return damaged("names no tensors");
+
+  for (const std::string_view shard : shards) {
+    MIAO_TRY(const fs::path path, shard_path(index, shard));
+    const size_t first = tensors_.size();
+    MIAO_CHECK_OK(add_file(path));
+    for (size_t i = first; i < tensors_.size(); ++i) {
+      const auto it = shard_of.find(tensors_[i].name);
+      if (it != shard_of.end() && it->second == shard) continue;
+      return damaged("does not place tensor " + in_quotes(tensors_[i].name) + " in " + in_quotes(shard) +
+                     ", which holds it");
+    }
+  }
+  std::set<std::string_view> held;
+  for (const TensorView& t : tensors_) held.insert(t.name);
+  for (const auto& [name, shard] : shard_of) {
+    if (!held.contains(name))
+      return damaged("places tensor " + in_quotes(name) + " in " + in_quotes(shard) + ", which lacks it");
+  }
+  return read_config();
+}
+
+Result<void> Checkpoint::read_config() {
+  const fs::path path = directory_ / "config.json";
+  MIAO_TRY(const std::string text, read_text(path, kMaxConfigBytes));
+  MIAO_TRY(meta_, KeyValues::from_json(text, path.string()));
+  return {};
+}
+
+}  // namespace miao::io

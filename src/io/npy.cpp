@@ -1,0 +1,107 @@
+// The .npy file over POSIX calls: header space, values, then the header.
+#include "io/npy.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "base/check.h"
+
+namespace miao::io {
+
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the file says '<f4'");
+
+constexpr size_t kHeaderBytes = 128;  // a multiple of 64, as NumPy aligns the values
+
+// Everything at `offset`, or false with errno set.
+bool write_all(int fd, const char* data, size_t size, off_t offset) {
+  while (size > 0) {
+    const ssize_t n = ::pwrite(fd, data, size, offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    data += n;
+    offset += n;
+    size -= static_cast<size_t>(n);
+  }
+  return true;
+}
+
+std::string header(int64_t rows, int64_t cols) {
+  std::string out("\x93NUMPY\x01\x00", 8);
+  constexpr size_t kText = kHeaderBytes - 10;
+  out += static_cast<char>(kText);
+  out += '\0';
+  out += "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " + std::to_string(cols) +
+         "), }";
+  out.resize(kHeaderBytes - 1, ' ');
+  return out + '\n';
+}
+
+}  // namespace
+
+Error NpyWriter::failed(const char* what) const {
+  return {Code::io, std::string(what) + ": " + std::strerror(errno), path_.string()};
+}
+
+Result<NpyWriter> NpyWriter::create(const std::filesystem::path& path, int64_t cols) {
+  MIAO_CHECK(cols >= 1);
+  NpyWriter out;
+  out.path_ = path;
+  out.cols_ = cols;
+  const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid());
+  out.fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (out.fd_ < 0) return out.failed("cannot create");
+  out.temporary_ = temporary;
+  return out;
+}
+
+NpyWriter::NpyWriter(NpyWriter&& other) noexcept { *this = std::move(other); }
+NpyWriter& NpyWriter::operator=(NpyWriter&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(temporary_, other.temporary_);
+  std::swap(fd_, other.fd_);
+  std::swap(rows_, other.rows_);
+  std::swap(cols_, other.cols_);
+  return *this;
+}
+NpyWriter::~NpyWriter() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+Result<void> NpyWriter::append(std::span<const float> values) {
+  MIAO_CHECK(fd_ >= 0 && values.size() % static_cast<size_t>(cols_) == 0);
+  const size_t row_bytes = static_cast<size_t>(cols_) * sizeof(float);
+  const auto offset = static_cast<off_t>(kHeaderBytes + static_cast<size_t>(rows_) * row_bytes);
+  if (!write_all(fd_, reinterpret_cast<const char*>(values.data()), values.size_bytes(), offset))
+    return failed("cannot write");
+  rows_ += static_cast<int64_t>(values.size() / static_cast<size_t>(cols_));
+  return {};
+}
+
+Result<void> NpyWriter::finish() {
+  MIAO_CHECK(fd_ >= 0);
+  const std::string text = header(rows_, cols_);
+  if (!write_all(fd_, text.data(), text.size(), 0)) return failed("cannot write");
+  if (::fsync(fd_) != 0) return failed("cannot flush");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot rename into place");
+  ::close(fd_);
+  fd_ = -1;
+  return {};
+}
+
+Result<void> write_npy(const std::filesystem::path& path, std::span<const float> values, int64_t cols) {
+  MIAO_TRY(NpyWriter writer, NpyWriter::create(path, cols));
+  MIAO_CHECK_OK(writer.append(values));
+  return writer.finish();
+}
+
+}  // namespace miao::io

@@ -1,0 +1,43 @@
+// NpyWriter: a float32 matrix (rows, cols) as a NumPy .npy file, written row by row as the rows become known.
+//
+//   "\x93NUMPY" 1 0 | u16 length | {'descr': '<f4', 'fortran_order': False, 'shape': (rows, cols), } spaces \n | values
+//
+// The header takes 128 bytes, so that finish() can put the row count into it. Until then the values are in a temporary
+// file beside `path`: a reader sees the old or the whole new array, and an abandoned writer leaves nothing behind.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+
+namespace miao::io {
+
+class NpyWriter {
+ public:
+  static Result<NpyWriter> create(const std::filesystem::path& path, int64_t cols);  // cols >= 1
+  NpyWriter(NpyWriter&& other) noexcept;
+  NpyWriter& operator=(NpyWriter&& other) noexcept;
+  ~NpyWriter();
+
+  // Whole rows: the size is a multiple of cols.
+  Result<void> append(std::span<const float> values);
+  // Completes the header, flushes to the disk and renames into place. Nothing may follow.
+  Result<void> finish();
+  int64_t rows() const { return rows_; }
+
+ private:
+  NpyWriter() = default;
+  Error failed(const char* what) const;
+
+  std::filesystem::path path_, temporary_;
+  int fd_ = -1;
+  int64_t rows_ = 0, cols_ = 0;
+};
+
+// A whole array at once; values.size() is a multiple of cols.
+Result<void> write_npy(const std::filesystem::path& path, std::span<const float> values, int64_t cols);
+
+}  // namespace miao::io

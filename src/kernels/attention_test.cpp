@@ -1,0 +1,237 @@
+// Attention: against a double-precision reference, and bit for bit across tables, chunks and neighbours.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "kernels/generic/test_support.h"
+
+namespace miao::kernels {
+namespace {
+
+constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16};
+
+struct Case {
+  int head_dim = 64;
+  int group = 3;
+  int tokens = 150;
+  bool causal = true;
+  int64_t window = 0;
+  float softcap = 0;
+  DType kv = DType::f16;
+};
+
+// One sequence: queries, keys and values of all positions.
+struct Sequence {
+  explicit Sequence(const Case& s)
+      : q(random_floats(static_cast<size_t>(s.tokens * s.group * s.head_dim), 1)),
+        k(random_floats(static_cast<size_t>(s.tokens * s.head_dim), 2)),
+        v(random_floats(static_cast<size_t>(s.tokens * s.head_dim), 3)) {}
+  std::vector<float> q, k, v;
+};
+
+// Pages of one table; `junk` fills what no token wrote.
+struct Pages {
+  Pages(const Kernels& table, const Case& s, const Sequence& sequence, bool junk) {
+    const int64_t bytes = page_bytes(s.kv, s.head_dim);
+    const int64_t count = (s.tokens + kPage - 1) / kPage;
+    for (int64_t p = 0; p < count; ++p) {
+      for (auto* list : {&k, &v}) {
+        list->emplace_back(static_cast<size_t>(bytes));
+        if (junk) std::memset(list->back().as(), 0x7f, static_cast<size_t>(bytes));
+      }
+      k_pages.push_back(k.back().as());
+      v_pages.push_back(v.back().as());
+    }
+    for (int t = 0; t < s.tokens; ++t) {
+      const int i = kv_index(s.kv), slot = t % kPage;
+      const auto page = static_cast<size_t>(t / kPage);
+      table.store_k[i](k[page].as(), slot, sequence.k.data() + t * s.head_dim, s.head_dim);
+      table.store_v[i](v[page].as(), slot, sequence.v.data() + t * s.head_dim, s.head_dim);
+    }
+  }
+  std::vector<Aligned> k, v;
+  std::vector<const void*> k_pages, v_pages;
+};
+
+// Queries first .. first + count - 1; out has room for all tokens, row stride padded.
+void attend(const Kernels& table, const Case& s, const Sequence& sequence, const Pages& pages, int first, int count,
+            std::vector<float>& out) {
+  Aligned scratch(static_cast<size_t>(attention_scratch(s.head_dim, s.group)));
+  AttentionArgs a;
+  a.ldq = a.ldo = s.group * s.head_dim;
+  a.q = sequence.q.data() + first * a.ldq;
+  a.out = out.data() + first * a.ldo;
+  a.queries = count;
+  a.first = first;
+  a.group = s.group;
+  a.head_dim = s.head_dim;
+  a.k_pages = pages.k_pages.data();
+  a.v_pages = pages.v_pages.data();
+  a.causal = s.causal;
+  a.keys = s.tokens;
+  a.window = s.window;
+  a.scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
+  a.softcap = s.softcap;
+  a.scratch = scratch.as();
+  table.attention[kv_index(s.kv)](a);
+}
+
+std::vector<float> all_at_once(const Kernels& table, const Case& s, const Sequence& sequence, bool junk = false) {
+  const Pages pages(table, s, sequence, junk);
+  std::vector<float> out(sequence.q.size());
+  attend(table, s, sequence, pages, 0, s.tokens, out);
+  return out;
+}
+
+float stored(DType kv, float x) {
+  if (kv == DType::f16) return f16_to_f32(f32_to_f16(x));
+  if (kv == DType::bf16) return bf16_to_f32(f32_to_bf16(x));
+  return x;
+}
+
+std::vector<double> reference(const Case& s, const Sequence& sequence) {
+  const int d = s.head_dim;
+  std::vector<double> out(sequence.q.size());
+  for (int t = 0; t < s.tokens; ++t) {
+    const int64_t end = s.causal ? t + 1 : s.tokens;
+    const int64_t begin = s.window > 0 ? std::max<int64_t>(0, t + 1 - s.window) : 0;
+    for (int h = 0; h < s.group; ++h) {
+      const float* q = sequence.q.data() + (t * s.group + h) * d;
+      double* to = out.data() + (t * s.group + h) * d;
+      double weight = 0;
+      for (int64_t j = begin; j < end; ++j) {
+        double score = 0;
+        for (int i = 0; i < d; ++i) score += double{q[i]} * stored(s.kv, sequence.k[static_cast<size_t>(j * d + i)]);
+        score /= std::sqrt(static_cast<double>(d));
+        if (s.softcap > 0) score = s.softcap * std::tanh(score / s.softcap);
+        const double p = std::exp(score);
+        weight += p;
+        for (int i = 0; i < d; ++i) to[i] += p * stored(s.kv, sequence.v[static_cast<size_t>(j * d + i)]);
+      }
+      for (int i = 0; i < d; ++i) to[i] /= weight;
+    }
+  }
+  return out;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> out;
+  for (int d : {4, 20, 48, 64, 80, 96, 128, 256}) out.push_back({.head_dim = d, .group = 2, .tokens = 70});
+  for (int group : {1, 2, 3, 4, 5, 6, 7, 8, 100}) out.push_back({.head_dim = 20, .group = group, .tokens = 66});
+  for (DType kv : kTypes) out.push_back({.kv = kv});
+  for (int64_t window : {1, 5, 64, 65, 100, 1000})
+    out.push_back({.head_dim = 32, .group = 1, .tokens = 200, .window = window});
+  out.push_back({.window = 40, .softcap = 5.0f});
+  out.push_back({.softcap = 30.0f});
+  for (int tokens : {1, 63, 64, 65, 130})
+    out.push_back({.head_dim = 32, .group = 1, .tokens = tokens, .causal = false});
+  out.push_back({.group = 2, .tokens = 129, .causal = false, .kv = DType::f32});
+  return out;
+}
+
+std::string label(const Case& s) {
+  return "head_dim=" + std::to_string(s.head_dim) + " group=" + std::to_string(s.group) +
+         " tokens=" + std::to_string(s.tokens) + " window=" + std::to_string(s.window) + " kv=" + format(s.kv).name;
+}
+
+TEST(Attention, IsNearTheTruth) {
+  for (const Case& s : cases()) {
+    const Sequence sequence(s);
+    const auto got = all_at_once(*tables().back(), s, sequence);
+    const auto want = reference(s, sequence);
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 2e-5) << label(s) << " at " << i;
+  }
+}
+
+TEST(Attention, SameBitsOnEveryTable) {
+  const auto all = tables();
+  for (const Case& s : cases()) {
+    const Sequence sequence(s);
+    const auto want = all_at_once(*all[0], s, sequence);
+    for (const Kernels* k : all)
+      ASSERT_TRUE(same_bits(all_at_once(*k, s, sequence), want)) << k->name << " " << label(s);
+  }
+}
+
+TEST(Attention, SameBitsForEveryChunking) {
+  const Kernels& k = *tables().back();
+  for (const Case& s : cases()) {
+    const Sequence sequence(s);
+    const auto want = all_at_once(k, s, sequence);
+    for (int chunk : {1, 2, 3, 7, 17, 33, 64}) {
+      const Pages pages(k, s, sequence, false);
+      std::vector<float> got(want.size());
+      for (int t = 0; t < s.tokens; t += chunk) {
+        attend(k, s, sequence, pages, t, std::min(chunk, s.tokens - t), got);
+      }
+      ASSERT_TRUE(same_bits(got, want)) << label(s) << " chunk=" << chunk;
+    }
+  }
+}
+
+// A query gives the same bits whether later tokens are already in its page or the page was never written there.
+TEST(Attention, HiddenKeysDoNotMatter) {
+  for (const Kernels* k : tables()) {
+    for (const Case& s : cases()) {
+      if (!s.causal) continue;
+      const Sequence sequence(s);
+      const auto want = all_at_once(*k, s, sequence);
+      Case shorter = s;
+      shorter.tokens = s.tokens / 2 + 1;
+      // Junk is NaN for f32 and bf16; lanes of the padding are never read by a kernel that keeps its promise.
+      const Pages pages(*k, shorter, sequence, true);
+      std::vector<float> got(want.size());
+      attend(*k, shorter, sequence, pages, 0, shorter.tokens, got);
+      const auto n = static_cast<size_t>(shorter.tokens * s.group * s.head_dim);
+      ASSERT_TRUE(same_bits({got.data(), n}, {want.data(), n})) << k->name << " " << label(s);
+    }
+  }
+}
+
+TEST(Attention, StoredRowsLieWhereTheLayoutSays) {
+  for (const Kernels* table : tables()) {
+    for (DType kv : kTypes) {
+      const int d = 20, padded = 32;
+      const auto row = random_floats(d, 9);
+      Aligned k(static_cast<size_t>(page_bytes(kv, d))), v(static_cast<size_t>(page_bytes(kv, d)));
+      const int slot = 37;
+      table->store_k[kv_index(kv)](k.as(), slot, row.data(), d);
+      table->store_v[kv_index(kv)](v.as(), slot, row.data(), d);
+      const auto at = [&](Aligned& page, int index) {
+        if (kv == DType::f32) return page.as<float>()[index];
+        return kv == DType::f16 ? f16_to_f32(page.as<uint16_t>()[index]) : bf16_to_f32(page.as<uint16_t>()[index]);
+      };
+      for (int i = 0; i < padded; ++i) {
+        for (int key = 0; key < kPage; ++key) {
+          const float want = key == slot && i < d ? stored(kv, row[static_cast<size_t>(i)]) : 0.0f;
+          ASSERT_EQ(at(k, (key / 16 * padded + i) * 16 + key % 16), want);
+          ASSERT_EQ(at(v, key * padded + i), want);
+        }
+      }
+    }
+  }
+}
+
+TEST(Attention, ConversionsMatchTheScalarOnes) {
+  const auto all = tables();
+  std::vector<float> x = random_floats(64, 5, 1e4f);
+  for (float f : {0.0f, -0.0f, 65504.0f, 65519.9f, 65520.0f, 1e-8f, 3e-8f, 5.96e-8f, 6.1e-5f, 6.09e-5f, 1e-40f,
+                  1.00048828f, 1.00146484f, 1.00390625f, 1.01171875f, INFINITY, -INFINITY, NAN}) {
+    x.push_back(f);
+  }
+  const int n = static_cast<int>(x.size());
+  for (const Kernels* k : all) {
+    Aligned f16(static_cast<size_t>(page_bytes(DType::f16, n))), bf16(static_cast<size_t>(page_bytes(DType::bf16, n)));
+    k->store_v[1](f16.as(), 0, x.data(), n);
+    k->store_v[2](bf16.as(), 0, x.data(), n);
+    for (int i = 0; i < n; ++i) {
+      EXPECT_EQ(f16.as<uint16_t>()[i], f32_to_f16(x[static_cast<size_t>(i)]))
+          << k->name << " " << x[static_cast<size_t>(i)];
+      EXPECT_EQ(bf16.as<uint16_t>()[i], f32_to_bf16(x[static_cast<size_t>(i)]))
+          << k->name << " " << x[static_cast<size_t>(i)];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace miao::kernels

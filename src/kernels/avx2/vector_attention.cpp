@@ -1,0 +1,4 @@
+// Attention of this instruction set.
+#include "kernels/generic/vec16_avx2.h"
+//
+#include "kernels/generic/attention.inl"

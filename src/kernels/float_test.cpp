@@ -1,0 +1,129 @@
+// Products of the float formats: one bit pattern for every table, token count and block count; near the truth.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "kernels/generic/test_support.h"
+
+namespace miao::kernels {
+namespace {
+
+struct Product {
+  DType dtype;
+  int64_t cols, blocks, rows;
+};
+
+// Weights of (16 * blocks, cols) in the file's element type, at an odd address.
+std::vector<unsigned char> file_rows(DType dtype, const std::vector<float>& values) {
+  const size_t size = dtype == DType::f32 ? 4 : 2;
+  std::vector<unsigned char> out(values.size() * size + 1);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t half = dtype == DType::f16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]);
+    std::memcpy(out.data() + 1 + i * size, dtype == DType::f32 ? static_cast<const void*>(&values[i]) : &half, size);
+  }
+  return out;
+}
+
+std::vector<float> run(const Kernels& k, const Product& p, const std::vector<unsigned char>& file,
+                       const std::vector<float>& x, int64_t absent_row) {
+  const MatMul& m = k.matmul[static_cast<size_t>(p.dtype)];
+  const int64_t row = p.cols * (p.dtype == DType::f32 ? 4 : 2);
+  const int64_t bytes = m.block_bytes(p.cols);
+  EXPECT_EQ(bytes % 64, 0);
+  Aligned packed(static_cast<size_t>(bytes * p.blocks));
+  for (int64_t b = 0; b < p.blocks; ++b) {
+    const void* rows[kLanes];
+    for (int64_t r = 0; r < kLanes; ++r) {
+      rows[r] = b * kLanes + r == absent_row ? nullptr : file.data() + 1 + (b * kLanes + r) * row;
+    }
+    m.pack(rows, p.cols, packed.as<char>() + b * bytes);
+  }
+  Aligned scratch(static_cast<size_t>(m.scratch_bytes(p.cols)));
+  const int64_t ldx = p.cols + 3, ldy = p.blocks * kLanes + 5;
+  std::vector<float> padded(static_cast<size_t>(p.rows * ldx), NAN);
+  for (int64_t t = 0; t < p.rows; ++t) std::copy_n(x.begin() + t * p.cols, p.cols, padded.begin() + t * ldx);
+  Activations in;
+  in.x = padded.data();
+  in.ldx = ldx;
+  in.rows = p.rows;
+  std::vector<float> y(static_cast<size_t>(p.rows * ldy), -7.0f);
+  m.run(packed.as(), p.cols, p.blocks, in, y.data(), ldy, scratch.as());
+  std::vector<float> out;
+  for (int64_t t = 0; t < p.rows; ++t) {
+    out.insert(out.end(), y.begin() + t * ldy, y.begin() + t * ldy + p.blocks * kLanes);
+    for (int64_t i = p.blocks * kLanes; i < ldy; ++i) EXPECT_EQ(y[static_cast<size_t>(t * ldy + i)], -7.0f);
+  }
+  return out;
+}
+
+constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16};
+
+TEST(FloatProduct, SameBitsOnEveryTableAndForEveryTokenCount) {
+  const auto all = tables();
+  for (DType dtype : kTypes) {
+    for (int64_t cols : {1, 5, 64, 300}) {
+      const int64_t blocks = 3, rows = 19;
+      const auto w = random_floats(static_cast<size_t>(blocks * kLanes * cols), 3);
+      const auto x = random_floats(static_cast<size_t>(rows * cols), 4);
+      const auto file = file_rows(dtype, w);
+      const auto want = run(*all[0], {dtype, cols, blocks, rows}, file, x, 7);
+      for (const Kernels* k : all) {
+        for (int64_t n = 1; n <= rows; ++n) {
+          const auto got = run(*k, {dtype, cols, blocks, n}, file, x, 7);
+          ASSERT_TRUE(same_bits(got, {want.data(), got.size()})) << k->name << " cols=" << cols << " rows=" << n;
+        }
+      }
+      for (int64_t t = 0; t < rows; ++t) EXPECT_EQ(want[static_cast<size_t>(t * blocks * kLanes + 7)], 0.0f);
+    }
+  }
+}
+
+TEST(FloatProduct, SameBitsForEveryBlockCount) {
+  const auto all = tables();
+  const int64_t cols = 70, most = 19;
+  const auto w = random_floats(static_cast<size_t>(most * kLanes * cols), 3);
+  const auto x = random_floats(static_cast<size_t>(14 * cols), 4);
+  for (DType dtype : kTypes) {
+    const auto file = file_rows(dtype, w);
+    for (int64_t rows : {1, 14}) {
+      const auto want = run(*all[0], {dtype, cols, most, rows}, file, x, -1);
+      for (const Kernels* k : all) {
+        for (int64_t blocks = 1; blocks <= most; ++blocks) {
+          const auto got = run(*k, {dtype, cols, blocks, rows}, file, x, -1);
+          for (int64_t t = 0; t < rows; ++t) {
+            const auto n = static_cast<size_t>(blocks * kLanes);
+            ASSERT_TRUE(same_bits({got.data() + static_cast<size_t>(t) * n, n}, {want.data() + t * most * kLanes, n}))
+                << k->name << " blocks=" << blocks;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(FloatProduct, IsNearTheTruth) {
+  const Kernels& k = *tables().back();
+  const int64_t cols = 1100, blocks = 2, rows = 13;
+  const auto w = random_floats(static_cast<size_t>(blocks * kLanes * cols), 3);
+  const auto x = random_floats(static_cast<size_t>(rows * cols), 4);
+  for (DType dtype : kTypes) {
+    const auto y = run(k, {dtype, cols, blocks, rows}, file_rows(dtype, w), x, -1);
+    for (int64_t t = 0; t < rows; ++t) {
+      for (int64_t r = 0; r < blocks * kLanes; ++r) {
+        double sum = 0, size = 0;
+        for (int64_t i = 0; i < cols; ++i) {
+          float v = w[static_cast<size_t>(r * cols + i)];
+          if (dtype == DType::f16) v = f16_to_f32(f32_to_f16(v));
+          if (dtype == DType::bf16) v = bf16_to_f32(f32_to_bf16(v));
+          const double term = double{v} * x[static_cast<size_t>(t * cols + i)];
+          sum += term;
+          size += std::fabs(term);
+        }
+        EXPECT_NEAR(y[static_cast<size_t>(t * blocks * kLanes + r)], sum, size * 1e-6);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace miao::kernels

@@ -1,0 +1,20 @@
+// The parts of one table of vector functions, each filled by its own file of the ISA folder. Include a vec16 header
+// first: it names the ISA.
+#pragma once
+
+#include "kernels/table.h"
+
+// Loops over register blocks must become straight code, or the blocks live in memory.
+#ifdef __clang__
+#define MIAO_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define MIAO_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace miao::kernels::MIAO_ISA {
+
+void fill_vector(Kernels& table);     // vector.inl
+void fill_attention(Kernels& table);  // attention.inl
+void fill_float(Kernels& table);      // float_product.inl
+
+}  // namespace miao::kernels::MIAO_ISA

@@ -1,0 +1,138 @@
+// Vec16: sixteen FP32 lanes, here as an array. This file is the specification of the type; vec16_avx2.h and
+// vec16_avx512.h give the same bits for every input (NaN payloads aside).
+//
+// The bodies in generic/*.inl are written over this type and compiled once per instruction set, inside the namespace
+// MIAO_ISA. All is in anonymous namespaces: a function built for one processor can never be linked into another table.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+#define MIAO_ISA scalar
+#define MIAO_ISA_NAME "scalar"
+
+namespace miao::kernels::scalar {
+namespace {
+
+struct Vec {
+  float v[16];
+};
+// Elements of packed weights and KV pages.
+struct F16 {
+  uint16_t bits;
+};
+struct BF16 {
+  uint16_t bits;
+};
+
+// Sizes of the register blocks; results do not depend on them.
+constexpr int kTileBlocks = 1;                   // float products: blocks of 16 output rows
+constexpr int kTileTokens = 6;                   // by tokens
+constexpr int kGemvBlocks = 2;                   // blocks in flight for one token
+constexpr int attention_vecs(int) { return 1; }  // vectors beside `rows` query rows
+
+template <class F>
+inline Vec each(F f) {
+  Vec out;
+  for (int i = 0; i < 16; ++i) out.v[i] = f(i);
+  return out;
+}
+
+inline Vec set1(float x) {
+  return each([&](int) { return x; });
+}
+inline Vec load(const float* p) {
+  return each([&](int i) { return p[i]; });
+}
+inline Vec load(const F16* p) {
+  return each([&](int i) { return f16_to_f32(p[i].bits); });
+}
+inline Vec load(const BF16* p) {
+  return each([&](int i) { return bf16_to_f32(p[i].bits); });
+}
+// The first n lanes, 0 <= n < 16; the others are 0.
+inline Vec load_n(const float* p, int n) {
+  return each([&](int i) { return i < n ? p[i] : 0.0f; });
+}
+inline void store(float* p, Vec a) { __builtin_memcpy(p, a.v, sizeof(a.v)); }
+inline void store_n(float* p, Vec a, int n) { __builtin_memcpy(p, a.v, static_cast<size_t>(n) * 4); }
+// Rounded to nearest even.
+inline void store(F16* p, Vec a) {
+  for (int i = 0; i < 16; ++i) p[i].bits = f32_to_f16(a.v[i]);
+}
+inline void store(BF16* p, Vec a) {
+  for (int i = 0; i < 16; ++i) p[i].bits = f32_to_bf16(a.v[i]);
+}
+// Integral values in -127 .. 127.
+inline void store(int8_t* p, Vec a) {
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(static_cast<int>(a.v[i]));
+}
+
+inline Vec operator+(Vec a, Vec b) {
+  return each([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline Vec operator-(Vec a, Vec b) {
+  return each([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline Vec operator*(Vec a, Vec b) {
+  return each([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline Vec operator/(Vec a, Vec b) {
+  return each([&](int i) { return a.v[i] / b.v[i]; });
+}
+// a * b + c and c - a * b, rounded once.
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return each([&](int i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); });
+}
+inline Vec fnma(Vec a, Vec b, Vec c) {
+  return each([&](int i) { return __builtin_fmaf(-a.v[i], b.v[i], c.v[i]); });
+}
+// b where either is NaN.
+inline float max(float a, float b) { return a > b ? a : b; }
+inline float min(float a, float b) { return a < b ? a : b; }
+inline Vec max(Vec a, Vec b) {
+  return each([&](int i) { return max(a.v[i], b.v[i]); });
+}
+inline Vec min(Vec a, Vec b) {
+  return each([&](int i) { return min(a.v[i], b.v[i]); });
+}
+inline Vec round_even(Vec a) {
+  return each([&](int i) { return __builtin_rintf(a.v[i]); });
+}
+inline Vec abs(Vec a) {
+  return each([&](int i) { return __builtin_fabsf(a.v[i]); });
+}
+inline Vec copysign(Vec magnitude, Vec sign) {
+  return each([&](int i) { return __builtin_copysignf(magnitude.v[i], sign.v[i]); });
+}
+// a < b ? yes : no; false for NaN.
+inline Vec select_lt(Vec a, Vec b, Vec yes, Vec no) {
+  return each([&](int i) { return a.v[i] < b.v[i] ? yes.v[i] : no.v[i]; });
+}
+// a where begin <= lane < end, other elsewhere; 0 <= begin, end <= 16.
+inline Vec keep_lanes(Vec a, int begin, int end, Vec other) {
+  return each([&](int i) { return i >= begin && i < end ? a.v[i] : other.v[i]; });
+}
+// a * 2^n for integral n in -252 .. 254, rounded once; NaN gives NaN.
+inline Vec scale2(Vec a, Vec n) {
+  return each([&](int i) { return n.v[i] == n.v[i] ? __builtin_scalbnf(a.v[i], static_cast<int>(n.v[i])) : n.v[i]; });
+}
+
+// The fixed tree: lane i and lane i + 8, then + 4, + 2, + 1.
+inline float reduce_add(Vec a) {
+  for (int h = 8; h > 0; h /= 2) {
+    for (int i = 0; i < h; ++i) a.v[i] = a.v[i] + a.v[i + h];
+  }
+  return a.v[0];
+}
+inline float reduce_max(Vec a) {
+  for (int h = 8; h > 0; h /= 2) {
+    for (int i = 0; i < h; ++i) a.v[i] = max(a.v[i], a.v[i + h]);
+  }
+  return a.v[0];
+}
+
+}  // namespace
+}  // namespace miao::kernels::scalar

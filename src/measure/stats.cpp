@@ -1,0 +1,48 @@
+#include "measure/stats.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/check.h"
+#include "runtime/rng.h"
+
+namespace miao::measure {
+
+double mean(std::span<const double> samples) {
+  MIAO_CHECK(!samples.empty());
+  double sum = 0;
+  for (double x : samples) sum += x;
+  return sum / static_cast<double>(samples.size());
+}
+
+double median(std::span<const double> samples) { return quantile(samples, 0.5); }
+
+double quantile(std::span<const double> samples, double q) {
+  MIAO_CHECK(!samples.empty() && q >= 0 && q <= 1);
+  std::vector<double> sorted(samples.begin(), samples.end());
+  std::sort(sorted.begin(), sorted.end());
+  const double place = q * static_cast<double>(sorted.size() - 1);
+  const size_t below = static_cast<size_t>(std::floor(place));
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (sorted[above] - sorted[below]) * (place - static_cast<double>(below));
+}
+
+Spread spread(std::span<const double> samples) {
+  return {median(samples), *std::min_element(samples.begin(), samples.end()),
+          *std::max_element(samples.begin(), samples.end())};
+}
+
+Interval bootstrap(std::span<const double> samples, const std::function<double(std::span<const double>)>& statistic,
+                   double level, int resamples, uint64_t seed) {
+  MIAO_CHECK(!samples.empty() && resamples > 0 && level > 0 && level < 1);
+  runtime::Rng rng(seed);
+  std::vector<double> drawn(samples.size()), values(static_cast<size_t>(resamples));
+  for (double& value : values) {
+    for (double& x : drawn) x = samples[rng.below(samples.size())];
+    value = statistic(drawn);
+  }
+  return {quantile(values, (1 - level) / 2), quantile(values, (1 + level) / 2)};
+}
+
+}  // namespace miao::measure

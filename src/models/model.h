@@ -1,0 +1,64 @@
+// Model: a checkpoint made ready to run: spec, packed weights and the Program of its forward pass.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "graph/context.h"
+#include "graph/program.h"
+#include "io/checkpoint.h"
+#include "models/spec.h"
+#include "models/weights.h"
+
+namespace miao::models {
+
+struct LoadOptions {
+  bool f32 = false;         // decode integer formats and compute everything in FP32
+  std::optional<DType> kv;  // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16
+  int64_t ctx = 0;          // longest sequence; 0 = the model's own, at most kDefaultCtx
+  int64_t chunk = 256;      // rows of a pass
+};
+constexpr int64_t kDefaultCtx = 4096;
+
+// Weights that share their place in the model, format and kernels.
+struct WeightGroup {
+  std::string name;  // "qkv", "o", "gate_up", "down", "lm_head"
+  DType dtype;
+  const kernels::MatMul* kernel;
+  int64_t bytes;     // packed
+};
+
+class Model {
+ public:
+  // The checkpoint and the context's parts must outlive the Model. An unsupported architecture is an Error before any
+  // weight is read; Errors about tensors and hyper-parameters name them.
+  static Result<std::unique_ptr<Model>> load(const io::Checkpoint& checkpoint, const LoadOptions& options,
+                                             const graph::Context& context);
+
+  const ModelSpec& spec() const { return spec_; }
+  graph::Program& program() { return program_; }
+  DType kv() const { return kv_; }
+  int64_t ctx() const { return ctx_; }
+  int64_t weight_bytes() const { return static_cast<int64_t>(weights_.memory.size()); }
+  int64_t embedding_bytes() const { return static_cast<int64_t>(weights_.embedding.bytes); }
+  std::vector<WeightGroup> groups() const;
+
+ private:
+  Model(ModelSpec spec, const graph::Context& context) : spec_(std::move(spec)), program_(context) {}
+  void build();
+
+  ModelSpec spec_;
+  Weights weights_;
+  DType kv_ = DType::f16;
+  int64_t ctx_ = 0;
+  graph::Program program_;
+};
+
+// The names of supported architectures and families, for reports.
+std::vector<std::string> supported_architectures();
+
+}  // namespace miao::models

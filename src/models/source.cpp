@@ -1,0 +1,145 @@
+#include "models/source.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace miao::models {
+
+namespace {
+
+constexpr TensorName kModelNames[] = {{"token_embd", "embed_tokens"}, {"output_norm", "norm"}, {"output", "lm_head"}};
+constexpr TensorName kBlockNames[] = {
+    {"attn_norm", "input_layernorm"},        {"attn_q", "self_attn.q_proj"},      {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},          {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"},     {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_gate", "mlp.gate_proj"},           {"ffn_up", "mlp.up_proj"},           {"ffn_down", "mlp.down_proj"},
+};
+
+const char* hf_name(std::span<const TensorName> names, std::string_view stem) {
+  const auto at = std::find_if(names.begin(), names.end(), [&](const TensorName& n) { return stem == n.gguf; });
+  return at == names.end() ? nullptr : at->hf;
+}
+
+std::string format_number(double value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
+}
+
+// Tensors of blocks that old checkpoints carry and nobody needs.
+bool is_ignored(std::string_view name) { return name.ends_with("rotary_emb.inv_freq") || name.ends_with("attn_rot_embd"); }
+
+}  // namespace
+
+Result<Source> Source::open(const io::Checkpoint& checkpoint) {
+  Source s(checkpoint);
+  const KeyValues& meta = checkpoint.meta();
+  if (s.gguf()) {
+    MIAO_TRY(std::string_view architecture, meta.string("general.architecture"));
+    s.architecture_ = "gguf:" + std::string(architecture);
+    s.prefix_ = std::string(architecture) + ".";
+    return s;
+  }
+  MIAO_TRY(const KeyValues::Strings* names, meta.strings("architectures"));
+  if (names->size() != 1) return Error{Code::invalid, "expected exactly one entry in 'architectures'", meta.source()};
+  s.architecture_ = (*names)[0];
+  if (meta.has("text_config.hidden_size") || meta.has("text_config.model_type")) s.prefix_ = "text_config.";
+  if (meta.has("quantization_config.quant_method")) {
+    return Error{Code::unsupported, "Hugging Face quantised checkpoints are not read; use the GGUF or the plain one",
+                 meta.source() + ": quantization_config"};
+  }
+  for (const char* prefix : {"model.", "", "language_model.model.", "model.language_model."}) {
+    if (checkpoint.find(std::string(prefix) + "embed_tokens.weight")) s.tensor_prefix_ = prefix;
+  }
+  if (checkpoint.find("language_model.lm_head.weight")) s.head_prefix_ = "language_model.";
+  return s;
+}
+
+std::string_view Source::model_name() const {
+  auto name = checkpoint_->meta().string(gguf() ? "general.name" : "_name_or_path", "");
+  return name ? *name : std::string_view{};
+}
+
+std::string Source::name(Key key) const {
+  const char* own = gguf() ? key.gguf : key.hf;
+  return own ? prefix_ + own : std::string();
+}
+
+Error Source::invalid(Key key, std::string what) const {
+  return {Code::invalid, "'" + name(key) + "' " + std::move(what), checkpoint_->meta().source()};
+}
+Error Source::unsupported(Key key, std::string what) const {
+  return {Code::unsupported, "'" + name(key) + "' " + std::move(what), checkpoint_->meta().source()};
+}
+
+Result<int64_t> Source::integer(Key key, int64_t low, int64_t high) const {
+  MIAO_TRY(int64_t value, checkpoint_->meta().integer(name(key)));
+  if (value < low || value > high) {
+    return invalid(key, "is " + std::to_string(value) + ", expected " + std::to_string(low) + " to " + std::to_string(high));
+  }
+  return value;
+}
+Result<int64_t> Source::integer(Key key, int64_t low, int64_t high, int64_t fallback) const {
+  return has(key) ? integer(key, low, high) : Result<int64_t>(fallback);
+}
+Result<double> Source::number(Key key, double low, double high) const {
+  MIAO_TRY(double value, checkpoint_->meta().number(name(key)));
+  if (!(value >= low && value <= high)) {
+    return invalid(key, "is " + format_number(value) + ", expected " + format_number(low) + " to " + format_number(high));
+  }
+  return value;
+}
+Result<double> Source::number(Key key, double low, double high, double fallback) const {
+  return has(key) ? number(key, low, high) : Result<double>(fallback);
+}
+Result<bool> Source::boolean(Key key, bool fallback) const { return checkpoint_->meta().boolean(name(key), fallback); }
+Result<std::string> Source::string(Key key, std::string_view fallback) const {
+  MIAO_TRY(std::string_view value, checkpoint_->meta().string(name(key), fallback));
+  return std::string(value);
+}
+Result<std::vector<double>> Source::numbers(Key key) const { return checkpoint_->meta().numbers(name(key)); }
+Result<std::vector<std::string>> Source::strings(Key key) const {
+  MIAO_TRY(const KeyValues::Strings* values, checkpoint_->meta().strings(name(key)));
+  return std::vector<std::string>(values->begin(), values->end());
+}
+Result<std::vector<int64_t>> Source::integers(Key key) const {
+  MIAO_TRY(const KeyValues::Ints* values, checkpoint_->meta().integers(name(key)));
+  return *values;
+}
+
+std::string Source::tensor_name(std::string_view canonical) const {
+  if (gguf()) return std::string(canonical);
+  const size_t dot = canonical.rfind('.');
+  std::string_view stem = canonical.substr(0, dot);
+  const std::string_view suffix = canonical.substr(dot);  // ".weight"
+  std::string block;
+  const char* hf = nullptr;
+  if (stem.starts_with("blk.")) {
+    const size_t end = stem.find('.', 4);
+    block = "layers." + std::string(stem.substr(4, end - 3));
+    stem = stem.substr(end + 1);
+    hf = hf_name(names_, stem);
+    if (!hf) hf = hf_name(kBlockNames, stem);
+  } else {
+    hf = hf_name(kModelNames, stem);
+  }
+  MIAO_CHECK(hf != nullptr);
+  return (stem == "output" ? head_prefix_ : tensor_prefix_) + block + hf + std::string(suffix);
+}
+
+Result<void> Source::all_used(const std::vector<std::string>& used) const {
+  const std::string blocks = gguf() ? "blk." : tensor_prefix_ + "layers.";
+  std::vector<std::string_view> sorted(used.begin(), used.end());
+  std::sort(sorted.begin(), sorted.end());
+  for (const TensorView& t : checkpoint_->tensors()) {
+    if (!t.name.starts_with(blocks) || is_ignored(t.name)) continue;
+    if (!std::binary_search(sorted.begin(), sorted.end(), std::string_view(t.name))) {
+      return Error{Code::unsupported, "this tensor has no place in the architecture " + architecture_, t.name};
+    }
+  }
+  return {};
+}
+
+}  // namespace miao::models

@@ -1,0 +1,73 @@
+// Source: a checkpoint's hyper-parameters and tensors under one set of names, whichever file they come from.
+//
+// Hyper-parameters have a GGUF key, written behind "<architecture>.", and a Hugging Face key, written as it is or behind
+// "text_config.". Tensors have the GGUF name ("blk.3.attn_q.weight") as their canonical name.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "io/checkpoint.h"
+
+namespace miao::models {
+
+// One hyper-parameter and what is sane. Either key may be null: not written in such files.
+struct Key {
+  const char* gguf;
+  const char* hf;
+};
+
+struct TensorName {
+  const char* gguf;  // "attn_q" of "blk.N.attn_q.weight"
+  const char* hf;    // "self_attn.q_proj" of "model.layers.N.self_attn.q_proj.weight"
+};
+
+class Source {
+ public:
+  // Errors: not_found when the checkpoint does not say its architecture.
+  static Result<Source> open(const io::Checkpoint& checkpoint);
+
+  const io::Checkpoint& checkpoint() const { return *checkpoint_; }
+  bool gguf() const { return checkpoint_->kind() == io::Checkpoint::Kind::gguf; }
+  const std::string& architecture() const { return architecture_; }  // "gguf:llama", "LlamaForCausalLM"
+  std::string_view model_name() const;
+
+  bool has(Key key) const { return checkpoint_->meta().has(name(key)); }
+  std::string name(Key key) const;  // the key as this file spells it
+  // Values within [low, high]; an Error names the key and the range. The last argument is the value when absent.
+  Result<int64_t> integer(Key key, int64_t low, int64_t high) const;
+  Result<int64_t> integer(Key key, int64_t low, int64_t high, int64_t fallback) const;
+  Result<double> number(Key key, double low, double high) const;
+  Result<double> number(Key key, double low, double high, double fallback) const;
+  Result<bool> boolean(Key key, bool fallback) const;
+  Result<std::string> string(Key key, std::string_view fallback) const;
+  Result<std::vector<double>> numbers(Key key) const;
+  Result<std::vector<std::string>> strings(Key key) const;
+  Result<std::vector<int64_t>> integers(Key key) const;
+  Error invalid(Key key, std::string what) const;
+  Error unsupported(Key key, std::string what) const;
+
+  // Names of block tensors in Hugging Face files that differ from Llama's or have no counterpart there.
+  void use_names(std::span<const TensorName> names) { names_ = names; }
+  // The name in this file of a model tensor ("output_norm.weight") or a block tensor ("blk.3.attn_q.weight").
+  std::string tensor_name(std::string_view canonical) const;
+  const TensorView* find(std::string_view canonical) const { return checkpoint_->find(tensor_name(canonical)); }
+  // Every block tensor that the file holds must be in `used` (file names): what is left over would be missed silently.
+  Result<void> all_used(const std::vector<std::string>& used) const;
+
+ private:
+  explicit Source(const io::Checkpoint& checkpoint) : checkpoint_(&checkpoint) {}
+
+  const io::Checkpoint* checkpoint_;
+  std::string architecture_;
+  std::string prefix_;         // of keys: "llama.", "text_config." or nothing
+  std::string tensor_prefix_;  // of Hugging Face tensors: "model."
+  std::string head_prefix_;    // of lm_head
+  std::span<const TensorName> names_;
+};
+
+}  // namespace miao::models

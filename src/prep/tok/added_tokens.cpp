@@ -1,0 +1,72 @@
+// Search for added tokens; see added_tokens.h.
+#include "prep/tok/added_tokens.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "prep/tok/unicode.h"
+
+namespace miao::prep {
+
+void AddedTokens::add(const AddedToken& token, std::string_view text) {
+  if (text.empty()) return;
+  tries_[token.normalized].insert(text, static_cast<int32_t>(tokens_.size()));
+  tokens_.push_back(token);
+  std::string& firsts = firsts_[token.normalized];
+  if (firsts.find(text.front()) == std::string::npos) firsts += text.front();
+}
+
+AddedTokens::Found AddedTokens::next(bool normalized, std::string_view text, size_t at) const {
+  const Trie& trie = tries_[normalized];
+  const std::string& firsts = firsts_[normalized];
+  while (at < text.size()) {
+    if (firsts.size() == 1) {
+      const void* hit = std::memchr(text.data() + at, firsts.front(), text.size() - at);
+      if (!hit) return {};
+      at = static_cast<size_t>(static_cast<const char*>(hit) - text.data());
+    }
+    int32_t node = trie.next(Trie::kRoot, text[at]);
+    Found best;
+    for (size_t i = at; node >= 0;) {
+      ++i;
+      if (const int32_t value = trie.value(node); value >= 0) best = {&tokens_[static_cast<size_t>(value)], at, i};
+      if (i == text.size()) break;
+      node = trie.next(node, text[i]);
+    }
+    if (best.token) return best;
+    ++at;
+  }
+  return {};
+}
+
+bool AddedTokens::fits(const AddedToken& token, std::string_view text, size_t done, Found* f) {
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  if (token.single_word) {
+    if (f->begin > 0 && (class_before(begin, begin + f->begin) & kWord)) return false;
+    if (f->end < text.size() && (class_at(begin + f->end).flags & kWord)) return false;
+  }
+  if (token.lstrip) {
+    const char* p = begin + f->begin;
+    while (p > begin && (class_before(begin, p) & kWhite)) {
+      do {
+        --p;
+      } while ((static_cast<uint8_t>(*p) & 0xC0) == 0x80);
+    }
+    f->begin = static_cast<size_t>(p - begin);
+  }
+  f->begin = std::max(f->begin, done);
+  if (token.rstrip) {
+    const char* p = begin + f->end;
+    while (p < end) {
+      const Classified c = class_at(p);
+      if (!(c.flags & kWhite)) break;
+      p += c.size;
+    }
+    f->end = static_cast<size_t>(p - begin);
+  }
+  f->end = std::max(f->end, f->begin);
+  return true;
+}
+
+}  // namespace miao::prep

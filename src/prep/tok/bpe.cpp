@@ -1,0 +1,420 @@
+// Byte-pair encoding; see bpe.h.
+#include "prep/tok/bpe.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <charconv>
+
+#include "base/check.h"
+#include "prep/tok/unicode.h"
+
+namespace miao::prep {
+namespace {
+
+constexpr uint32_t kNoRank = UINT32_MAX;
+constexpr uint64_t kNoKey = UINT64_MAX;
+constexpr size_t kShort = 40;  // symbols
+
+// One word and its ids; 64 bytes. A word of at most 24 bytes is known by its size and three (overlapping) loads.
+struct Word {
+  uint64_t a = 0, b = 0, c = 0;
+  uint32_t serial = 0;
+  uint8_t size = 0, count = 0;
+  int32_t ids[8];
+};
+constexpr size_t kWords = 8192;
+constexpr size_t kWordBytes = 24;
+
+void load_word(const char* p, size_t n, Word* w) {
+  if (n >= 8) {
+    w->a = load64(p);
+    w->b = load64(p + n - 8);
+    w->c = n > 16 ? load64(p + 8) : 0;
+  } else if (n >= 4) {
+    w->a = load32(p);
+    w->b = load32(p + n - 4);
+    w->c = 0;
+  } else {
+    w->a = static_cast<uint8_t>(p[0]) | static_cast<uint64_t>(static_cast<uint8_t>(p[n / 2])) << 8 |
+           static_cast<uint64_t>(static_cast<uint8_t>(p[n - 1])) << 16;
+    w->b = w->c = 0;
+  }
+}
+
+uint64_t pair_key(int32_t left, int32_t right) {
+  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+}
+uint64_t pair_hash(uint64_t key) {
+  key *= 0x9E3779B97F4A7C15u;
+  return key ^ key >> 32;
+}
+
+}  // namespace
+
+const std::array<uint16_t, 256>& byte_level_alphabet() {
+  static const auto alphabet = [] {
+    std::array<uint16_t, 256> a{};
+    uint16_t next = 256;
+    for (int b = 0; b < 256; ++b) {
+      const bool printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
+      a[b] = printable ? static_cast<uint16_t>(b) : next++;
+    }
+    return a;
+  }();
+  return alphabet;
+}
+
+int byte_of_alphabet(uint32_t cp) {
+  static const auto inverse = [] {
+    std::array<int16_t, 324> a;
+    a.fill(-1);
+    for (int b = 0; b < 256; ++b) a[byte_level_alphabet()[b]] = static_cast<int16_t>(b);
+    return a;
+  }();
+  return cp < inverse.size() ? inverse[cp] : -1;
+}
+
+bool append_alphabet_bytes(std::string& out, std::string_view piece) {
+  const size_t before = out.size();
+  for (const char* p = piece.data(); p < piece.data() + piece.size();) {
+    const Rune r = rune_at(p);
+    const int byte = byte_of_alphabet(r.value);
+    if (byte < 0) {
+      out.resize(before);
+      return false;
+    }
+    out += static_cast<char>(byte);
+    p += r.size;
+  }
+  return true;
+}
+
+struct Bpe::Scratch {
+  struct Link {
+    int32_t prev, next;
+  };
+  struct Candidate {
+    uint64_t key;   // rank << 32 | position: smallest first
+    uint32_t size;  // bytes of the joined symbols when it was found
+    int32_t id;
+    bool operator<(const Candidate& o) const { return key > o.key; }  // for a min-heap
+  };
+  std::vector<Word> words = std::vector<Word>(kWords);
+  std::vector<Symbol> symbols;
+  std::vector<Link> links;
+  std::vector<Candidate> heap;
+};
+
+Bpe::Scratch& Bpe::scratch() {
+  thread_local Scratch s;
+  return s;
+}
+
+Bpe::Bpe(const Vocab& vocab, BpeOptions options) : vocab_(vocab), options_(std::move(options)) {
+  static std::atomic<uint32_t> serial{0};
+  serial_ = ++serial;
+  byte_id_.fill(-1);
+  cut_at_space_ = !options_.byte_level;
+}
+
+std::string_view Bpe::kind() const {
+  return options_.byte_level ? "byte-level BPE" : options_.sentencepiece ? "SentencePiece BPE" : "BPE";
+}
+
+void Bpe::reserve_merges(size_t count) { slots_.assign(std::bit_ceil(count + count / 2 + 16), {kNoKey, kNoRank, -1}); }
+
+Result<void> Bpe::merge(std::string_view left, std::string_view right) {
+  const int32_t a = vocab_.find(left), b = vocab_.find(right);
+  const auto whole_is = [&](std::string_view whole) {
+    return whole.size() == left.size() + right.size() - options_.prefix.size() && whole.starts_with(left) &&
+           whole.substr(left.size()) == right.substr(options_.prefix.size());
+  };
+  int32_t id = -1;
+  if (a >= 0 && b >= 0 && right.starts_with(options_.prefix)) {
+    // Vocabularies mostly list their pieces in merge order: try the piece after the last one first.
+    thread_local int32_t guess = 0;
+    if (++guess >= vocab_.size()) guess = 0;
+    if (whole_is(vocab_.piece(guess))) {
+      id = guess;
+    } else {
+      std::string whole(left);
+      whole += right.substr(options_.prefix.size());
+      id = vocab_.find(whole);
+      if (id >= 0) guess = id;
+    }
+  }
+  if (id < 0) {
+    const bool part = a < 0 || b < 0;
+    return Error{Code::corrupt, "merge " + std::to_string(merges_) + " (\"" + std::string(left.substr(0, 60)) + "\" + \"" +
+                                    std::string(right.substr(0, 60)) + "\"): " + (part ? "a part" : "the whole") +
+                                    " is not in the vocabulary; export the tokenizer again"};
+  }
+  const uint64_t key = pair_key(a, b);
+  for (size_t i = pair_hash(key) & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
+    Slot& slot = slots_[i];
+    if (slot.key == key) {
+      return Error{Code::corrupt, "merge " + std::to_string(merges_) + " (\"" + std::string(left.substr(0, 60)) + "\" + \"" +
+                                      std::string(right.substr(0, 60)) + "\") is listed twice; export the tokenizer again"};
+    }
+    if (slot.key == kNoKey) {
+      slot = {key, merges_++, id};
+      break;
+    }
+  }
+  cut_at_space_ = cut_at_space_ && !(right.starts_with(kMetaSpace) && !left.ends_with(kMetaSpace));
+  return {};
+}
+
+void Bpe::set_scores(std::vector<float> scores, std::vector<bool> mergeable) {
+  rank_of_.assign(scores.size(), kNoRank);
+  for (size_t id = 0; id < scores.size(); ++id) {
+    if (!mergeable[id]) continue;
+    // Higher score, lower rank; equal scores, equal ranks.
+    const auto bits = std::bit_cast<uint32_t>(scores[id] + 0.0f);
+    const uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    rank_of_[id] = std::min(~ascending, kNoRank - 1);
+    const std::string_view piece = vocab_.piece(static_cast<int32_t>(id));
+    for (size_t at = piece.find(kMetaSpace, 1); at != std::string_view::npos; at = piece.find(kMetaSpace, at + 1)) {
+      if (!piece.substr(0, at).ends_with(kMetaSpace)) cut_at_space_ = false;
+    }
+  }
+}
+
+void Bpe::finish(const std::vector<bool>& in_model) {
+  if (slots_.empty()) reserve_merges(0);
+  if (options_.byte_level) {
+    for (int b = 0; b < 256; ++b) {
+      std::string spelled;
+      append_utf8(spelled, byte_level_alphabet()[b]);
+      byte_id_[b] = vocab_.find(spelled);
+    }
+    if (options_.ignore_merges) {
+      raw_.reserve(vocab_.size(), 0);
+      std::string bytes;
+      for (int32_t id = 0; id < vocab_.size(); ++id) {
+        bytes.clear();
+        const bool real = (in_model.empty() || in_model[id]) && append_alphabet_bytes(bytes, vocab_.piece(id));
+        raw_.add(bytes, real && !bytes.empty());
+      }
+    }
+    return;
+  }
+  if (options_.byte_fallback) {
+    for (int b = 0; b < 256; ++b) {
+      constexpr char kHex[] = "0123456789ABCDEF";
+      const char name[] = {'<', '0', 'x', kHex[b >> 4], kHex[b & 15], '>'};
+      byte_id_[b] = vocab_.find({name, sizeof name});
+    }
+  }
+  cut_at_space_ = cut_at_space_ && options_.prefix.empty() && options_.suffix.empty() && vocab_.find(kMetaSpace) >= 0;
+}
+
+Bpe::Pair Bpe::find(int32_t left, int32_t right) const {
+  const uint64_t key = pair_key(left, right);
+  for (size_t i = pair_hash(key) & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
+    const Slot& slot = slots_[i];
+    if (slot.key == key) return {slot.rank, slot.id};
+    if (slot.key == kNoKey) return {kNoRank, -1};
+  }
+}
+
+Bpe::Pair Bpe::find_text(std::string_view text) const {
+  const int32_t id = vocab_.find(text);
+  return id < 0 ? Pair{kNoRank, -1} : Pair{rank_of_[id], id};
+}
+
+Bpe::Pair Bpe::pair_of(const char* word, const Symbol& a, const Symbol& b) const {
+  return options_.sentencepiece ? find_text({word + a.begin, a.size + b.size}) : find(a.id, b.id);
+}
+
+int32_t Bpe::find_piece(std::string_view bytes) const {
+  return options_.byte_level ? raw_.find(bytes) : vocab_.find(bytes);
+}
+
+void Bpe::encode(std::string_view word, Ids& out) const {
+  if (!cut_at_space_) return encode_word(word, out);
+  if (options_.ignore_merges) {
+    if (const int32_t id = find_piece(word); id >= 0) return out.push_back(id);
+  }
+  for (size_t begin = 0; begin < word.size();) {
+    size_t end = begin;
+    while (word.substr(end).starts_with(kMetaSpace)) end += kMetaSpace.size();
+    end = std::min(word.find(kMetaSpace, end), word.size());
+    encode_word(word.substr(begin, end - begin), out);
+    begin = end;
+  }
+}
+
+void Bpe::encode_word(std::string_view word, Ids& out) const {
+  if (word.size() > kWordBytes) return merge_word(word, out);
+  Word key;
+  load_word(word.data(), word.size(), &key);
+  const uint64_t h = mix(key.a ^ word.size() ^ static_cast<uint64_t>(serial_) << 32, key.b + key.c * 0x9E3779B97F4A7C15u);
+  Word& entry = scratch().words[h & (kWords - 1)];
+  if (entry.a == key.a && entry.b == key.b && entry.c == key.c && entry.size == word.size() && entry.serial == serial_) {
+    out.insert(out.end(), entry.ids, entry.ids + entry.count);
+    return;
+  }
+  const size_t before = out.size();
+  merge_word(word, out);
+  const size_t count = out.size() - before;
+  if (count > std::size(key.ids)) return;
+  key.serial = serial_;
+  key.size = static_cast<uint8_t>(word.size());
+  key.count = static_cast<uint8_t>(count);
+  std::copy_n(out.begin() + static_cast<ptrdiff_t>(before), count, key.ids);
+  entry = key;
+}
+
+void Bpe::merge_word(std::string_view word, Ids& out) const {
+  if (options_.ignore_merges && !cut_at_space_) {
+    if (const int32_t id = find_piece(word); id >= 0) return out.push_back(id);
+  }
+  Scratch& s = scratch();
+  first_symbols(word, s.symbols);
+  auto& symbols = s.symbols;
+  size_t n = symbols.size();
+  if (n > kShort) {
+    merge_heap(word, s, out);
+  } else {
+    Pair pairs[kShort];
+    for (size_t i = 0; i + 1 < n; ++i) pairs[i] = pair_of(word.data(), symbols[i], symbols[i + 1]);
+    while (n > 1) {
+      size_t best = 0;
+      for (size_t i = 1; i + 1 < n; ++i) {
+        if (pairs[i].rank < pairs[best].rank) best = i;
+      }
+      if (pairs[best].rank == kNoRank) break;
+      symbols[best].id = pairs[best].id;
+      symbols[best].size += symbols[best + 1].size;
+      --n;
+      for (size_t i = best + 1; i < n; ++i) symbols[i] = symbols[i + 1];
+      for (size_t i = best + 1; i + 1 < n; ++i) pairs[i] = pairs[i + 1];
+      if (best + 1 < n) pairs[best] = pair_of(word.data(), symbols[best], symbols[best + 1]);
+      if (best > 0) pairs[best - 1] = pair_of(word.data(), symbols[best - 1], symbols[best]);
+    }
+    bool unk = false;
+    for (size_t i = 0; i < n; ++i) emit(word, symbols[i], &unk, out);
+  }
+}
+
+void Bpe::first_symbols(std::string_view word, std::vector<Symbol>& symbols) const {
+  symbols.clear();
+  // An unknown symbol waits for its successors: with fuse_unk they become one.
+  Symbol unk{-1, 0, 0};
+  const auto flush = [&] {
+    if (unk.size) symbols.push_back(unk);
+    unk.size = 0;
+  };
+  const auto unknown = [&](uint32_t begin, uint32_t size) {
+    if (options_.unk < 0) return;
+    if (unk.size && options_.fuse_unk) {
+      unk.size += size;
+      return;
+    }
+    flush();
+    unk = {options_.unk, begin, size};
+  };
+  const auto n = static_cast<uint32_t>(word.size());
+  if (options_.byte_level) {
+    for (uint32_t i = 0; i < n; ++i) {
+      const int32_t id = byte_id_[static_cast<uint8_t>(word[i])];
+      if (id < 0) {
+        unknown(i, 1);
+      } else {
+        flush();
+        symbols.push_back({id, i, 1});
+      }
+    }
+    return flush();
+  }
+  std::string spelled;
+  for (uint32_t i = 0; i < n;) {
+    const uint32_t size = rune_at(word.data() + i).size;
+    if (options_.sentencepiece) {
+      symbols.push_back({-1, i, size});
+      i += size;
+      continue;
+    }
+    std::string_view text = word.substr(i, size);
+    const bool first = i == 0, last = i + size == n;
+    if ((!first && !options_.prefix.empty()) || (last && !options_.suffix.empty())) {
+      spelled = first ? "" : options_.prefix;
+      spelled += text;
+      if (last) spelled += options_.suffix;
+      text = spelled;
+    }
+    if (const int32_t id = vocab_.find(text); id >= 0) {
+      flush();
+      symbols.push_back({id, i, size});
+    } else if (options_.byte_fallback &&
+               std::ranges::all_of(text, [&](char c) { return byte_id_[static_cast<uint8_t>(c)] >= 0; })) {
+      for (char c : text) symbols.push_back({byte_id_[static_cast<uint8_t>(c)], i, 1});
+    } else {
+      unknown(i, size);
+    }
+    i += size;
+  }
+  flush();
+}
+
+void Bpe::merge_heap(std::string_view word, Scratch& s, Ids& out) const {
+  auto& symbols = s.symbols;
+  const auto n = static_cast<int32_t>(symbols.size());
+  s.links.resize(symbols.size());
+  s.heap.clear();
+  const auto consider = [&](int32_t left) {
+    const int32_t right = s.links[left].next;
+    const Pair pair = pair_of(word.data(), symbols[left], symbols[right]);
+    if (pair.rank == kNoRank) return false;
+    s.heap.push_back({static_cast<uint64_t>(pair.rank) << 32 | static_cast<uint32_t>(left),
+                      symbols[left].size + symbols[right].size, pair.id});
+    return true;
+  };
+  for (int32_t i = 0; i < n; ++i) s.links[i] = {i - 1, i + 1 < n ? i + 1 : -1};
+  for (int32_t i = 0; i + 1 < n; ++i) consider(i);
+  std::make_heap(s.heap.begin(), s.heap.end());
+  while (!s.heap.empty()) {
+    std::pop_heap(s.heap.begin(), s.heap.end());
+    const Scratch::Candidate top = s.heap.back();
+    s.heap.pop_back();
+    const auto left = static_cast<int32_t>(top.key & 0xFFFFFFFFu);
+    const int32_t right = symbols[left].size ? s.links[left].next : -1;
+    // Stale when either side has merged since: the joined size then differs.
+    if (right < 0 || symbols[left].size + symbols[right].size != top.size) continue;
+    symbols[left].id = top.id;
+    symbols[left].size = top.size;
+    symbols[right].size = 0;
+    const int32_t after = s.links[right].next;
+    s.links[left].next = after;
+    if (after >= 0) {
+      s.links[after].prev = left;
+      if (consider(left)) std::push_heap(s.heap.begin(), s.heap.end());
+    }
+    const int32_t before = s.links[left].prev;
+    if (before >= 0 && consider(before)) std::push_heap(s.heap.begin(), s.heap.end());
+  }
+  bool unk = false;
+  for (int32_t i = 0; i >= 0; i = s.links[i].next) emit(word, symbols[i], &unk, out);
+}
+
+// `unk`: the last symbol was unknown (sentencepiece gives one id for a run of them).
+void Bpe::emit(std::string_view word, const Symbol& symbol, bool* unk, Ids& out) const {
+  if (!options_.sentencepiece) return out.push_back(symbol.id);
+  const std::string_view text = word.substr(symbol.begin, symbol.size);
+  const Pair piece = find_text(text);
+  if (piece.rank != kNoRank) {
+    *unk = false;
+    return out.push_back(piece.id);
+  }
+  if (std::ranges::all_of(text, [&](char c) { return byte_id_[static_cast<uint8_t>(c)] >= 0; })) {
+    for (char c : text) out.push_back(byte_id_[static_cast<uint8_t>(c)]);
+    *unk = false;
+    return;
+  }
+  if (options_.unk >= 0 && !*unk) out.push_back(options_.unk);
+  *unk = true;
+}
+
+}  // namespace miao::prep

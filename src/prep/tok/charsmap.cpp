@@ -1,0 +1,90 @@
+// Reads and applies a precompiled character map; see charsmap.h. Every array access is checked: the map is file data.
+#include "prep/tok/charsmap.h"
+
+#include <utf8proc.h>
+
+#include "prep/tok/unicode.h"
+
+namespace miao::prep {
+
+Result<Charsmap> Charsmap::parse(std::string_view blob) {
+  const auto u32 = [&](size_t at) {
+    uint32_t v = 0;
+    for (size_t i = 0; i < 4; ++i) v |= static_cast<uint32_t>(static_cast<uint8_t>(blob[at + i])) << (8 * i);
+    return v;
+  };
+  if (blob.size() < 4) return Error{Code::corrupt, "precompiled charsmap of " + std::to_string(blob.size()) + " bytes has no header"};
+  const uint32_t trie = u32(0);
+  if (trie % 4 || trie < 4 || trie > blob.size() - 4) {
+    return Error{Code::corrupt, "precompiled charsmap: the trie of " + std::to_string(trie) + " bytes does not fit in " +
+                                    std::to_string(blob.size()) + " bytes"};
+  }
+  Charsmap map;
+  map.units_.resize(trie / 4);
+  for (size_t i = 0; i < map.units_.size(); ++i) map.units_[i] = u32(4 + 4 * i);
+  map.replacements_ = blob.substr(4 + trie);
+  if (!is_utf8(map.replacements_)) return Error{Code::corrupt, "precompiled charsmap: a replacement is not valid UTF-8"};
+  return map;
+}
+
+std::optional<Charsmap::Hit> Charsmap::find(std::string_view text, bool longest) const {
+  const auto offset = [](uint32_t unit) -> uint64_t { return static_cast<uint64_t>(unit >> 10) << ((unit & 0x200) >> 6); };
+  std::optional<Hit> hit;
+  uint64_t at = offset(units_[0]);
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    at ^= byte;
+    if (byte == 0 || at >= units_.size()) break;
+    const uint32_t unit = units_[at];
+    if ((unit & 0x800000FFu) != byte) break;
+    at ^= offset(unit);
+    if (!(unit & 0x100)) continue;
+    if (at >= units_.size()) break;
+    const uint32_t value = units_[at] & 0x7FFFFFFFu;
+    if (value > replacements_.size()) break;
+    hit = {i + 1, std::string_view(replacements_).substr(value, replacements_.find('\0', value) - value)};
+    // A value inside a code point of the arena would break UTF-8.
+    if (!hit->replacement.empty() && (static_cast<uint8_t>(hit->replacement[0]) & 0xC0) == 0x80) hit.reset();
+    if (!longest) break;
+  }
+  return hit;
+}
+
+void Charsmap::normalize(std::string_view text, bool clusters, std::string& out) const {
+  const char* p = text.data();
+  const char* end = p + text.size();
+  if (!clusters) {
+    while (p < end) {
+      const auto hit = find({p, static_cast<size_t>(end - p)}, true);
+      const size_t size = hit ? hit->size : rune_at(p).size;
+      out += hit ? hit->replacement : std::string_view(p, size);
+      p += size;
+    }
+    return;
+  }
+  while (p < end) {
+    Rune r = rune_at(p);
+    const char* q = p + r.size;
+    utf8proc_int32_t state = 0;
+    while (q < end) {
+      const Rune next = rune_at(q);
+      if (utf8proc_grapheme_break_stateful(static_cast<int32_t>(r.value), static_cast<int32_t>(next.value), &state)) break;
+      r = next;
+      q += r.size;
+    }
+    const std::string_view cluster(p, static_cast<size_t>(q - p));
+    if (const auto hit = cluster.size() < 6 ? find(cluster, false) : std::nullopt) {
+      out += hit->replacement;
+    } else {
+      for (const char* c = p; c < q;) {
+        const std::string_view one(c, rune_at(c).size);
+        const auto whole = find(one, false);
+        out += whole ? whole->replacement : one;
+        c += one.size();
+      }
+    }
+    p = q;
+  }
+}
+
+}  // namespace miao::prep

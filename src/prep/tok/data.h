@@ -1,0 +1,49 @@
+// Everything a tokenizer consists of; the loaders fill it, tokenizer.cpp reads it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "prep/tok/added_tokens.h"
+#include "prep/tok/decoder.h"
+#include "prep/tok/model.h"
+#include "prep/tok/normalizer.h"
+#include "prep/tok/pre_tokenizer.h"
+#include "prep/tok/vocab.h"
+
+namespace miao::prep {
+
+struct TokenizerData {
+  TokenizerData() = default;
+  TokenizerData(const TokenizerData&) = delete;  // the model points into `vocab`
+  TokenizerData& operator=(const TokenizerData&) = delete;
+
+  static constexpr int32_t kMaxVocab = 1 << 24;       // ids
+  static constexpr size_t kMaxPieceBytes = 1 << 30;   // all pieces together
+  static constexpr size_t kMaxTokenBytes = 1 << 16;   // one piece
+
+  Vocab vocab;                  // all ids; added tokens that the model does not know are not searchable in it
+  std::vector<uint8_t> special; // by id: a control token
+  Vocab added_names;            // texts of the added tokens that are not searchable in `vocab`
+  std::vector<int32_t> added_ids;  // and their ids
+  AddedTokens added;
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  std::unique_ptr<Model> model;
+  Decoder decoder;
+  std::vector<int32_t> prefix, suffix;  // of a sequence, with add_special
+  std::optional<int32_t> bos, eos, unk, pad;
+  std::vector<int32_t> eog;  // ascending
+
+  int32_t find(std::string_view piece) const {
+    if (const int32_t id = vocab.find(piece); id >= 0) return id;
+    const int32_t index = added_names.find(piece);
+    return index < 0 ? -1 : added_ids[static_cast<size_t>(index)];
+  }
+  // Fills `eog` from eos and from the control tokens with well-known names.
+  void collect_eog();
+};
+
+}  // namespace miao::prep

@@ -1,0 +1,221 @@
+// The steps of a normalizer; see normalizer.h. Decomposition and composition data come from utf8proc.
+#include "prep/tok/normalizer.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+
+#include "prep/tok/unicode.h"
+
+namespace miao::prep {
+namespace {
+
+using Kind = NormalizerStep::Kind;
+
+bool is_ascii(std::string_view text) {
+  return std::ranges::none_of(text, [](char c) { return static_cast<uint8_t>(c) >= 0x80; });
+}
+
+// Canonical (or compatibility) decomposition, marks in canonical order, then composition if asked.
+// Marks are ordered by a stable sort: utf8proc's own loop is quadratic in a run of marks.
+void unicode_form(std::string_view text, bool compatible, bool compose, std::string& out) {
+  if (is_ascii(text)) {
+    out += text;
+    return;
+  }
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0));
+  std::vector<utf8proc_int32_t> points;
+  points.reserve(text.size());
+  const auto combining = [](int32_t cp) { return cp < 0x300 ? 0 : utf8proc_get_property(cp)->combining_class; };
+  size_t run = 0;  // begin of the marks at the end of `points`
+  const auto order = [&] {
+    if (points.size() - run > 1) {
+      std::stable_sort(points.begin() + static_cast<ptrdiff_t>(run), points.end(),
+                       [&](int32_t a, int32_t b) { return combining(a) < combining(b); });
+    }
+  };
+  for (const char* p = text.data(); p < text.data() + text.size();) {
+    const Rune r = rune_at(p);
+    p += r.size;
+    utf8proc_int32_t parts[32];
+    int boundary = 0;
+    const auto cp = static_cast<utf8proc_int32_t>(r.value);
+    auto n = cp < 0x80 ? 0 : utf8proc_decompose_char(cp, parts, 32, options, &boundary);
+    if (n <= 0 || n > 32) {
+      parts[0] = cp;
+      n = 1;
+    }
+    for (ptrdiff_t i = 0; i < n; ++i) {
+      const bool mark = combining(parts[i]) != 0;
+      if (!mark) order();
+      points.push_back(parts[i]);
+      if (!mark) run = points.size();
+    }
+  }
+  order();
+  auto size = static_cast<utf8proc_ssize_t>(points.size());
+  if (compose) {
+    size = utf8proc_normalize_utf32(points.data(), size, static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+  }
+  for (utf8proc_ssize_t i = 0; i < size; ++i) append_utf8(out, static_cast<uint32_t>(points[static_cast<size_t>(i)]));
+}
+
+template <class Change>
+void each_rune(std::string_view text, Change&& change) {
+  for (const char* p = text.data(); p < text.data() + text.size();) {
+    const Rune r = rune_at(p);
+    change(r.value, std::string_view(p, r.size));
+    p += r.size;
+  }
+}
+
+void drop(std::string_view text, uint32_t flags, std::string& out) {
+  each_rune(text, [&](uint32_t cp, std::string_view bytes) {
+    if (!(class_of(cp) & flags)) out += bytes;
+  });
+}
+
+void lower(std::string_view text, std::string& out) {
+  each_rune(text, [&](uint32_t cp, std::string_view) { append_lower(out, cp); });
+}
+
+bool is_chinese(uint32_t c) {
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
+         (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
+         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
+}
+
+void bert(const NormalizerStep& step, std::string_view text, std::string& out) {
+  std::string cleaned, bare;
+  if (step.clean_text || step.chinese) {
+    each_rune(text, [&](uint32_t cp, std::string_view bytes) {
+      const uint32_t flags = class_of(cp);
+      if (step.clean_text && (flags & kControl)) return;
+      if (step.clean_text && (flags & kWhite)) {
+        cleaned += ' ';
+      } else if (step.chinese && is_chinese(cp)) {
+        cleaned += ' ';
+        cleaned += bytes;
+        cleaned += ' ';
+      } else {
+        cleaned += bytes;
+      }
+    });
+    text = cleaned;
+  }
+  if (step.accents) {
+    std::string decomposed;
+    unicode_form(text, false, false, decomposed);
+    drop(decomposed, kNonSpacing, bare);
+    text = bare;
+  }
+  if (step.lower) {
+    lower(text, out);
+  } else {
+    out += text;
+  }
+}
+
+void nmt(std::string_view text, std::string& out) {
+  each_rune(text, [&](uint32_t c, std::string_view bytes) {
+    if ((c >= 1 && c <= 8) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F) return;
+    const bool blank = c == 9 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
+                       c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+    out += blank ? std::string_view(" ") : bytes;
+  });
+}
+
+std::string_view strip(std::string_view text, bool left, bool right) {
+  while (left && !text.empty()) {
+    const Classified c = class_at(text.data());
+    if (!(c.flags & kWhite)) break;
+    text.remove_prefix(c.size);
+  }
+  while (right && !text.empty() && (class_before(text.data(), text.data() + text.size()) & kWhite)) {
+    while ((static_cast<uint8_t>(text.back()) & 0xC0) == 0x80) text.remove_suffix(1);
+    text.remove_suffix(1);
+  }
+  return text;
+}
+
+void replace(const NormalizerStep& step, std::string_view text, std::string& out) {
+  if (step.scanner) {
+    const char* end = text.data() + text.size();
+    for (const char* p = text.data(); p < end;) {
+      const Stretch s = step.scanner(p, end);
+      out += s.match ? std::string_view(step.b) : std::string_view(p, static_cast<size_t>(s.end - p));
+      p = s.end;
+    }
+    return;
+  }
+  size_t done = 0;
+  for (size_t at; (at = text.find(step.a, done)) != std::string_view::npos; done = at + step.a.size()) {
+    out += text.substr(done, at - done);
+    out += step.b;
+  }
+  out += text.substr(done);
+}
+
+void squeeze(std::string_view text, std::string& out) {
+  const size_t before = out.size();
+  bool space = true;
+  for (char c : text) {
+    if (c != ' ' || !space) out += c;
+    space = c == ' ';
+  }
+  if (out.size() > before && out.back() == ' ') out.pop_back();
+}
+
+void apply(const NormalizerStep& step, std::string_view text, std::string& out) {
+  switch (step.kind) {
+    case Kind::nfc:
+      return unicode_form(text, false, true, out);
+    case Kind::nfd:
+      return unicode_form(text, false, false, out);
+    case Kind::nfkc:
+      return unicode_form(text, true, true, out);
+    case Kind::nfkd:
+      return unicode_form(text, true, false, out);
+    case Kind::lowercase:
+      return lower(text, out);
+    case Kind::strip:
+      out += strip(text, step.left, step.right);
+      return;
+    case Kind::strip_accents:
+      return drop(text, kCombining, out);
+    case Kind::replace:
+      return replace(step, text, out);
+    case Kind::prepend:
+      if (!text.empty()) out += step.a;
+      out += text;
+      return;
+    case Kind::bert:
+      return bert(step, text, out);
+    case Kind::nmt:
+      return nmt(text, out);
+    case Kind::charsmap:
+      return step.map->normalize(text, step.left, out);
+    case Kind::squeeze:
+      return squeeze(text, out);
+  }
+}
+
+}  // namespace
+
+std::string_view Normalizer::run(std::string_view text, std::string& buffer) const {
+  if (steps.empty()) return text;
+  std::string from;
+  for (const NormalizerStep& step : steps) {
+    std::swap(from, buffer);
+    if (&step == &steps.front()) {
+      buffer.clear();
+      apply(step, text, buffer);
+    } else {
+      buffer.clear();
+      apply(step, from, buffer);
+    }
+  }
+  return buffer;
+}
+
+}  // namespace miao::prep

@@ -1,0 +1,46 @@
+// Normalizers: a list of steps that rewrite text before it is cut into words.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "prep/tok/charsmap.h"
+#include "prep/tok/scanners.h"
+
+namespace miao::prep {
+
+struct NormalizerStep {
+  enum class Kind {
+    nfc,
+    nfd,
+    nfkc,
+    nfkd,
+    lowercase,
+    strip,          // `left`, `right`: whitespace at the ends
+    strip_accents,  // combining marks go
+    replace,        // `a` (or the matches of `scanner`) to `b`
+    prepend,        // `a` before text that is not empty
+    bert,           // clean_text, chinese, accents, lower
+    nmt,            // SentencePiece's own rules for control characters
+    charsmap,       // a precompiled SentencePiece map
+    squeeze,        // SentencePiece's remove_extra_whitespaces: spaces at the ends go, runs become one
+  };
+  Kind kind = Kind::replace;
+  std::string a, b;
+  Scanner scanner = nullptr;
+  bool left = false, right = false;
+  bool clean_text = false, chinese = false, accents = false, lower = false;
+  std::shared_ptr<const Charsmap> map;
+};
+
+class Normalizer {
+ public:
+  std::vector<NormalizerStep> steps;
+  // The normalized text: `text` itself when there is nothing to do, otherwise inside `buffer`.
+  std::string_view run(std::string_view text, std::string& buffer) const;
+};
+
+}  // namespace miao::prep

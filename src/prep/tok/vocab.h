@@ -1,0 +1,65 @@
+// The pieces of a vocabulary: one string arena, offsets by id, and an open-addressing table from text to id.
+//
+//   arena   "!\"#...hello..."      offset_[id] .. offset_[id + 1] is piece `id`
+//   slots   {hash tag, id}         linear probing, at most half full; equal texts: the last id wins
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace miao::prep {
+
+inline uint64_t load64(const char* p) {
+  uint64_t v;
+  std::memcpy(&v, p, 8);
+  return v;
+}
+inline uint64_t load32(const char* p) {
+  uint32_t v;
+  std::memcpy(&v, p, 4);
+  return v;
+}
+inline uint64_t mix(uint64_t a, uint64_t b) {
+  const auto m = static_cast<unsigned __int128>(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
+  return static_cast<uint64_t>(m) ^ static_cast<uint64_t>(m >> 64);
+}
+inline uint64_t hash_text(std::string_view s) {
+  const char* p = s.data();
+  size_t n = s.size();
+  uint64_t h = n;
+  for (; n > 16; n -= 16, p += 16) h = mix(h ^ load64(p), load64(p + 8));
+  if (n >= 8) return mix(h ^ load64(p), load64(p + n - 8));
+  if (n >= 4) return mix(h ^ load32(p), load32(p + n - 4));
+  uint64_t tail = 0;
+  for (size_t i = 0; i < n; ++i) tail = tail << 8 | static_cast<uint8_t>(p[i]);
+  return mix(h, tail);
+}
+
+class Vocab {
+ public:
+  void reserve(size_t pieces, size_t bytes);
+  // The next id. `searchable` false keeps the piece out of find().
+  void add(std::string_view piece, bool searchable = true);
+  int32_t find(std::string_view piece) const;  // -1: absent
+  int32_t size() const { return static_cast<int32_t>(offset_.size() - 1); }
+  std::string_view piece(int32_t id) const {
+    return {arena_.data() + offset_[id], static_cast<size_t>(offset_[id + 1] - offset_[id])};
+  }
+
+ private:
+  struct Slot {
+    uint32_t tag = 0;
+    int32_t id = -1;
+  };
+  void insert(int32_t id);
+
+  std::string arena_;
+  std::vector<uint32_t> offset_{0};
+  std::vector<Slot> slots_;
+  size_t used_ = 0;
+};
+
+}  // namespace miao::prep

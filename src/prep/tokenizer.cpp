@@ -1,0 +1,136 @@
+// The encode and decode pipelines; see tokenizer.h. Loading is in tok/from_json.cpp and tok/from_gguf.cpp.
+#include "prep/tokenizer.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "prep/chat_template.h"
+#include "prep/tok/data.h"
+#include "prep/tok/unicode.h"
+
+namespace miao::prep {
+namespace {
+
+// allow(begin, end): a control token may be found at this range of `text`.
+template <class Allow>
+std::vector<int32_t> encode_with(const TokenizerData& d, std::string_view text, bool add_special, Allow&& allow) {
+  MIAO_CHECK(text.size() <= INT32_MAX);
+  Ids out;
+  out.reserve(text.size() / 4 + 8);
+  if (add_special) out = d.prefix;
+  PreTokenizer::Scratch scratch;
+  std::string normal;
+  const auto token = [&](int32_t id) { out.push_back(id); };
+  d.added.split(
+      false, text, allow,
+      [&](size_t begin, size_t end) {
+        const std::string_view part = d.normalizer.run(text.substr(begin, end - begin), normal);
+        if (!d.added.any(true)) return d.pre_tokenizer.run(part, begin == 0, *d.model, scratch, out);
+        d.added.split(
+            true, part, [&](size_t, size_t) { return allow(begin, end); },
+            [&](size_t b, size_t e) {
+              d.pre_tokenizer.run(part.substr(b, e - b), begin == 0 && b == 0, *d.model, scratch, out);
+            },
+            token);
+      },
+      token);
+  if (add_special) out.insert(out.end(), d.suffix.begin(), d.suffix.end());
+  return out;
+}
+
+}  // namespace
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+  std::string repaired;
+  if (!is_utf8(text)) {
+    append_lossy(repaired, text);
+    text = repaired;
+  }
+  return encode_with(*data_, text, options.add_special, [&](size_t, size_t) { return options.parse_special; });
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, std::span<const Segment> segments, bool add_special) const {
+  // Broken sequences are repaired segment by segment, so that the trusted ranges keep their meaning.
+  std::string repaired;
+  std::vector<Segment> ranges;
+  for (const Segment& s : segments) {
+    MIAO_CHECK(s.begin <= s.end && s.end <= text.size());
+    const size_t begin = repaired.size();
+    append_lossy(repaired, text.substr(s.begin, s.end - s.begin));
+    if (s.trusted && !ranges.empty() && ranges.back().end == begin) {
+      ranges.back().end = repaired.size();
+    } else if (s.trusted) {
+      ranges.push_back({begin, repaired.size(), true});
+    }
+  }
+  return encode_with(*data_, repaired, add_special, [&](size_t begin, size_t end) {
+    const auto r = std::upper_bound(ranges.begin(), ranges.end(), begin, [](size_t at, const Segment& s) { return at < s.end; });
+    return r != ranges.end() && r->begin <= begin && end <= r->end;
+  });
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
+  DecodeMachine machine(data_->decoder, false);
+  for (int32_t id : ids) {
+    if (id < 0 || id >= data_->vocab.size() || (skip_special && data_->special[static_cast<size_t>(id)])) continue;
+    machine.push(data_->vocab.piece(id));
+  }
+  return machine.finish();
+}
+
+int32_t Tokenizer::vocab_size() const { return data_->vocab.size(); }
+std::string_view Tokenizer::id_to_piece(int32_t id) const {
+  return id < 0 || id >= data_->vocab.size() ? std::string_view{} : data_->vocab.piece(id);
+}
+std::optional<int32_t> Tokenizer::piece_to_id(std::string_view piece) const {
+  const int32_t id = data_->find(piece);
+  return id < 0 ? std::nullopt : std::optional(id);
+}
+std::optional<int32_t> Tokenizer::bos_id() const { return data_->bos; }
+std::optional<int32_t> Tokenizer::eos_id() const { return data_->eos; }
+std::optional<int32_t> Tokenizer::unk_id() const { return data_->unk; }
+std::optional<int32_t> Tokenizer::pad_id() const { return data_->pad; }
+bool Tokenizer::is_special(int32_t id) const {
+  return id >= 0 && id < data_->vocab.size() && data_->special[static_cast<size_t>(id)];
+}
+bool Tokenizer::is_eog(int32_t id) const { return std::ranges::binary_search(data_->eog, id); }
+std::span<const int32_t> Tokenizer::eog_ids() const { return data_->eog; }
+std::string_view Tokenizer::kind() const { return data_->model->kind(); }
+
+void TokenizerData::collect_eog() {
+  constexpr std::string_view kNames[] = {"<|im_end|>",      "<|eot_id|>",   "<|eom_id|>",    "<|end_of_text|>",
+                                         "<|endoftext|>",   "<|end|>",      "<end_of_turn>", "<|return|>",
+                                         "<|call|>",        "<EOT>",        "[EOT]",         "<|end_of_turn|>",
+                                         "<end_of_utterance>", "<turn|>",
+                                         "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
+  if (eos) eog.push_back(*eos);
+  for (std::string_view name : kNames) {
+    const int32_t id = find(name);
+    if (id >= 0 && special[static_cast<size_t>(id)]) eog.push_back(id);
+  }
+  std::ranges::sort(eog);
+  eog.erase(std::unique(eog.begin(), eog.end()), eog.end());
+}
+
+struct StreamDecoder::State {
+  std::shared_ptr<const TokenizerData> data;
+  DecodeMachine machine;
+  bool skip_special;
+};
+
+StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skip_special)
+    : state_(new State{tokenizer.data_, DecodeMachine(tokenizer.data_->decoder, true), skip_special}) {}
+StreamDecoder::~StreamDecoder() = default;
+StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
+StreamDecoder& StreamDecoder::operator=(StreamDecoder&&) noexcept = default;
+
+std::string StreamDecoder::push(int32_t id) {
+  const TokenizerData& d = *state_->data;
+  if (id < 0 || id >= d.vocab.size() || (state_->skip_special && d.special[static_cast<size_t>(id)])) return {};
+  state_->machine.push(d.vocab.piece(id));
+  return state_->machine.take();
+}
+
+std::string StreamDecoder::flush() { return state_->machine.finish(); }
+
+}  // namespace miao::prep

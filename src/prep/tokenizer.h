@@ -1,0 +1,83 @@
+// Tokenizer: text to token ids and back, from tokenizer.json or from the metadata of a GGUF file.
+//
+//   text -> added tokens cut out -> normalizer -> pre-tokenizer -> model (BPE, Unigram, WordPiece) -> begin / end ids
+//   ids  -> pieces -> decoder -> text
+//
+// Ids are those of Hugging Face `tokenizers` for tokenizer.json, those of SentencePiece for the SentencePiece models of
+// GGUF files. A tokenizer is immutable and may be used from many threads; copies share it. Text that is not valid
+// UTF-8 is read as if each broken sequence were U+FFFD. Time is linear in the text (n log n within one word).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/key_values.h"
+#include "base/result.h"
+
+namespace miao::prep {
+
+struct Segment;  // prep/chat_template.h: a byte range of a rendered conversation and whether it is trusted
+struct TokenizerData;
+
+struct EncodeOptions {
+  bool add_special = true;    // the begin and end ids that the tokenizer's file asks for
+  bool parse_special = true;  // control tokens written out in the text become their ids
+};
+
+class Tokenizer {
+ public:
+  // `tokenizer_config_json` may be empty; it names the special tokens (bos_token, eos_token, ...) and add_bos_token.
+  // `where` names the file in errors. unsupported: a component or expression that miao does not know; corrupt: a file
+  // that contradicts itself.
+  static Result<Tokenizer> from_json(std::string_view tokenizer_json, std::string_view tokenizer_config_json,
+                                     std::string_view where);
+  // Reads the keys tokenizer.ggml.*; keeps nothing of `meta`.
+  static Result<Tokenizer> from_gguf(const KeyValues& meta);
+
+  std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;  // text under 2 GiB
+  // A rendered conversation: control tokens are found only where they lie wholly in trusted segments.
+  std::vector<int32_t> encode(std::string_view text, std::span<const Segment> segments, bool add_special) const;
+  // Valid UTF-8. Ids outside the vocabulary are skipped; `skip_special` leaves control tokens out.
+  std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
+
+  int32_t vocab_size() const;  // ids are 0 .. vocab_size() - 1; some of them may have no piece
+  std::string_view id_to_piece(int32_t id) const;  // as its file spells it; empty: no such id
+  std::optional<int32_t> piece_to_id(std::string_view piece) const;
+  std::optional<int32_t> bos_id() const;
+  std::optional<int32_t> eos_id() const;
+  std::optional<int32_t> unk_id() const;
+  std::optional<int32_t> pad_id() const;
+  bool is_special(int32_t id) const;          // a control token
+  bool is_eog(int32_t id) const;              // generation ends at it
+  std::span<const int32_t> eog_ids() const;   // ascending
+  std::string_view kind() const;              // "byte-level BPE", "BPE", "SentencePiece BPE", "Unigram", "WordPiece"
+
+ private:
+  friend class StreamDecoder;
+  explicit Tokenizer(std::shared_ptr<const TokenizerData> data) : data_(std::move(data)) {}
+  std::shared_ptr<const TokenizerData> data_;
+};
+
+// Turns ids into text as they come. Each push returns only complete code points; what stays incomplete comes with the
+// next ids or, as U+FFFD, with flush().
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(Tokenizer tokenizer, bool skip_special = true);
+  ~StreamDecoder();
+  StreamDecoder(StreamDecoder&&) noexcept;
+  StreamDecoder& operator=(StreamDecoder&&) noexcept;
+
+  std::string push(int32_t id);
+  std::string flush();  // the stream can be used again afterwards, as a new one
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace miao::prep

@@ -1,0 +1,232 @@
+#include "runtime/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/env.h"
+#include "graph/program.h"
+#include "io/checkpoint.h"
+#include "kernels/kernels.h"
+#include "models/model.h"
+#include "runtime/text.h"
+
+namespace miao::runtime {
+
+namespace {
+
+constexpr int kMaxThreads = 1024;
+constexpr int64_t kLogitsBytes = int64_t{64} << 20;  // of one pass of forward_all
+
+}  // namespace
+
+// Members are in the order they are made: later ones refer to earlier ones.
+struct Engine::State {
+  State(io::Checkpoint file, const kernels::Kernels& table, int threads)
+      : checkpoint(std::move(file)), pool(threads), context{table, pool} {}
+
+  io::Checkpoint checkpoint;
+  ThreadPool pool;
+  graph::Context context;
+  std::unique_ptr<models::Model> model;
+  std::unique_ptr<KvCache> kv;
+  std::optional<Result<prep::Tokenizer>> tokenizer;
+  std::optional<prep::ChatTemplate> chat_template;
+  int64_t chunk = 0;
+  double load_seconds = 0;
+  // Of the pass in hand; kept so that a token step allocates nothing.
+  Memory logits;
+  std::vector<int32_t> ids, wanted;
+  std::vector<graph::PassSlice> slices;
+  std::vector<Sequence*> sequences;
+
+  int64_t vocab() const { return model->spec().vocab; }
+  int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
+  Result<void> check(std::span<const Slice> batch);
+  Result<int64_t> prepare(std::span<const Slice> batch);
+  void run(int64_t& logits_row);
+};
+
+Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, const EngineOptions& options) {
+  const double start = now_seconds();
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    return Error{Code::invalid, std::to_string(options.threads) + " threads are not within 1 to " + std::to_string(kMaxThreads), {}};
+  }
+  const std::string isa = options.isa.empty() ? env("MIAO_ISA").value_or("") : options.isa;
+  MIAO_TRY(const kernels::Kernels* table, kernels::select(cpu_features(), isa));
+  MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
+  const int threads = options.threads ? options.threads : cpu_limits().threads();
+  auto state = std::make_unique<State>(std::move(checkpoint), *table, threads);
+  models::LoadOptions load;
+  load.f32 = options.compute == Compute::f32;
+  load.kv = options.kv;
+  load.ctx = options.ctx;
+  load.chunk = options.chunk;
+  MIAO_TRY(state->model, models::Model::load(state->checkpoint, load, state->context));
+  const models::ModelSpec& spec = state->model->spec();
+  state->chunk = std::min<int64_t>(options.chunk, state->model->ctx());
+  state->kv = std::make_unique<KvCache>(KvShape{spec.layers, spec.block.attn.kv_heads, spec.block.attn.head_dim, state->model->kv()});
+  state->tokenizer.emplace(load_tokenizer(state->checkpoint));
+  MIAO_TRY(state->chat_template, load_chat_template(state->checkpoint));
+  state->load_seconds = now_seconds() - start;
+  return std::unique_ptr<Engine>(new Engine(std::move(state)));
+}
+
+const models::ModelSpec& Engine::spec() const { return state_->model->spec(); }
+const io::Checkpoint& Engine::checkpoint() const { return state_->checkpoint; }
+Result<const prep::Tokenizer*> Engine::tokenizer() const {
+  const Result<prep::Tokenizer>& loaded = *state_->tokenizer;
+  if (!loaded.ok()) return loaded.error();
+  return &*loaded;
+}
+const prep::ChatTemplate* Engine::chat_template() const {
+  return state_->chat_template ? &*state_->chat_template : nullptr;
+}
+ThreadPool& Engine::pool() { return state_->pool; }
+const char* Engine::isa() const { return state_->context.kernels.name; }
+int64_t Engine::ctx() const { return state_->model->ctx(); }
+int64_t Engine::vocab() const { return state_->vocab(); }
+DType Engine::kv_dtype() const { return state_->model->kv(); }
+double Engine::load_seconds() const { return state_->load_seconds; }
+Sequence Engine::new_sequence() { return Sequence(*state_->kv); }
+
+MemoryReport Engine::memory() const {
+  MemoryReport out;
+  out.weights = state_->model->weight_bytes();
+  out.embedding = state_->model->embedding_bytes();
+  out.buffers = state_->model->program().bytes() + static_cast<int64_t>(state_->logits.size());
+  out.kv_reserved = state_->kv->bytes_reserved();
+  out.kv_per_token = state_->kv->bytes_per_token();
+  return out;
+}
+
+std::vector<KernelReport> Engine::kernels() const {
+  std::vector<KernelReport> out;
+  for (const models::WeightGroup& g : state_->model->groups()) {
+    out.push_back({g.name, format(g.dtype).name, g.kernel->gemv, g.kernel->gemm, g.bytes});
+  }
+  return out;
+}
+
+void Engine::tap(Tap fn) {
+  if (!fn) return state_->model->program().tap({});
+  state_->model->program().tap([fn = std::move(fn)](std::string_view name, const graph::View& view) {
+    fn(name, view.data, view.rows, view.cols, view.stride);
+  });
+}
+void Engine::profile(bool on) { state_->model->program().profile(on); }
+std::vector<std::pair<std::string, double>> Engine::profile() const { return state_->model->program().profile(); }
+
+Result<void> Engine::State::check(std::span<const Slice> batch) {
+  const int64_t limit = model->ctx();
+  if (batch.empty()) return Error{Code::invalid, "the batch has no slices", {}};
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const Slice& slice = batch[i];
+    MIAO_CHECK(slice.sequence != nullptr);
+    if (slice.tokens.empty()) return Error{Code::invalid, "a slice has no tokens; give at least one", {}};
+    const int64_t size = slice.sequence->size() + static_cast<int64_t>(slice.tokens.size());
+    if (size > limit) {
+      return Error{Code::invalid, "the text has " + std::to_string(size) + " tokens and the context holds " + std::to_string(limit) +
+                                      "; shorten it or raise the context length", {}};
+    }
+    for (const int32_t id : slice.tokens) {
+      if (id < 0 || id >= vocab()) {
+        return Error{Code::invalid, "token id " + std::to_string(id) + " is not within 0 to " + std::to_string(vocab() - 1), {}};
+      }
+    }
+    for (size_t j = 0; j < i; ++j) {
+      if (batch[j].sequence == slice.sequence) return Error{Code::invalid, "a batch names the same sequence twice", {}};
+    }
+  }
+  return {};
+}
+
+// Makes room for all positions and logits rows; returns the number of the latter.
+Result<int64_t> Engine::State::prepare(std::span<const Slice> batch) {
+  int64_t rows = 0;
+  for (const Slice& slice : batch) {
+    if (slice.logits == Want::last) ++rows;
+    if (slice.logits == Want::all) rows += static_cast<int64_t>(slice.tokens.size());
+  }
+  const size_t bytes = static_cast<size_t>(rows * logits_stride()) * sizeof(float);
+  if (bytes > logits.size()) {
+    MIAO_TRY(Memory grown, Memory::allocate(bytes));
+    logits = std::move(grown);
+  }
+  for (const Slice& slice : batch) {
+    Result<void> reserved = slice.sequence->reserve(slice.sequence->size() + static_cast<int64_t>(slice.tokens.size()));
+    if (reserved.ok()) continue;
+    for (const Slice& undo : batch) undo.sequence->truncate(undo.sequence->size());
+    return std::move(reserved.error());
+  }
+  return rows;
+}
+
+// Runs the rows that have been gathered.
+void Engine::State::run(int64_t& logits_row) {
+  graph::Pass pass;
+  pass.ids = ids;
+  pass.slices = slices;
+  pass.wanted = wanted;
+  pass.ld_logits = logits_stride();
+  pass.logits = logits.as<float>() + logits_row * pass.ld_logits;
+  model->program().run(pass);
+  for (size_t i = 0; i < slices.size(); ++i) sequences[i]->advance(slices[i].position + slices[i].rows);
+  logits_row += static_cast<int64_t>(wanted.size());
+  ids.clear();
+  wanted.clear();
+  slices.clear();
+  sequences.clear();
+}
+
+Result<Logits> Engine::forward(std::span<const Slice> batch) {
+  State& s = *state_;
+  MIAO_CHECK_OK(s.check(batch));
+  MIAO_TRY(const int64_t rows, s.prepare(batch));
+  int64_t done = 0;
+  for (const Slice& slice : batch) {
+    const auto count = static_cast<int64_t>(slice.tokens.size());
+    const int64_t start = slice.sequence->size();
+    for (int64_t at = 0; at < count;) {
+      const auto row = static_cast<int64_t>(s.ids.size());
+      const int64_t n = std::min(count - at, s.chunk - row);
+      s.ids.insert(s.ids.end(), slice.tokens.begin() + at, slice.tokens.begin() + at + n);
+      s.slices.push_back({row, n, start + at, slice.sequence->pages()});
+      s.sequences.push_back(slice.sequence);
+      for (int64_t t = 0; t < n; ++t) {
+        if (slice.logits == Want::all || (slice.logits == Want::last && at + t == count - 1)) {
+          s.wanted.push_back(static_cast<int32_t>(row + t));
+        }
+      }
+      at += n;
+      if (static_cast<int64_t>(s.ids.size()) == s.chunk) s.run(done);
+    }
+  }
+  if (!s.ids.empty()) s.run(done);
+  return Logits(s.logits.as<float>(), rows, s.vocab(), s.logits_stride());
+}
+
+Result<Logits> Engine::forward(Sequence& sequence, std::span<const int32_t> tokens, Want want) {
+  const Slice slice{&sequence, tokens, want};
+  return forward({&slice, 1});
+}
+
+Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink) {
+  const Slice whole{&sequence, tokens, Want::all};
+  MIAO_CHECK_OK(state_->check({&whole, 1}));
+  const int64_t row_bytes = state_->logits_stride() * static_cast<int64_t>(sizeof(float));
+  const auto rows = static_cast<size_t>(std::clamp<int64_t>(kLogitsBytes / row_bytes, 1, state_->chunk));
+  for (size_t first = 0; first < tokens.size(); first += rows) {
+    const auto piece = tokens.subspan(first, std::min(rows, tokens.size() - first));
+    MIAO_TRY(Logits logits, forward(sequence, piece, Want::all));
+    MIAO_CHECK_OK(sink(static_cast<int64_t>(first), logits));
+  }
+  return {};
+}
+
+}  // namespace miao::runtime

@@ -1,0 +1,135 @@
+// Engine: a loaded model ready to run, with its tokenizer, thread pool and KV cache. One caller at a time.
+//
+//   MIAO_TRY(auto engine, Engine::open("model.gguf", {.threads = 2}));
+//   Sequence text = engine->new_sequence();
+//   MIAO_TRY(Logits logits, engine->forward(text, ids));      // rows of float32 (vocab)
+//
+// Logits are a function of the tokens alone: thread count, chunk size, neighbours in a batch and instruction set do
+// not change a bit of them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "runtime/kv_cache.h"
+#include "tensor/dtype.h"
+
+namespace miao::io {
+class Checkpoint;
+}  // namespace miao::io
+namespace miao::prep {
+class Tokenizer;
+class ChatTemplate;
+}  // namespace miao::prep
+namespace miao::models {
+struct ModelSpec;
+}  // namespace miao::models
+
+namespace miao::runtime {
+
+enum class Compute : uint8_t {
+  automatic,  // weights as the file stores them; integer formats read int8 activations
+  f32,        // every weight and activation in FP32, and FP32 keys and values unless EngineOptions::kv says otherwise
+};
+
+struct EngineOptions {
+  int threads = 0;           // 0 = what the machine allows (base/cpu.h)
+  Compute compute = Compute::automatic;
+  std::optional<DType> kv;   // f32, f16 or bf16; unset = f16, or f32 where all weights compute in FP32
+  int64_t ctx = 0;           // positions a sequence may have; 0 = the model's own limit, at most 4096
+  int chunk = 256;           // tokens of a prompt that go through the model together
+  std::string isa;           // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
+};
+
+// Rows of logits inside the Engine, valid until its next forward().
+class Logits {
+ public:
+  Logits() = default;
+  Logits(const float* data, int64_t rows, int64_t vocab, int64_t stride)
+      : data_(data), rows_(rows), vocab_(vocab), stride_(stride) {}
+  int64_t rows() const { return rows_; }
+  int64_t vocab() const { return vocab_; }
+  std::span<const float> row(int64_t i) const { return {data_ + i * stride_, static_cast<size_t>(vocab_)}; }
+
+ private:
+  const float* data_ = nullptr;
+  int64_t rows_ = 0, vocab_ = 0, stride_ = 0;
+};
+
+enum class Want : uint8_t { none, last, all };  // rows of logits a slice wants
+
+// New tokens of one sequence. A batch may mix prompts and single tokens; a sequence may appear once.
+struct Slice {
+  Sequence* sequence = nullptr;
+  std::span<const int32_t> tokens;
+  Want logits = Want::last;
+};
+
+// Where the memory and the bytes go.
+struct MemoryReport {
+  int64_t weights = 0;       // packed weights
+  int64_t embedding = 0;     // mapped from the file, read row by row
+  int64_t buffers = 0;       // activations of one chunk, scratch of all threads, logits
+  int64_t kv_reserved = 0;   // KV pages made so far
+  int64_t kv_per_token = 0;
+};
+// One group of weights that share format and kernel.
+struct KernelReport {
+  std::string weights;  // "qkv", "o", "gate_up", "down", "lm_head"
+  std::string format;   // "Q4_1"
+  std::string gemv, gemm;
+  int64_t bytes = 0;    // read once a token
+};
+
+class Engine {
+ public:
+  // Errors: whatever is wrong with the file, the options, or the machine (memory, instruction set).
+  static Result<std::unique_ptr<Engine>> open(const std::filesystem::path& path, const EngineOptions& options = {});
+  ~Engine();
+
+  const models::ModelSpec& spec() const;
+  const io::Checkpoint& checkpoint() const;             // for its key/values and side files
+  Result<const prep::Tokenizer*> tokenizer() const;     // Error: why this checkpoint has none
+  const prep::ChatTemplate* chat_template() const;      // null: the checkpoint has none
+  ThreadPool& pool();
+  const char* isa() const;
+  int64_t ctx() const;                                  // the limit of a sequence
+  int64_t vocab() const;
+  DType kv_dtype() const;
+  MemoryReport memory() const;
+  std::vector<KernelReport> kernels() const;
+  double load_seconds() const;
+
+  Sequence new_sequence();
+
+  // Runs the tokens of all slices and appends them to their sequences. The result holds the wanted rows in the order of
+  // slices and tokens. Errors (nothing has changed then): invalid for an id outside the vocabulary, an empty slice, a
+  // sequence named twice or a sequence that would pass ctx(); out_of_memory.
+  Result<Logits> forward(std::span<const Slice> slices);
+  Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want = Want::last);
+  // All rows of a long text in bounded memory: `sink(first, logits)` gets rows first, first + 1, ... chunk by chunk.
+  using Sink = std::function<Result<void>(int64_t first, const Logits& logits)>;
+  Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink);
+
+  // After each named step of each pass: fn(name, values, rows, columns, stride). Empty = off.
+  using Tap = std::function<void(std::string_view name, const float* values, int64_t rows, int64_t cols, int64_t stride)>;
+  void tap(Tap fn);
+  // Seconds per kind of step since the last call with on = true; empty when off.
+  void profile(bool on);
+  std::vector<std::pair<std::string, double>> profile() const;
+
+ private:
+  struct State;
+  explicit Engine(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace miao::runtime

@@ -1,0 +1,108 @@
+// Pages are cut from slabs of a few MiB, so that small models do not pay a huge page per KV page and large ones do not
+// take memory that they do not use yet.
+#include "runtime/kv_cache.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "kernels/table.h"
+
+namespace miao::runtime {
+
+namespace {
+
+constexpr int64_t kSlabBytes = int64_t{8} << 20;
+
+}  // namespace
+
+int64_t KvShape::page_bytes() const { return 2 * layers * kv_heads * kernels::page_bytes(dtype, head_dim); }
+
+KvCache::KvCache(const KvShape& shape) : shape_(shape) {}
+
+int64_t KvCache::bytes_per_token() const { return shape_.page_bytes() / kernels::kPage; }
+
+int64_t KvCache::bytes_reserved() const {
+  int64_t total = 0;
+  for (const Memory& slab : slabs_) total += static_cast<int64_t>(slab.size());
+  return total;
+}
+
+Result<std::byte*> KvCache::take() {
+  const int64_t bytes = shape_.page_bytes();
+  if (!free_.empty()) {
+    std::byte* const page = free_.back();
+    free_.pop_back();
+    std::memset(page, 0, static_cast<size_t>(bytes));
+    ++in_use_;
+    return page;
+  }
+  if (fresh_.empty()) {
+    const int64_t count = std::max<int64_t>(1, kSlabBytes / bytes);
+    MIAO_TRY(Memory slab, Memory::allocate(static_cast<size_t>(count * bytes)));
+    for (int64_t i = count - 1; i >= 0; --i) fresh_.push_back(slab.data() + i * bytes);
+    slabs_.push_back(std::move(slab));
+  }
+  std::byte* const page = fresh_.back();
+  fresh_.pop_back();
+  ++in_use_;
+  return page;
+}
+
+void KvCache::give(std::byte* page) {
+  free_.push_back(page);
+  --in_use_;
+}
+
+Sequence& Sequence::operator=(Sequence&& other) noexcept {
+  std::swap(cache_, other.cache_);
+  std::swap(size_, other.size_);
+  std::swap(capacity_, other.capacity_);
+  pages_.swap(other.pages_);
+  k_.swap(other.k_);
+  v_.swap(other.v_);
+  return *this;
+}
+
+void Sequence::truncate(int64_t size) {
+  MIAO_CHECK(size >= 0);
+  size_ = std::min(size_, size);
+  const auto needed = static_cast<size_t>((size_ + kernels::kPage - 1) / kernels::kPage);
+  while (pages_.size() > needed) {
+    cache_->give(pages_.back());
+    pages_.pop_back();
+  }
+}
+
+Result<void> Sequence::reserve(int64_t size) {
+  const KvShape& shape = cache_->shape();
+  const int64_t heads = shape.layers * shape.kv_heads;
+  const int64_t needed = (size + kernels::kPage - 1) / kernels::kPage;
+  if (needed > capacity_) {
+    const int64_t grown = std::max<int64_t>({needed, 2 * capacity_, 8});
+    std::vector<const void*> k(static_cast<size_t>(heads * grown)), v(static_cast<size_t>(heads * grown));
+    for (int64_t h = 0; h < heads; ++h) {
+      std::copy_n(k_.begin() + h * capacity_, capacity_, k.begin() + h * grown);
+      std::copy_n(v_.begin() + h * capacity_, capacity_, v.begin() + h * grown);
+    }
+    k_.swap(k);
+    v_.swap(v);
+    capacity_ = grown;
+  }
+  const int64_t part = kernels::page_bytes(shape.dtype, shape.head_dim);
+  while (static_cast<int64_t>(pages_.size()) < needed) {
+    MIAO_TRY(std::byte* page, cache_->take());
+    const auto index = static_cast<int64_t>(pages_.size());
+    for (int64_t h = 0; h < heads; ++h) {
+      k_[static_cast<size_t>(h * capacity_ + index)] = page + 2 * h * part;
+      v_[static_cast<size_t>(h * capacity_ + index)] = page + (2 * h + 1) * part;
+    }
+    pages_.push_back(page);
+  }
+  return {};
+}
+
+graph::KvPages Sequence::pages() const { return {k_.data(), v_.data(), capacity_}; }
+
+}  // namespace miao::runtime

@@ -1,0 +1,74 @@
+// KvCache: the keys and values of all sequences, in pages of 64 positions handed out on demand.
+//
+// One page holds 64 positions of every layer and KV head: [layer][kv_head][K | V], each part in the layout that the
+// attention kernels read (kernels/table.h). A sequence owns whole pages and keeps one array of page pointers per layer
+// and head, so that attention walks it without arithmetic. Freed pages are kept and zeroed when handed out again.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/memory.h"
+#include "base/result.h"
+#include "graph/pass.h"
+#include "tensor/dtype.h"
+
+namespace miao::runtime {
+
+struct KvShape {
+  int64_t layers = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  DType dtype = DType::f16;  // f32, f16 or bf16
+
+  int64_t page_bytes() const;  // of one page: 64 positions of all layers
+};
+
+class KvCache {
+ public:
+  explicit KvCache(const KvShape& shape);
+  KvCache(const KvCache&) = delete;
+  KvCache& operator=(const KvCache&) = delete;
+
+  const KvShape& shape() const { return shape_; }
+  int64_t bytes_per_token() const;
+  int64_t bytes_reserved() const;  // memory taken from the system so far
+  int64_t pages_in_use() const { return in_use_; }
+
+  Result<std::byte*> take();  // a zeroed page; out_of_memory
+  void give(std::byte* page);
+
+ private:
+  KvShape shape_;
+  std::vector<Memory> slabs_;
+  std::vector<std::byte*> free_;   // used before; the last is handed out first
+  std::vector<std::byte*> fresh_;  // never used: zero already
+  int64_t in_use_ = 0;
+};
+
+// The past of one text: its length and its pages. Move-only; must not outlive the KvCache.
+class Sequence {
+ public:
+  explicit Sequence(KvCache& cache) : cache_(&cache) {}
+  Sequence(Sequence&& other) noexcept { *this = std::move(other); }
+  Sequence& operator=(Sequence&&) noexcept;
+  ~Sequence() { clear(); }
+
+  int64_t size() const { return size_; }  // positions that forward() has written
+  void truncate(int64_t size);            // forgets all positions from `size` on; keeps everything when size >= size()
+  void clear() { truncate(0); }
+
+  // For forward(): makes room for positions up to `size`, then counts them as written.
+  Result<void> reserve(int64_t size);
+  void advance(int64_t size) { size_ = size; }
+  graph::KvPages pages() const;
+
+ private:
+  KvCache* cache_ = nullptr;
+  int64_t size_ = 0;
+  int64_t capacity_ = 0;                // pointers per array
+  std::vector<std::byte*> pages_;
+  std::vector<const void*> k_, v_;      // [layer][kv_head][capacity]
+};
+
+}  // namespace miao::runtime

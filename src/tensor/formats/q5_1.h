@@ -1,0 +1,37 @@
+// Q5_1: 32 values in 24 bytes (6 bits a value); value = d * code + m.
+//
+//   byte 0..1   d, F16
+//   byte 2..3   m, F16
+//   byte 4..7   qh: bit j of this little-endian 32-bit word is the fifth bit of value j
+//   byte 8..23  qs: byte j holds the low four bits of value j (low nibble) and value j + 16 (high nibble)
+#pragma once
+
+#include "tensor/formats/block.h"
+
+namespace miao {
+
+struct BlockQ5_1 {
+  static constexpr int kValues = 32;
+  uint16_t d;
+  uint16_t m;
+  uint8_t qh[4];
+  uint8_t qs[16];
+};
+static_assert(sizeof(BlockQ5_1) == 24);
+
+static inline void decode_q5_1(const void* src, float* dst, int64_t n) {
+  for_each_block<BlockQ5_1, 32>(src, dst, n, [](const BlockQ5_1& b, float* y) {
+    const float d = f16_to_f32(b.d);
+    const float m = f16_to_f32(b.m);
+    uint32_t high;
+    std::memcpy(&high, b.qh, 4);
+    for (int j = 0; j < 16; ++j) {
+      const int lo = (b.qs[j] & 15) | static_cast<int>((high >> j & 1) << 4);
+      const int hi = (b.qs[j] >> 4) | static_cast<int>((high >> (j + 16) & 1) << 4);
+      y[j] = static_cast<float>(lo) * d + m;
+      y[j + 16] = static_cast<float>(hi) * d + m;
+    }
+  });
+}
+
+}  // namespace miao
