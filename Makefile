@@ -7,7 +7,7 @@ RELEASE := build/release
 SOURCES = $(shell find src -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 PROMPT ?= Write one sentence about cats.
 
-.PHONY: all setup build demo test bench-peers golden format check clean
+.PHONY: all setup build demo test bench-peers golden format check tidy clean
 all: build
 
 setup:
@@ -44,6 +44,11 @@ check:
 	@python3 tools/check_tree_test.py
 	@python3 tests/oracle/golden_files_test.py
 	@clang-format --dry-run -Werror $(SOURCES)
+
+# The checks of .clang-tidy; minutes, so not part of every run.
+tidy: build
+	@scripts/setup.sh --ci
+	run-clang-tidy -p $(RELEASE) -quiet -j $(JOBS) '/src/.*(?<!_test)\.cpp$$'
 
 clean:
 	rm -rf build

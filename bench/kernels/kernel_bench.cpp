@@ -27,7 +27,7 @@ std::string only;      // part of the names to run
 std::string isa_only;  // table to run
 
 // Seconds of one call: the best of repeats over about `budget` seconds.
-double best(const std::function<void()>& run, double budget = 0.25) {
+double best(const std::function<void()>& run, double budget = 0.5) {
   using Clock = std::chrono::steady_clock;
   const auto seconds = [](auto d) { return std::chrono::duration<double>(d).count(); };
   run();
@@ -53,31 +53,31 @@ void report(const Kernels& k, const std::string& name, double flops, double byte
   std::printf("\n");
 }
 
-__attribute__((target("avx512f"))) double peak512() {
-  constexpr int kChains = 20, kRounds = 2000;
-  return kChains * kRounds * 32.0 / best([] {
-           __m512 a[kChains];
-           const __m512 x = _mm512_set1_ps(0.999f);
-           for (int c = 0; c < kChains; ++c) a[c] = _mm512_set1_ps(static_cast<float>(c));
-           for (int i = 0; i < kRounds; ++i) {
+constexpr int kRounds = 2000;
+
+__attribute__((target("avx512f"))) void multiply512() {
+  __m512 a[20];
+  const __m512 x = _mm512_set1_ps(0.999f);
+  for (int c = 0; c < 20; ++c) a[c] = _mm512_set1_ps(static_cast<float>(c));
+  for (int i = 0; i < kRounds; ++i) {
 #pragma GCC unroll 20
-             for (int c = 0; c < kChains; ++c) a[c] = _mm512_fmadd_ps(a[c], x, x);
-           }
-           for (int c = 0; c < kChains; ++c) asm volatile("" ::"v"(a[c]));
-         });
+    for (int c = 0; c < 20; ++c) a[c] = _mm512_fmadd_ps(a[c], x, x);
+  }
+  for (int c = 0; c < 20; ++c) asm volatile("" ::"v"(a[c]));
 }
-__attribute__((target("avx2,fma"))) double peak256() {
-  constexpr int kChains = 10, kRounds = 2000;
-  return kChains * kRounds * 16.0 / best([] {
-           __m256 a[kChains];
-           const __m256 x = _mm256_set1_ps(0.999f);
-           for (int c = 0; c < kChains; ++c) a[c] = _mm256_set1_ps(static_cast<float>(c));
-           for (int i = 0; i < kRounds; ++i) {
+__attribute__((target("avx2,fma"))) void multiply256() {
+  __m256 a[10];
+  const __m256 x = _mm256_set1_ps(0.999f);
+  for (int c = 0; c < 10; ++c) a[c] = _mm256_set1_ps(static_cast<float>(c));
+  for (int i = 0; i < kRounds; ++i) {
 #pragma GCC unroll 10
-             for (int c = 0; c < kChains; ++c) a[c] = _mm256_fmadd_ps(a[c], x, x);
-           }
-           for (int c = 0; c < kChains; ++c) asm volatile("" ::"x"(a[c]));
-         });
+    for (int c = 0; c < 10; ++c) a[c] = _mm256_fmadd_ps(a[c], x, x);
+  }
+  for (int c = 0; c < 10; ++c) asm volatile("" ::"x"(a[c]));
+}
+double measure_peak(const Kernels& k) {
+  if (k.isa >= Isa::avx512) return 20 * 32.0 * kRounds / best(multiply512);
+  return 10 * 16.0 * kRounds / best(multiply256);
 }
 
 // Causal attention of one KV head; `queries` positions up to `tokens`, in tiles of `tile`.
@@ -175,7 +175,7 @@ int main(int argc, char** argv) {
   if (argc > 2) only = argv[2];
   for (const Kernels* k : tables()) {
     if (!isa_only.empty() && isa_only != k->name) continue;
-    peak = k->isa >= Isa::avx512 ? peak512() : peak256();
+    peak = measure_peak(*k);
     std::printf("%-7s peak %.1f GFLOP/s\n", k->name, peak * 1e-9);
     rows(*k);
     for (DType kv : {DType::f32, DType::f16, DType::bf16}) {

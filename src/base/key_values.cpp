@@ -11,44 +11,51 @@ namespace {
 
 constexpr double kMaxExactInteger = 9007199254740992.0;  // 2^53
 
-void flatten(const Json& object, const std::string& prefix, KeyValues& out) {
-  for (const auto& [name, value] : object.items()) {
-    const std::string key = prefix.empty() ? name : prefix + "." + name;
-    if (value.is_object()) {
-      flatten(value, key, out);
-    } else if (value.is_boolean()) {
-      out.set(key, value.get<bool>());
-    } else if (value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX)) {
-      out.set(key, value.get<int64_t>());
-    } else if (value.is_number()) {
-      out.set(key, value.get<double>());
-    } else if (value.is_string()) {
-      out.set(key, out.intern(value.get<std::string>()));
-    } else if (value.is_array()) {
-      KeyValues::Ints ints;
-      KeyValues::Floats floats;
-      KeyValues::Strings strings;
-      for (const Json& item : value) {
-        if (item.is_number_integer() || item.is_boolean()) {
-          ints.push_back(item.is_boolean() ? int64_t{item.get<bool>()} : item.get<int64_t>());
-          floats.push_back(static_cast<double>(ints.back()));
-        } else if (item.is_number()) {
-          floats.push_back(item.get<double>());
-        } else if (item.is_string()) {
-          strings.push_back(out.intern(item.get<std::string>()));
-        }
-      }
-      if (ints.size() == value.size()) {
-        out.set(key, std::move(ints));
-      } else if (floats.size() == value.size()) {
-        out.set(key, std::move(floats));
-      } else if (strings.size() == value.size()) {
-        out.set(key, std::move(strings));
-      } else {
-        out.set(key, out.intern(dump_json(value)));
-      }
+bool fits_int64(const Json& value) {
+  return value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX);
+}
+
+KeyValues::Value flatten_array(const Json& array, KeyValues& out) {
+  KeyValues::Ints ints;
+  KeyValues::Floats floats;
+  KeyValues::Strings strings;
+  for (const Json& item : array) {
+    if (item.is_boolean() || fits_int64(item)) {
+      ints.push_back(item.is_boolean() ? int64_t{item.get<bool>()} : item.get<int64_t>());
+      floats.push_back(static_cast<double>(ints.back()));
+    } else if (item.is_number()) {
+      floats.push_back(item.get<double>());
+    } else if (item.is_string()) {
+      strings.push_back(out.intern(item.get<std::string>()));
     }
   }
+  if (ints.size() == array.size()) return ints;
+  if (floats.size() == array.size()) return floats;
+  if (strings.size() == array.size()) return strings;
+  return out.intern(dump_json(array));
+}
+
+// Depth is bounded by parse_json.
+Result<void> flatten(const Json& object, const std::string& prefix, KeyValues& out) {
+  for (const auto& [name, value] : object.items()) {
+    const std::string key = prefix.empty() ? name : prefix + "." + name;
+    bool fresh = true;
+    if (value.is_object()) {
+      MIAO_CHECK_OK(flatten(value, key, out));
+    } else if (value.is_boolean()) {
+      fresh = out.set(key, value.get<bool>());
+    } else if (fits_int64(value)) {
+      fresh = out.set(key, value.get<int64_t>());
+    } else if (value.is_number()) {
+      fresh = out.set(key, value.get<double>());
+    } else if (value.is_string()) {
+      fresh = out.set(key, out.intern(value.get<std::string>()));
+    } else if (value.is_array()) {
+      fresh = out.set(key, flatten_array(value, out));
+    }
+    if (!fresh) return Error{Code::corrupt, "key '" + key + "' appears twice", out.source()};
+  }
+  return {};
 }
 
 }  // namespace
@@ -65,7 +72,7 @@ Result<KeyValues> KeyValues::from_json(std::string_view text, std::string source
   MIAO_TRY(Json root, parse_json(text, source));
   if (!root.is_object()) return Error{Code::corrupt, "the top level is not a JSON object", source};
   KeyValues out(std::move(source));
-  flatten(root, "", out);
+  MIAO_CHECK_OK(flatten(root, "", out));
   return out;
 }
 

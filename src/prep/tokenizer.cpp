@@ -20,6 +20,7 @@ std::vector<int32_t> encode_with(const TokenizerData& d, std::string_view text, 
   if (add_special) out = d.prefix;
   PreTokenizer::Scratch scratch;
   std::string normal;
+  const bool same = d.normalizer.steps.empty();
   const auto token = [&](int32_t id) { out.push_back(id); };
   d.added.split(
       false, text, allow,
@@ -27,7 +28,9 @@ std::vector<int32_t> encode_with(const TokenizerData& d, std::string_view text, 
         const std::string_view part = d.normalizer.run(text.substr(begin, end - begin), normal);
         if (!d.added.any(true)) return d.pre_tokenizer.run(part, begin == 0, *d.model, scratch, out);
         d.added.split(
-            true, part, [&](size_t, size_t) { return allow(begin, end); },
+            true, part,
+            // Ranges of rewritten text are not ranges of `text`: then the whole part must be allowed.
+            [&](size_t b, size_t e) { return same ? allow(begin + b, begin + e) : allow(begin, end); },
             [&](size_t b, size_t e) {
               d.pre_tokenizer.run(part.substr(b, e - b), begin == 0 && b == 0, *d.model, scratch, out);
             },

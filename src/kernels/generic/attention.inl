@@ -30,58 +30,81 @@ struct RowBlock {
   const float* q[kRows];
   float* sum[kRows];
   Keys keys[kRows];
-  float correct[kRows];                // exp(top - top') of the row
+  Keys any;                            // from the first to the last key that a row sees
+  alignas(64) float correct[16];       // exp(top - top') of each row
   alignas(64) float p[kRows * kPage];  // scores, then probabilities
 };
 
+// Scores of V vectors of keys.
+template <int R, int V, class E>
+void score(RowBlock& b, const E* k, int head_dim, int64_t dim, int first) {
+  const E* from = k + first * dim * 16;
+  Vec acc[R][V];
+  MIAO_UNROLL for (int r = 0; r < R; ++r) { MIAO_UNROLL for (int v = 0; v < V; ++v) acc[r][v] = set1(0.0f); }
+  for (int i = 0; i < head_dim; ++i) {
+    Vec key[V];
+    MIAO_UNROLL for (int v = 0; v < V; ++v) key[v] = load(from + (v * dim + i) * 16);
+    MIAO_UNROLL for (int r = 0; r < R; ++r) {
+      const Vec x = set1(b.q[r][i]);
+      MIAO_UNROLL for (int v = 0; v < V; ++v) acc[r][v] = fma(x, key[v], acc[r][v]);
+    }
+  }
+  MIAO_UNROLL for (int r = 0; r < R; ++r) {
+    MIAO_UNROLL for (int v = 0; v < V; ++v) store(b.p + r * kPage + (first + v) * 16, acc[r][v]);
+  }
+}
+
+// Scores of all vectors that hold a visible key, rounded outwards to what the register block takes at once.
 template <int R, class E>
 void score_block(RowBlock& b, const E* k, int head_dim, int64_t dim) {
   constexpr int kVecs = attention_vecs(R);
-  for (int v0 = 0; v0 < kPage / 16; v0 += kVecs) {
-    const E* from = k + v0 * dim * 16;
-    Vec acc[R][kVecs];
-    MIAO_UNROLL for (int r = 0; r < R; ++r) { MIAO_UNROLL for (int v = 0; v < kVecs; ++v) acc[r][v] = set1(0.0f); }
-    for (int i = 0; i < head_dim; ++i) {
-      Vec key[kVecs];
-      MIAO_UNROLL for (int v = 0; v < kVecs; ++v) key[v] = load(from + (v * dim + i) * 16);
-      MIAO_UNROLL for (int r = 0; r < R; ++r) {
-        const Vec x = set1(b.q[r][i]);
-        MIAO_UNROLL for (int v = 0; v < kVecs; ++v) acc[r][v] = fma(x, key[v], acc[r][v]);
-      }
-    }
-    MIAO_UNROLL for (int r = 0; r < R; ++r) {
-      MIAO_UNROLL for (int v = 0; v < kVecs; ++v) store(b.p + r * kPage + (v0 + v) * 16, acc[r][v]);
-    }
-  }
+  constexpr int kHalf = kVecs > 2 ? 2 : kVecs;
+  const int begin = b.any.begin / (16 * kHalf) * kHalf, end = (b.any.end + 15) / 16;
+  int v = begin;
+  for (; v + kVecs - kHalf < end && v + kVecs <= kPage / 16; v += kVecs) score<R, kVecs>(b, k, head_dim, dim, v);
+  for (; v < end; v += kHalf) score<R, kHalf>(b, k, head_dim, dim, v);
 }
 
 inline int clamp16(int x) { return x < 0 ? 0 : x > 16 ? 16 : x; }
 
-// Scores of one row to probabilities; returns the factor of what came before.
-inline float soften(float* p, Keys keys, const AttentionArgs& a, float* top, float* weight) {
-  Vec s[kPage / 16];
-  const Vec hidden = set1(-__builtin_inff());
-  MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) {
-    s[v] = load(p + v * 16) * set1(a.scale);
-    if (a.softcap > 0.0f) s[v] = set1(a.softcap) * tanh(s[v] / set1(a.softcap));
-  }
-  if (keys.begin > 0 || keys.end < kPage) {
-    for (int v = 0; v < kPage / 16; ++v) {
-      s[v] = keep_lanes(s[v], clamp16(keys.begin - v * 16), clamp16(keys.end - v * 16), hidden);
+// Scores to probabilities. Stages run over all rows, because each is a chain of dependent steps within a row.
+template <int R>
+void soften(RowBlock& b, const AttentionArgs& a, float* top, float* weight) {
+  alignas(64) float before[16] = {}, next[16] = {};
+  for (int r = 0; r < R; ++r) {
+    float* p = b.p + r * kPage;
+    const Keys keys = b.keys[r];
+    before[r] = top[r];
+    if (keys.begin >= keys.end) continue;
+    Vec s[kPage / 16];
+    MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) s[v] = load(p + v * 16) * set1(a.scale);
+    if (a.softcap > 0.0f) {
+      for (int v = 0; v < kPage / 16; ++v) s[v] = set1(a.softcap) * tanh(s[v] / set1(a.softcap));
     }
+    if (keys.begin > 0 || keys.end < kPage) {
+      const Vec hidden = set1(-__builtin_inff());
+      MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) {
+        s[v] = keep_lanes(s[v], clamp16(keys.begin - v * 16), clamp16(keys.end - v * 16), hidden);
+      }
+    }
+    MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) store(p + v * 16, s[v]);
+    const float here = reduce_max(max(max(s[0], s[1]), max(s[2], s[3])));
+    top[r] = next[r] = here > top[r] ? here : top[r];
   }
-  const float here = reduce_max(max(max(s[0], s[1]), max(s[2], s[3])));
-  const float next = here > *top ? here : *top;
-  const Vec e = exp(set1(*top - next));
-  MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) {
-    s[v] = exp(s[v] - set1(next));
-    store(p + v * 16, s[v]);
+  store(b.correct, exp(load(before) - load(next)));
+  for (int r = 0; r < R; ++r) {
+    if (b.keys[r].begin >= b.keys[r].end) {
+      b.correct[r] = 1.0f;
+      continue;
+    }
+    float* p = b.p + r * kPage;
+    Vec s[kPage / 16];
+    MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) {
+      s[v] = exp(load(p + v * 16) - set1(next[r]));
+      store(p + v * 16, s[v]);
+    }
+    weight[r] = __builtin_fmaf(weight[r], b.correct[r], reduce_add((s[0] + s[1]) + (s[2] + s[3])));
   }
-  float correct[16];
-  store(correct, e);
-  *weight = __builtin_fmaf(*weight, correct[0], reduce_add((s[0] + s[1]) + (s[2] + s[3])));
-  *top = next;
-  return correct[0];
 }
 
 // sum[r][..] = sum * correct + p * V over the keys of `keys`, V vectors of dimensions from v on.
@@ -124,37 +147,31 @@ void gather_rows(float* const* sum, const float* correct, const float* p, const 
 template <int R, class E>
 void gather_block(RowBlock& b, const E* v, int64_t dim) {
   Keys common{0, kPage};
-  bool same = true;
   for (int r = 0; r < R; ++r) {
     if (b.keys[r].begin > common.begin) common.begin = b.keys[r].begin;
     if (b.keys[r].end < common.end) common.end = b.keys[r].end;
-    same = same && b.keys[r].begin == b.keys[0].begin && b.keys[r].end == b.keys[0].end;
   }
-  if (same) return gather_rows<R>(b.sum, b.correct, b.p, v, dim, b.keys[0]);
+  const auto alone = [&](int r, Keys keys) {
+    if (keys.begin >= keys.end) return;
+    gather_rows<1>(b.sum + r, b.correct + r, b.p + r * kPage, v, dim, keys);
+    b.correct[r] = 1.0f;
+  };
   if (common.begin >= common.end) {
-    for (int r = 0; r < R; ++r) gather_rows<1>(b.sum + r, b.correct + r, b.p + r * kPage, v, dim, b.keys[r]);
+    for (int r = 0; r < R; ++r) alone(r, b.keys[r]);
     return;
   }
-  constexpr float kOne = 1.0f;
-  float ones[R];
+  for (int r = 0; r < R; ++r) alone(r, {b.keys[r].begin, common.begin});
+  gather_rows<R>(b.sum, b.correct, b.p, v, dim, common);
   for (int r = 0; r < R; ++r) {
-    gather_rows<1>(b.sum + r, b.correct + r, b.p + r * kPage, v, dim, Keys{b.keys[r].begin, common.begin});
-    ones[r] = kOne;
-  }
-  gather_rows<R>(b.sum, ones, b.p, v, dim, common);
-  for (int r = 0; r < R; ++r) {
-    if (b.keys[r].end == common.end) continue;
-    gather_rows<1>(b.sum + r, &kOne, b.p + r * kPage, v, dim, Keys{common.end, b.keys[r].end});
+    b.correct[r] = 1.0f;
+    alone(r, {common.end, b.keys[r].end});
   }
 }
 
 template <int R, class E>
 void run_block(const AttentionArgs& a, RowBlock& b, const E* k, const E* v, int64_t dim, float* top, float* weight) {
   score_block<R>(b, k, a.head_dim, dim);
-  for (int r = 0; r < R; ++r) {
-    const bool seen = b.keys[r].begin < b.keys[r].end;
-    b.correct[r] = seen ? soften(b.p + r * kPage, b.keys[r], a, top + r, weight + r) : 1.0f;
-  }
+  soften<R>(b, a, top, weight);
   gather_block<R>(b, v, dim);
 }
 
@@ -178,25 +195,29 @@ struct RowTile {
 template <class E>
 void run_page(const AttentionArgs& a, const RowTile& t, int64_t page, const E* k, const E* v, int64_t dim) {
   RowBlock b;
+  __builtin_memset(b.p, 0, sizeof(b.p));  // vectors that no score is written to are read, then masked
   for (int r0 = 0; r0 < t.rows; r0 += kRows) {
     const int count = t.rows - r0 < kRows ? t.rows - r0 : kRows;
-    bool seen = false;
+    b.any = {kPage, 0};
     for (int r = 0; r < count; ++r) {
       const int64_t token = t.token + (r0 + r) / a.group;
       const Sight s = sight(a, a.first + token);
       const int64_t begin = s.begin - page * kPage, end = s.end - page * kPage;
-      b.keys[r] = {begin < 0       ? 0
-                   : begin > kPage ? kPage
-                                   : static_cast<int>(begin),
-                   end < 0       ? 0
-                   : end > kPage ? kPage
-                                 : static_cast<int>(end)};
-      if (b.keys[r].begin >= b.keys[r].end) b.keys[r] = {0, 0};
-      seen = seen || b.keys[r].end > 0;
+      const Keys keys = {begin < 0       ? 0
+                         : begin > kPage ? kPage
+                                         : static_cast<int>(begin),
+                         end < 0       ? 0
+                         : end > kPage ? kPage
+                                       : static_cast<int>(end)};
+      b.keys[r] = keys;
+      if (keys.begin < keys.end) {
+        if (keys.begin < b.any.begin) b.any.begin = keys.begin;
+        if (keys.end > b.any.end) b.any.end = keys.end;
+      }
       b.q[r] = a.q + token * a.ldq + (r0 + r) % a.group * a.head_dim;
       b.sum[r] = t.sum + (r0 + r) * dim;
     }
-    if (!seen) continue;
+    if (b.any.begin >= b.any.end) continue;
     switch (count) {
       case 1:
         run_block<1>(a, b, k, v, dim, t.top + r0, t.weight + r0);

@@ -12,16 +12,18 @@ inline Vec polynomial(Vec x, const float (&c)[N]) {
   return p;
 }
 
-// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2. Below -104 it is 0, above 88.73 infinity.
+// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2. Above 88.73 it is infinity. Below -87.33 it is 0 rather
+// than a subnormal number, which would cost 150 cycles; hidden scores of attention (-infinity) are on that path.
 inline Vec exp(Vec x) {
   // (exp(r) - 1 - r) / r^2
   constexpr float kC[] = {4.999999404e-01f, 1.666651964e-01f, 4.166839272e-02f, 8.368780836e-03f, 1.381446724e-03f};
   constexpr float kRound = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
-  x = min(set1(89.0f), max(set1(-105.0f), x));
-  const Vec n = fma(x, set1(0x1.715476p+0f), set1(kRound)) - set1(kRound);
-  Vec r = fnma(n, set1(0x1.62e4p-1f), x);  // ln 2 in two parts
+  constexpr float kLow = -87.33f;
+  const Vec y = min(set1(89.0f), max(set1(kLow), x));
+  const Vec n = fma(y, set1(0x1.715476p+0f), set1(kRound)) - set1(kRound);
+  Vec r = fnma(n, set1(0x1.62e4p-1f), y);  // ln 2 in two parts
   r = fnma(n, set1(1.428606820e-06f), r);
-  return scale2(fma(polynomial(r, kC), r * r, r) + set1(1.0f), n);
+  return select_lt(x, set1(kLow), set1(0.0f), scale2(fma(polynomial(r, kC), r * r, r) + set1(1.0f), n));
 }
 
 inline Vec tanh(Vec x) {

@@ -1,0 +1,119 @@
+// Mappings, bounded reads and atomic writes.
+#include "base/file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstring>
+#include <random>
+
+namespace miao {
+namespace {
+
+namespace fs = std::filesystem;
+
+class File : public ::testing::Test {
+ protected:
+  File() : dir_(fs::temp_directory_path() / ("miao-file-test-" + std::to_string(std::random_device()()))) {
+    fs::create_directory(dir_);
+  }
+  ~File() override {
+    std::error_code ignored;
+    fs::remove_all(dir_, ignored);
+  }
+  fs::path dir_;
+};
+
+TEST_F(File, WhatIsWrittenIsReadAndMapped) {
+  const std::string text = std::string("a\0b\n", 4) + std::string(100000, 'x');
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", text).ok());
+  EXPECT_EQ(*read_file(dir_ / "f"), text);
+  auto mapped = MappedFile::open(dir_ / "f");
+  ASSERT_TRUE(mapped.ok());
+  ASSERT_EQ(mapped->bytes().size(), text.size());
+  EXPECT_EQ(std::memcmp(mapped->bytes().data(), text.data(), text.size()), 0);
+  EXPECT_EQ(mapped->path(), (dir_ / "f").string());
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_), {}), 1);  // no temporary is left
+}
+
+TEST_F(File, EmptyFiles) {
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", "").ok());
+  EXPECT_EQ(*read_file(dir_ / "f"), "");
+  auto mapped = MappedFile::open(dir_ / "f");
+  ASSERT_TRUE(mapped.ok());
+  EXPECT_TRUE(mapped->bytes().empty());
+  mapped->release(mapped->bytes());
+}
+
+TEST_F(File, AMovedMappingStaysValid) {
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", "abc").ok());
+  auto mapped = MappedFile::open(dir_ / "f");
+  ASSERT_TRUE(mapped.ok());
+  const std::byte* data = mapped->bytes().data();
+  MappedFile moved = std::move(*mapped);
+  MappedFile again;
+  again = std::move(moved);
+  EXPECT_EQ(again.bytes().data(), data);
+  EXPECT_EQ(static_cast<char>(again.bytes()[2]), 'c');
+}
+
+TEST_F(File, ReleasedPagesReadTheSame) {
+  std::string text(1 << 20, '\0');
+  for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 31);
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", text).ok());
+  auto mapped = MappedFile::open(dir_ / "f");
+  ASSERT_TRUE(mapped.ok());
+  EXPECT_EQ(std::memcmp(mapped->bytes().data(), text.data(), text.size()), 0);
+  for (const auto& [begin, size] :
+       {std::pair<size_t, size_t>{0, text.size()}, {1, 4096}, {4095, 2}, {5, 1 << 19}, {text.size(), 0}}) {
+    mapped->release(mapped->bytes().subspan(begin, size));
+    EXPECT_EQ(std::memcmp(mapped->bytes().data(), text.data(), text.size()), 0);
+  }
+}
+
+TEST_F(File, WhatCannotBeReadIsAnErrorThatNamesIt) {
+  fs::create_directory(dir_ / "d");
+  ASSERT_EQ(::mkfifo((dir_ / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(MappedFile::open(dir_ / "absent").error().code, Code::not_found);
+  EXPECT_EQ(MappedFile::open(dir_ / "d").error().code, Code::invalid);
+  EXPECT_EQ(MappedFile::open(dir_ / "pipe").error().code, Code::invalid);  // and it does not wait for a writer
+  EXPECT_EQ(read_file(dir_ / "absent").error().code, Code::not_found);
+  EXPECT_EQ(read_file(dir_ / "d").error().code, Code::io);
+  EXPECT_EQ(MappedFile::open(dir_ / "absent").error().where, (dir_ / "absent").string());
+}
+
+TEST_F(File, ReadsAreBounded) {
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", std::string(1000, 'x')).ok());
+  EXPECT_TRUE(read_file(dir_ / "f", 1000).ok());
+  auto over = read_file(dir_ / "f", 999);
+  ASSERT_FALSE(over.ok());
+  EXPECT_NE(over.error().str().find("limit of 999 bytes"), std::string::npos);
+  EXPECT_FALSE(read_file("/dev/zero", 1 << 20).ok());
+}
+
+TEST_F(File, AnAtomicWriteReplacesOrLeavesTheOld) {
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", "old").ok());
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", "new").ok());
+  EXPECT_EQ(*read_file(dir_ / "f"), "new");
+  EXPECT_FALSE(write_file_atomic(dir_ / "absent/f", "x").ok());
+  fs::create_directories(dir_ / "taken");
+  EXPECT_FALSE(write_file_atomic(dir_ / "taken", "x").ok());
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_), {}), 2);  // the failed write left nothing
+}
+
+TEST_F(File, AMappingOfAFileThatShrinksEndsWithAMessage) {
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", std::string(1 << 16, 'x')).ok());
+  EXPECT_EXIT(
+      {
+        auto mapped = MappedFile::open(dir_ / "f");
+        [[maybe_unused]] const int cut = ::truncate((dir_ / "f").c_str(), 10);
+        volatile auto byte = static_cast<char>(mapped->bytes()[40000]);
+        (void)byte;
+      },
+      ::testing::ExitedWithCode(1), "truncated while in use");
+}
+
+}  // namespace
+}  // namespace miao

@@ -1,0 +1,86 @@
+// Viterbi for the Unigram model; see unigram.h. Sums are double, ties keep the path found first, and a code point that
+// is no piece costs ten less than the worst score: as in Hugging Face's encoder.
+#include "prep/tok/unigram.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "prep/tok/unicode.h"
+
+namespace miao::prep {
+
+Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vector<double>& scores,
+                                             const std::vector<bool>& in_model, UnigramOptions options) {
+  auto model = std::make_unique<Unigram>();
+  double lowest = std::numeric_limits<double>::infinity();
+  for (int32_t id = 0; id < vocab.size(); ++id) {
+    if (!in_model[static_cast<size_t>(id)]) continue;
+    const double score = scores[static_cast<size_t>(id)];
+    if (!std::isfinite(score)) return Error{Code::invalid, "the score of token " + std::to_string(id) + " is not finite"};
+    lowest = std::min(lowest, score);
+    if (!vocab.piece(id).empty()) model->trie_.insert(vocab.piece(id), id);
+  }
+  if (model->trie_.empty()) return Error{Code::invalid, "the vocabulary has no piece"};
+  if (options.unk >= vocab.size()) return Error{Code::invalid, "the unknown id is outside the vocabulary"};
+  model->scores_ = scores;
+  model->unk_ = options.unk;
+  model->unk_score_ = lowest - 10.0;
+  for (int b = 0; b < 256; ++b) {
+    constexpr char kHex[] = "0123456789ABCDEF";
+    const char name[] = {'<', '0', 'x', kHex[b >> 4], kHex[b & 15], '>'};
+    model->byte_id_[static_cast<size_t>(b)] = options.byte_fallback ? vocab.find({name, sizeof name}) : -1;
+  }
+  return std::unique_ptr<Model>(std::move(model));
+}
+
+void Unigram::encode(std::string_view word, Ids& out) const {
+  struct Node {
+    double score = 0;
+    int32_t id = -1;
+    int32_t from = -1;  // byte where the last piece begins; -1: not reached
+  };
+  thread_local std::vector<Node> nodes;
+  nodes.assign(word.size() + 1, {});
+  const auto offer = [&](size_t from, size_t to, double score, int32_t id) {
+    Node& node = nodes[to];
+    if (node.from < 0 || score > node.score) node = {score, id, static_cast<int32_t>(from)};
+  };
+  for (size_t begin = 0; begin < word.size();) {
+    const double here = nodes[begin].score;
+    const size_t rune = rune_at(word.data() + begin).size;
+    bool single = false;
+    int32_t node = Trie::kRoot;
+    for (size_t i = begin; i < word.size();) {
+      node = trie_.next(node, word[i++]);
+      if (node < 0) break;
+      const int32_t id = trie_.value(node);
+      if (id < 0) continue;
+      offer(begin, i, here + scores_[static_cast<size_t>(id)], id);
+      single = single || i - begin == rune;
+    }
+    if (!single) offer(begin, begin + rune, here + unk_score_, -1);
+    begin += rune;
+  }
+  // Walk back; runs of unknown code points become one text.
+  const size_t before = out.size();
+  for (size_t end = word.size(); end > 0;) {
+    auto begin = static_cast<size_t>(nodes[end].from);
+    if (nodes[end].id >= 0) {
+      out.push_back(nodes[end].id);
+      end = begin;
+      continue;
+    }
+    while (begin > 0 && nodes[begin].id < 0) begin = static_cast<size_t>(nodes[begin].from);
+    const std::string_view text = word.substr(begin, end - begin);
+    if (std::ranges::all_of(text, [&](char c) { return byte_id_[static_cast<uint8_t>(c)] >= 0; })) {
+      for (size_t i = text.size(); i > 0; --i) out.push_back(byte_id_[static_cast<uint8_t>(text[i - 1])]);
+    } else if (unk_ >= 0) {
+      out.push_back(unk_);
+    }
+    end = begin;
+  }
+  std::reverse(out.begin() + static_cast<ptrdiff_t>(before), out.end());
+}
+
+}  // namespace miao::prep

@@ -1,0 +1,36 @@
+// Unigram language model: the segmentation of the highest summed score, by Viterbi over a trie of the pieces.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "base/result.h"
+#include "prep/tok/model.h"
+#include "prep/tok/trie.h"
+#include "prep/tok/vocab.h"
+
+namespace miao::prep {
+
+struct UnigramOptions {
+  int32_t unk = -1;
+  bool byte_fallback = true;  // where the vocabulary has all byte tokens of an unknown text
+};
+
+class Unigram : public Model {
+ public:
+  // scores[id] for the ids with in_model[id]. invalid: a score that is not finite, no piece, a bad unk id.
+  static Result<std::unique_ptr<Model>> make(const Vocab& vocab, const std::vector<double>& scores,
+                                             const std::vector<bool>& in_model, UnigramOptions options);
+  void encode(std::string_view word, Ids& out) const override;
+  std::string_view kind() const override { return "Unigram"; }
+
+ private:
+
+  Trie trie_;
+  std::vector<double> scores_;
+  double unk_score_ = 0;
+  int32_t unk_ = -1;
+  std::array<int32_t, 256> byte_id_;
+};
+
+}  // namespace miao::prep

@@ -1,0 +1,43 @@
+// WordPiece by two tries, so that a word costs its length times the longest piece at most; see word_piece.h.
+#include "prep/tok/word_piece.h"
+
+#include "prep/tok/unicode.h"
+
+namespace miao::prep {
+
+WordPiece::WordPiece(const Vocab& vocab, const std::vector<bool>& in_model, std::string_view prefix, int32_t unk,
+                     size_t max_chars)
+    : unk_(unk), max_chars_(max_chars) {
+  for (int32_t id = 0; id < vocab.size(); ++id) {
+    const std::string_view piece = vocab.piece(id);
+    if (piece.empty() || (!in_model.empty() && !in_model[static_cast<size_t>(id)])) continue;
+    first_.insert(piece, id);
+    if (piece.size() > prefix.size() && piece.starts_with(prefix)) rest_.insert(piece.substr(prefix.size()), id);
+  }
+}
+
+void WordPiece::encode(std::string_view word, Ids& out) const {
+  if (word.size() > max_chars_ && utf8_length(word) > max_chars_) return out.push_back(unk_);
+  const size_t before = out.size();
+  for (size_t begin = 0; begin < word.size();) {
+    const Trie& trie = begin == 0 ? first_ : rest_;
+    int32_t node = Trie::kRoot, best = -1;
+    size_t best_end = begin;
+    for (size_t i = begin; i < word.size();) {
+      node = trie.next(node, word[i++]);
+      if (node < 0) break;
+      if (trie.value(node) >= 0) {
+        best = trie.value(node);
+        best_end = i;
+      }
+    }
+    if (best < 0) {
+      out.resize(before);
+      return out.push_back(unk_);
+    }
+    out.push_back(best);
+    begin = best_end;
+  }
+}
+
+}  // namespace miao::prep

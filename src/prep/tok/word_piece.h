@@ -1,0 +1,25 @@
+// WordPiece: the longest piece from the left, again and again; a word that cannot be spelled is one unknown token.
+#pragma once
+
+#include <vector>
+
+#include "prep/tok/model.h"
+#include "prep/tok/trie.h"
+#include "prep/tok/vocab.h"
+
+namespace miao::prep {
+
+class WordPiece : public Model {
+ public:
+  // `prefix` begins the pieces that continue a word; words of more than `max_chars` code points are unknown.
+  WordPiece(const Vocab& vocab, const std::vector<bool>& in_model, std::string_view prefix, int32_t unk, size_t max_chars);
+  void encode(std::string_view word, Ids& out) const override;
+  std::string_view kind() const override { return "WordPiece"; }
+
+ private:
+  Trie first_, rest_;  // pieces that begin a word; that continue one, without the prefix
+  int32_t unk_;
+  size_t max_chars_;
+};
+
+}  // namespace miao::prep
