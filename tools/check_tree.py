@@ -5,7 +5,7 @@
 
 It reads text: comments and literals are blanked before words are looked for, macros are not expanded. The rules and
 the reasons for them are in docs/ARCHITECTURE.md. Tests (x_test.cpp, x_fuzz.cpp, test_x.h, testing.h) may throw and
-print.
+print; a .cpp may leave the comment at the head to its header.
 """
 import pathlib
 import re
@@ -84,7 +84,8 @@ def style(path, text):
             yield number, "not ASCII: use an escape"
     if len(lines) > CAP + 1 and not any("// generated" in line for line in lines[:3]):
         yield CAP, f"over {CAP} lines: split the file"
-    if path.suffix in (".h", ".cpp", ".inl") and not text.startswith("//") and not TEST.search(path.name):
+    documented = text.startswith("//") or TEST.search("/" + path.name) or path.suffix == ".cpp" and path.with_suffix(".h").exists()
+    if path.suffix in (".h", ".cpp", ".inl") and not documented:
         yield 1, "no comment at the head: say what the file is, its data layout, and why this way"
 
 

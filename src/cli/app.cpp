@@ -14,10 +14,6 @@
 
 namespace miao::cli {
 
-#define X(name) extern const Verb verb_##name;
-#include "cli/verbs.inc"
-#undef X
-
 namespace {
 
 const Verb* const kVerbs[] = {

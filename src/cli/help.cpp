@@ -152,7 +152,8 @@ std::string Help::make_help(const CLI::App* app, std::string, CLI::AppFormatMode
     }
   }
   // --help last: it is the one flag that everybody knows.
-  std::stable_partition(flags.begin(), flags.end(), [](const auto& row) { return row.first.find("--help") == std::string::npos; });
+  std::stable_partition(flags.begin(), flags.end(),
+                        [](const auto& row) { return row.first.find("--help") == std::string::npos; });
   out += section("Arguments", arguments, width, style) + section("Flags", flags, width, style);
   if (verb_ && *verb_->examples) out += examples(verb_->examples, style);
   if (!verb_) out += "\n" + app->get_footer();

@@ -69,7 +69,8 @@ std::string printable(std::string_view text) {
     } else if (c == '\r') {
       out += "\\r";
     } else if (n == 0 || c < 0x20 || c == 0x7f || c1 || bidi) {
-      for (size_t i = 0; i < std::max<size_t>(n, 1); ++i) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
+      for (size_t i = 0; i < std::max<size_t>(n, 1); ++i)
+        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
     } else {
       out += text.substr(0, n);
     }
@@ -108,7 +109,9 @@ std::string scaled(double value, std::initializer_list<const char*> units) {
 
 }  // namespace
 
-std::string human_bytes(uint64_t bytes) { return scaled(static_cast<double>(bytes), {"B", "kB", "MB", "GB", "TB", "PB"}); }
+std::string human_bytes(uint64_t bytes) {
+  return scaled(static_cast<double>(bytes), {"B", "kB", "MB", "GB", "TB", "PB"});
+}
 
 std::string human_count(uint64_t count) { return scaled(static_cast<double>(count), {"", "k", "M", "B", "T"}); }
 
@@ -160,7 +163,8 @@ std::string Table::str(bool header) const {
   return text;
 }
 
-ProgressBar::ProgressBar(bool quiet) : quiet_(quiet || env("HF_HUB_DISABLE_PROGRESS_BARS") == "1"), tty_(is_tty(STDERR_FILENO)) {}
+ProgressBar::ProgressBar(bool quiet)
+    : quiet_(quiet || env("HF_HUB_DISABLE_PROGRESS_BARS").value_or("0") != "0"), tty_(is_tty(STDERR_FILENO)) {}
 
 ProgressBar::~ProgressBar() { end(); }
 
@@ -195,19 +199,23 @@ void ProgressBar::draw(bool last) {
   if (!tty_) {
     constexpr uint64_t kWorthALine = 1'000'000;
     if (last && done_ >= kWorthALine) {
-      fmt::print(stderr, "{}: {} ({}/s)\n", printable(name_), human_bytes(done_), human_bytes(static_cast<uint64_t>(rate)));
+      fmt::print(stderr, "{}: {} ({}/s)\n", printable(name_), human_bytes(done_),
+                 human_bytes(static_cast<uint64_t>(rate)));
     }
     return;
   }
   const int width = terminal_width();
-  std::string right = total_ ? fmt::format(" {:>9} of {:<9}", human_bytes(done_), human_bytes(total_)) : " " + human_bytes(done_);
+  std::string right =
+      total_ ? fmt::format(" {:>9} of {:<9}", human_bytes(done_), human_bytes(total_)) : " " + human_bytes(done_);
   right += fmt::format(" {:>9}/s", human_bytes(static_cast<uint64_t>(rate)));
   if (total_ > done_ && rate > 0 && !last) right += " " + human_seconds(static_cast<double>(total_ - done_) / rate);
   const int bar = std::clamp(width - 40 - static_cast<int>(right.size()), 0, 30);
   std::string middle;
   if (total_ && bar >= 10) {
-    const auto full = static_cast<size_t>(static_cast<double>(bar) * static_cast<double>(done_) / static_cast<double>(total_));
-    middle = " [" + std::string(full, '#') + std::string(static_cast<size_t>(bar) - std::min<size_t>(full, bar), '-') + "]";
+    const auto full =
+        static_cast<size_t>(static_cast<double>(bar) * static_cast<double>(done_) / static_cast<double>(total_));
+    middle =
+        " [" + std::string(full, '#') + std::string(static_cast<size_t>(bar) - std::min<size_t>(full, bar), '-') + "]";
   }
   const int room = std::max(width - 1 - static_cast<int>(right.size() + middle.size()), 10);
   std::string name = shorten(printable(name_), static_cast<size_t>(room));

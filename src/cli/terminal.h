@@ -9,7 +9,7 @@
 namespace miao::cli {
 
 bool is_tty(int fd);
-int terminal_width();  // of stdout or stderr; $COLUMNS, else 100, where neither is a terminal
+int terminal_width();     // of stdout or stderr; $COLUMNS, else 100, where neither is a terminal
 bool use_colour(int fd);  // a terminal, and neither NO_COLOR nor TERM=dumb
 
 // Escape sequences, or nothing where colour is off.
@@ -25,12 +25,12 @@ struct Style {
 // Control characters (line breaks too) and broken UTF-8 as escapes, so that text of a file can neither move the
 // cursor nor break a table.
 std::string printable(std::string_view text);
-size_t display_width(std::string_view text);                   // code points
-std::string shorten(std::string_view text, size_t width);      // with "..." at the end when cut
-std::string human_bytes(uint64_t bytes);                       // "98.4 MB", powers of 1000
-std::string human_count(uint64_t count);                       // "134.5 M"
-std::string human_seconds(double seconds);                     // "0:07", "1:02:03"
-std::string grouped(uint64_t value);                           // "98,362,432"
+size_t display_width(std::string_view text);               // code points
+std::string shorten(std::string_view text, size_t width);  // with "..." at the end when cut
+std::string human_bytes(uint64_t bytes);                   // "98.4 MB", powers of 1000
+std::string human_count(uint64_t count);                   // "134.5 M"
+std::string human_seconds(double seconds);                 // "0:07", "1:02:03"
+std::string grouped(uint64_t value);                       // "98,362,432"
 
 // Columns two spaces apart. The last column is cut at the width of the terminal when stdout is one.
 class Table {

@@ -53,6 +53,9 @@ struct Verb {
   Run (*add)(CLI::App& app, const Common& common);
 };
 
+#define X(name) extern const Verb verb_##name;
+#include "cli/verbs.inc"
+#undef X
 std::span<const Verb* const> verbs();
 const Verb* find_verb(std::string_view name);
 

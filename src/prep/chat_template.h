@@ -88,6 +88,7 @@ class ChatTemplate {
   bool reads(std::string_view name) const;
 
  private:
+  ChatTemplate() = default;
   std::shared_ptr<const jinja::Template> program_;
 };
 

@@ -27,6 +27,7 @@ class Conversation {
   void drop_last();  // the last message, if there is one
   // The last message of this role; null when there is none.
   const prep::ChatMessage* last(std::string_view role) const;
+  const prep::ChatMessage& back() const { return messages_.back(); }
   size_t size() const { return messages_.size(); }
 
   // Errors: what the template refuses, invalid where nothing is left to read.

@@ -68,7 +68,9 @@ constexpr ForeignType kForeignTypes[] = {
 std::string known_types() {
   std::string out;
   for (const Format& f : all_formats()) {
-    if (f.gguf >= 0 && f.decode) out += (out.empty() ? "" : " ") + std::string(f.name);
+    if (f.gguf < 0 || !f.decode) continue;
+    if (!out.empty()) out += ' ';
+    out += f.name;
   }
   return out;
 }
@@ -177,7 +179,11 @@ class GgufParser {
   static Error cut_value() { return bad_value("the file ends inside its value: it is incomplete, fetch it again"); }
 
   Result<KeyValues::Value> value(uint32_t type) {
-    if (type == kString) return text_value();
+    if (type == kString) {
+      std::string_view text;
+      MIAO_CHECK_OK(text_value(text));
+      return KeyValues::Value(text);
+    }
     if (type == kArray) return array_value();
     MIAO_TRY(KeyValues::Value list, numbers(type, 1));
     if (auto* ints = std::get_if<KeyValues::Ints>(&list)) {
@@ -187,14 +193,14 @@ class GgufParser {
     return KeyValues::Value(std::get_if<KeyValues::Floats>(&list)->front());
   }
 
-  Result<KeyValues::Value> text_value() {
+  Result<void> text_value(std::string_view& out) {
     uint64_t size = 0;
-    std::string_view out;
     if (!reader_.number(size)) return cut_value();
-    if (size > kMaxStringBytes)
+    if (size > kMaxStringBytes) {
       return bad_value("a string of " + std::to_string(size) + " bytes is over the limit of 16 MiB");
+    }
     if (!reader_.text(size, out)) return cut_value();
-    return KeyValues::Value(out);
+    return {};
   }
 
   Result<KeyValues::Value> array_value() {
@@ -210,12 +216,8 @@ class GgufParser {
     }
     if (count > reader_.remaining() / kElementBytes[type]) return cut_value();
     if (type != kString) return numbers(type, count);
-    KeyValues::Strings strings;
-    strings.reserve(count);
-    for (uint64_t i = 0; i < count; ++i) {
-      MIAO_TRY(KeyValues::Value item, text_value());
-      strings.push_back(*std::get_if<std::string_view>(&item));
-    }
+    KeyValues::Strings strings(count);
+    for (std::string_view& text : strings) MIAO_CHECK_OK(text_value(text));
     return KeyValues::Value(std::move(strings));
   }
 

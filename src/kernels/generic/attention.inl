@@ -8,8 +8,9 @@
 // A row's operations depend on its own position alone, so one query, a prompt in chunks and a batch give the same bits.
 // Hidden keys are left out rather than multiplied by 0: what a page holds beyond the sequence does not matter.
 //
-// Speed: blocks of up to kRows query rows share each load of K and V; where several blocks use a page of 16-bit
-// elements it is widened to scratch first, which changes no value.
+// Speed: blocks of up to kRows query rows share each load of K and V. The three stages run over all rows of a tile in
+// turn, so that a widened K or V page stays in the first cache; where several blocks use a page of 16-bit elements it
+// is widened to scratch first, which changes no value.
 
 #include "kernels/generic/attention_layout.h"
 #include "kernels/generic/math.inl"
@@ -19,25 +20,32 @@ namespace miao::kernels::MIAO_ISA {
 namespace {
 
 constexpr int kRows = 6;
+constexpr int kPageVecs = kPage / 16;
 
-// The visible keys of one row in one tile: begin <= key < end.
+// Keys begin <= key < end of one page.
 struct Keys {
   int begin, end;
+  bool empty() const { return begin >= end; }
 };
 
-// A block of query rows at one tile.
-struct RowBlock {
-  const float* q[kRows];
-  float* sum[kRows];
-  Keys keys[kRows];
-  Keys any;                            // from the first to the last key that a row sees
-  alignas(64) float correct[16];       // exp(top - top') of each row
-  alignas(64) float p[kRows * kPage];  // scores, then probabilities
+struct Row {
+  const float* q;
+  Keys keys;  // seen in the current page
+};
+static_assert(sizeof(Row) == 16);
+
+// The query rows of a tile and their running results, in scratch (see AttentionLayout).
+struct RowTile {
+  int64_t token;  // first of the tile, counted from the first query
+  int tokens, rows;
+  int64_t dim;
+  Row* row;
+  float *sum, *p, *top, *correct, *weight;
 };
 
-// Scores of V vectors of keys.
+// Scores of R rows and V vectors of keys from vector `first` of the page on.
 template <int R, int V, class E>
-void score(RowBlock& b, const E* k, int head_dim, int64_t dim, int first) {
+void score(const Row* row, const E* k, int head_dim, int64_t dim, int first, float* p) {
   const E* from = k + first * dim * 16;
   Vec acc[R][V];
   MIAO_UNROLL for (int r = 0; r < R; ++r) { MIAO_UNROLL for (int v = 0; v < V; ++v) acc[r][v] = set1(0.0f); }
@@ -45,74 +53,80 @@ void score(RowBlock& b, const E* k, int head_dim, int64_t dim, int first) {
     Vec key[V];
     MIAO_UNROLL for (int v = 0; v < V; ++v) key[v] = load(from + (v * dim + i) * 16);
     MIAO_UNROLL for (int r = 0; r < R; ++r) {
-      const Vec x = set1(b.q[r][i]);
+      const Vec x = set1(row[r].q[i]);
       MIAO_UNROLL for (int v = 0; v < V; ++v) acc[r][v] = fma(x, key[v], acc[r][v]);
     }
   }
   MIAO_UNROLL for (int r = 0; r < R; ++r) {
-    MIAO_UNROLL for (int v = 0; v < V; ++v) store(b.p + r * kPage + (first + v) * 16, acc[r][v]);
+    MIAO_UNROLL for (int v = 0; v < V; ++v) store(p + r * kPage + (first + v) * 16, acc[r][v]);
   }
 }
 
 // Scores of all vectors that hold a visible key, rounded outwards to what the register block takes at once.
 template <int R, class E>
-void score_block(RowBlock& b, const E* k, int head_dim, int64_t dim) {
+void score_block(const RowTile& t, int r0, const E* k, int head_dim) {
   constexpr int kVecs = attention_vecs(R);
   constexpr int kHalf = kVecs > 2 ? 2 : kVecs;
-  const int begin = b.any.begin / (16 * kHalf) * kHalf, end = (b.any.end + 15) / 16;
-  int v = begin;
-  for (; v + kVecs - kHalf < end && v + kVecs <= kPage / 16; v += kVecs) score<R, kVecs>(b, k, head_dim, dim, v);
-  for (; v < end; v += kHalf) score<R, kHalf>(b, k, head_dim, dim, v);
+  const Row* row = t.row + r0;
+  Keys any{kPage, 0};
+  for (int r = 0; r < R; ++r) {
+    if (row[r].keys.empty()) continue;
+    if (row[r].keys.begin < any.begin) any.begin = row[r].keys.begin;
+    if (row[r].keys.end > any.end) any.end = row[r].keys.end;
+  }
+  const int end = (any.end + 15) / 16;
+  float* p = t.p + r0 * kPage;
+  int v = any.begin / (16 * kHalf) * kHalf;
+  for (; v + kVecs - kHalf < end && v + kVecs <= kPageVecs; v += kVecs) score<R, kVecs>(row, k, head_dim, t.dim, v, p);
+  for (; v < end; v += kHalf) score<R, kHalf>(row, k, head_dim, t.dim, v, p);
 }
 
 inline int clamp16(int x) { return x < 0 ? 0 : x > 16 ? 16 : x; }
 
-// Scores to probabilities. Stages run over all rows, because each is a chain of dependent steps within a row.
-template <int R>
-void soften(RowBlock& b, const AttentionArgs& a, float* top, float* weight) {
-  alignas(64) float before[16] = {}, next[16] = {};
-  for (int r = 0; r < R; ++r) {
-    float* p = b.p + r * kPage;
-    const Keys keys = b.keys[r];
-    before[r] = top[r];
-    if (keys.begin >= keys.end) continue;
-    Vec s[kPage / 16];
-    MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) s[v] = load(p + v * 16) * set1(a.scale);
+// Scores to probabilities. Each step runs over all rows, because within a row it is one chain of dependent operations.
+void soften(const RowTile& t, const AttentionArgs& a) {
+  for (int r = 0; r < t.rows; ++r) {
+    const Keys keys = t.row[r].keys;
+    t.correct[r] = 0.0f;
+    if (keys.empty()) continue;
+    float* p = t.p + r * kPage;
+    Vec s[kPageVecs];
+    MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) s[v] = load(p + v * 16) * set1(a.scale);
     if (a.softcap > 0.0f) {
-      for (int v = 0; v < kPage / 16; ++v) s[v] = set1(a.softcap) * tanh(s[v] / set1(a.softcap));
+      for (int v = 0; v < kPageVecs; ++v) s[v] = set1(a.softcap) * tanh(s[v] / set1(a.softcap));
     }
     if (keys.begin > 0 || keys.end < kPage) {
       const Vec hidden = set1(-__builtin_inff());
-      MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) {
+      MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) {
         s[v] = keep_lanes(s[v], clamp16(keys.begin - v * 16), clamp16(keys.end - v * 16), hidden);
       }
     }
-    MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) store(p + v * 16, s[v]);
+    MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) store(p + v * 16, s[v]);
     const float here = reduce_max(max(max(s[0], s[1]), max(s[2], s[3])));
-    top[r] = next[r] = here > top[r] ? here : top[r];
+    const float next = here > t.top[r] ? here : t.top[r];
+    t.correct[r] = t.top[r] - next;
+    t.top[r] = next;
   }
-  store(b.correct, exp(load(before) - load(next)));
-  for (int r = 0; r < R; ++r) {
-    if (b.keys[r].begin >= b.keys[r].end) {
-      b.correct[r] = 1.0f;
-      continue;
-    }
-    float* p = b.p + r * kPage;
-    Vec s[kPage / 16];
-    MIAO_UNROLL for (int v = 0; v < kPage / 16; ++v) {
-      s[v] = exp(load(p + v * 16) - set1(next[r]));
+  for (int r = 0; r < t.rows; r += 16) store(t.correct + r, exp(load(t.correct + r)));
+  for (int r = 0; r < t.rows; ++r) {
+    if (t.row[r].keys.empty()) continue;
+    float* p = t.p + r * kPage;
+    const Vec top = set1(t.top[r]);
+    Vec s[kPageVecs];
+    MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) {
+      s[v] = exp(load(p + v * 16) - top);
       store(p + v * 16, s[v]);
     }
-    weight[r] = __builtin_fmaf(weight[r], b.correct[r], reduce_add((s[0] + s[1]) + (s[2] + s[3])));
+    t.weight[r] = __builtin_fmaf(t.weight[r], t.correct[r], reduce_add((s[0] + s[1]) + (s[2] + s[3])));
   }
 }
 
-// sum[r][..] = sum * correct + p * V over the keys of `keys`, V vectors of dimensions from v on.
+// sum[r][..] = sum * correct + p * V over `keys`, for V vectors of dimensions from v on.
 template <int R, int V, class E>
-inline void gather(float* const* sum, const float* correct, const float* p, const E* v, int64_t dim, Keys keys) {
+void gather(float* sum, const float* correct, const float* p, const E* v, int64_t dim, Keys keys) {
   Vec acc[R][V];
   MIAO_UNROLL for (int r = 0; r < R; ++r) {
-    MIAO_UNROLL for (int c = 0; c < V; ++c) acc[r][c] = load(sum[r] + c * 16) * set1(correct[r]);
+    MIAO_UNROLL for (int c = 0; c < V; ++c) acc[r][c] = load(sum + r * dim + c * 16) * set1(correct[r]);
   }
   for (int key = keys.begin; key < keys.end; ++key) {
     Vec value[V];
@@ -122,57 +136,73 @@ inline void gather(float* const* sum, const float* correct, const float* p, cons
       MIAO_UNROLL for (int c = 0; c < V; ++c) acc[r][c] = fma(x, value[c], acc[r][c]);
     }
   }
-  MIAO_UNROLL for (int r = 0; r < R; ++r) { MIAO_UNROLL for (int c = 0; c < V; ++c) store(sum[r] + c * 16, acc[r][c]); }
+  MIAO_UNROLL for (int r = 0; r < R; ++r) {
+    MIAO_UNROLL for (int c = 0; c < V; ++c) store(sum + r * dim + c * 16, acc[r][c]);
+  }
 }
 
 template <int R, class E>
-void gather_rows(float* const* sum, const float* correct, const float* p, const E* v, int64_t dim, Keys keys) {
+void gather_rows(const RowTile& t, int r0, const E* v, Keys keys) {
   constexpr int kVecs = attention_vecs(R);
-  float* at[R];
+  float* sum = t.sum + r0 * t.dim;
+  const float* p = t.p + r0 * kPage;
   int64_t c = 0;
-  const auto step = [&] {
-    for (int r = 0; r < R; ++r) at[r] = sum[r] + c;
-    return v + c;
-  };
-  for (; c + kVecs * 16 <= dim; c += kVecs * 16) gather<R, kVecs>(at, correct, p, step(), dim, keys);
+  for (; c + kVecs * 16 <= t.dim; c += kVecs * 16) gather<R, kVecs>(sum + c, t.correct + r0, p, v + c, t.dim, keys);
   if constexpr (kVecs > 2) {
-    for (; c + 32 <= dim; c += 32) gather<R, 2>(at, correct, p, step(), dim, keys);
+    for (; c + 32 <= t.dim; c += 32) gather<R, 2>(sum + c, t.correct + r0, p, v + c, t.dim, keys);
   }
   if constexpr (kVecs > 1) {
-    for (; c < dim; c += 16) gather<R, 1>(at, correct, p, step(), dim, keys);
+    for (; c < t.dim; c += 16) gather<R, 1>(sum + c, t.correct + r0, p, v + c, t.dim, keys);
   }
 }
 
 // Rows of a block that see different keys: what they share is done together, the ends row by row.
 template <int R, class E>
-void gather_block(RowBlock& b, const E* v, int64_t dim) {
+void gather_block(const RowTile& t, int r0, const E* v) {
+  const Row* row = t.row + r0;
   Keys common{0, kPage};
   for (int r = 0; r < R; ++r) {
-    if (b.keys[r].begin > common.begin) common.begin = b.keys[r].begin;
-    if (b.keys[r].end < common.end) common.end = b.keys[r].end;
+    if (row[r].keys.begin > common.begin) common.begin = row[r].keys.begin;
+    if (row[r].keys.end < common.end) common.end = row[r].keys.end;
   }
   const auto alone = [&](int r, Keys keys) {
-    if (keys.begin >= keys.end) return;
-    gather_rows<1>(b.sum + r, b.correct + r, b.p + r * kPage, v, dim, keys);
-    b.correct[r] = 1.0f;
+    if (keys.empty()) return;
+    gather_rows<1>(t, r0 + r, v, keys);
+    t.correct[r0 + r] = 1.0f;
   };
-  if (common.begin >= common.end) {
-    for (int r = 0; r < R; ++r) alone(r, b.keys[r]);
+  if (common.empty()) {
+    for (int r = 0; r < R; ++r) alone(r, row[r].keys);
     return;
   }
-  for (int r = 0; r < R; ++r) alone(r, {b.keys[r].begin, common.begin});
-  gather_rows<R>(b.sum, b.correct, b.p, v, dim, common);
+  for (int r = 0; r < R; ++r) alone(r, {row[r].keys.begin, common.begin});
+  gather_rows<R>(t, r0, v, common);
   for (int r = 0; r < R; ++r) {
-    b.correct[r] = 1.0f;
-    alone(r, {common.end, b.keys[r].end});
+    t.correct[r0 + r] = 1.0f;
+    alone(r, {common.end, row[r].keys.end});
   }
 }
 
-template <int R, class E>
-void run_block(const AttentionArgs& a, RowBlock& b, const E* k, const E* v, int64_t dim, float* top, float* weight) {
-  score_block<R>(b, k, a.head_dim, dim);
-  soften<R>(b, a, top, weight);
-  gather_block<R>(b, v, dim);
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+// f(first row, Count<rows>) for each block of a tile.
+template <class F>
+inline void each_block(int rows, F f) {
+  int r = 0;
+  for (; r + kRows <= rows; r += kRows) f(r, Count<kRows>());
+  switch (rows - r) {
+    case 1:
+      return f(r, Count<1>());
+    case 2:
+      return f(r, Count<2>());
+    case 3:
+      return f(r, Count<3>());
+    case 4:
+      return f(r, Count<4>());
+    case 5:
+      return f(r, Count<5>());
+  }
 }
 
 // The keys that the query at `position` sees, in absolute positions.
@@ -184,61 +214,19 @@ inline Sight sight(const AttentionArgs& a, int64_t position) {
   return {begin, a.causal ? position + 1 : a.keys};
 }
 
-// The query rows of a tile of tokens and their running results.
-struct RowTile {
-  int64_t token;  // first of the tile, counted from the first query
-  int rows;
-  float *sum, *top, *weight;
-};
+inline int clamp_page(int64_t x) { return x < 0 ? 0 : x > kPage ? kPage : static_cast<int>(x); }
 
-// One page for all rows of a tile.
 template <class E>
-void run_page(const AttentionArgs& a, const RowTile& t, int64_t page, const E* k, const E* v, int64_t dim) {
-  RowBlock b;
-  __builtin_memset(b.p, 0, sizeof(b.p));  // vectors that no score is written to are read, then masked
-  for (int r0 = 0; r0 < t.rows; r0 += kRows) {
-    const int count = t.rows - r0 < kRows ? t.rows - r0 : kRows;
-    b.any = {kPage, 0};
-    for (int r = 0; r < count; ++r) {
-      const int64_t token = t.token + (r0 + r) / a.group;
-      const Sight s = sight(a, a.first + token);
-      const int64_t begin = s.begin - page * kPage, end = s.end - page * kPage;
-      const Keys keys = {begin < 0       ? 0
-                         : begin > kPage ? kPage
-                                         : static_cast<int>(begin),
-                         end < 0       ? 0
-                         : end > kPage ? kPage
-                                       : static_cast<int>(end)};
-      b.keys[r] = keys;
-      if (keys.begin < keys.end) {
-        if (keys.begin < b.any.begin) b.any.begin = keys.begin;
-        if (keys.end > b.any.end) b.any.end = keys.end;
-      }
-      b.q[r] = a.q + token * a.ldq + (r0 + r) % a.group * a.head_dim;
-      b.sum[r] = t.sum + (r0 + r) * dim;
-    }
-    if (b.any.begin >= b.any.end) continue;
-    switch (count) {
-      case 1:
-        run_block<1>(a, b, k, v, dim, t.top + r0, t.weight + r0);
-        break;
-      case 2:
-        run_block<2>(a, b, k, v, dim, t.top + r0, t.weight + r0);
-        break;
-      case 3:
-        run_block<3>(a, b, k, v, dim, t.top + r0, t.weight + r0);
-        break;
-      case 4:
-        run_block<4>(a, b, k, v, dim, t.top + r0, t.weight + r0);
-        break;
-      case 5:
-        run_block<5>(a, b, k, v, dim, t.top + r0, t.weight + r0);
-        break;
-      default:
-        run_block<6>(a, b, k, v, dim, t.top + r0, t.weight + r0);
-        break;
-    }
+void run_page(const AttentionArgs& a, const RowTile& t, int64_t page, const E* k, const E* v) {
+  for (int i = 0; i < t.tokens; ++i) {
+    const Sight s = sight(a, a.first + t.token + i);
+    Keys keys{clamp_page(s.begin - page * kPage), clamp_page(s.end - page * kPage)};
+    if (keys.empty()) keys = {0, 0};
+    for (int h = 0; h < a.group; ++h) t.row[i * a.group + h].keys = keys;
   }
+  each_block(t.rows, [&](int r0, auto count) { score_block<count.value>(t, r0, k, a.head_dim); });
+  soften(t, a);
+  each_block(t.rows, [&](int r0, auto count) { gather_block<count.value>(t, r0, v); });
 }
 
 template <class E>
@@ -248,9 +236,22 @@ inline const float* widen(const E* from, int64_t n, float* to) {
 }
 inline const float* widen(const float* from, int64_t, float*) { return from; }
 
-void finish(const AttentionArgs& a, const RowTile& t, int64_t dim) {
+void start(const AttentionArgs& a, const RowTile& t) {
+  for (int i = 0; i < t.tokens; ++i) {
+    for (int h = 0; h < a.group; ++h) t.row[i * a.group + h].q = a.q + (t.token + i) * a.ldq + h * a.head_dim;
+  }
+  __builtin_memset(t.sum, 0, static_cast<size_t>(t.rows * t.dim) * sizeof(float));
+  __builtin_memset(t.p, 0,
+                   static_cast<size_t>(t.rows * kPage) * sizeof(float));  // hidden vectors are read, then masked
+  __builtin_memset(t.weight, 0, static_cast<size_t>(t.rows) * sizeof(float));
+  for (int r = 0; r < t.rows; ++r) t.top[r] = -__builtin_inff();
+  // Lanes beyond the rows are computed and not used.
+  for (int r = t.rows; r % 16 != 0; ++r) t.correct[r] = 0.0f;
+}
+
+void finish(const AttentionArgs& a, const RowTile& t) {
   for (int r = 0; r < t.rows; ++r) {
-    const float* sum = t.sum + r * dim;
+    const float* sum = t.sum + r * t.dim;
     float* out = a.out + (t.token + r / a.group) * a.ldo + r % a.group * a.head_dim;
     const Vec inverse = set1(t.weight[r] == 0.0f ? 0.0f : 1.0f / t.weight[r]);  // no key seen: zeros
     int i = 0;
@@ -264,28 +265,33 @@ void attention(const AttentionArgs& a) {
   constexpr int kDirectRows = 2 * kRows;  // up to here 16-bit pages are widened in registers
   const AttentionLayout layout = attention_layout(a.head_dim, a.group);
   float* const scratch = static_cast<float*>(a.scratch);
-  for (int64_t token = 0; token < a.queries; token += layout.tokens) {
-    const int64_t tokens = a.queries - token < layout.tokens ? a.queries - token : layout.tokens;
-    const RowTile t{token, static_cast<int>(tokens * a.group), scratch + layout.sum, scratch + layout.top,
-                    scratch + layout.weight};
-    for (int64_t i = 0; i < t.rows * layout.dim; ++i) t.sum[i] = 0.0f;
-    for (int r = 0; r < t.rows; ++r) {
-      t.top[r] = -__builtin_inff();
-      t.weight[r] = 0.0f;
-    }
-    const int64_t begin = sight(a, a.first + token).begin / kPage;
-    const int64_t end = (sight(a, a.first + token + tokens - 1).end + kPage - 1) / kPage;
+  const int64_t tiles = (a.queries + layout.tokens - 1) / layout.tokens;
+  for (int64_t i = 0; i < tiles; ++i) {
+    RowTile t;
+    t.token = a.queries * i / tiles;
+    t.tokens = static_cast<int>(a.queries * (i + 1) / tiles - t.token);
+    t.rows = t.tokens * a.group;
+    t.dim = layout.dim;
+    t.row = reinterpret_cast<Row*>(scratch + layout.row);
+    t.sum = scratch + layout.sum;
+    t.p = scratch + layout.p;
+    t.top = scratch + layout.top;
+    t.correct = scratch + layout.correct;
+    t.weight = scratch + layout.weight;
+    start(a, t);
+    const int64_t begin = sight(a, a.first + t.token).begin / kPage;
+    const int64_t end = (sight(a, a.first + t.token + t.tokens - 1).end + kPage - 1) / kPage;
     for (int64_t page = begin; page < end; ++page) {
       const E* k = static_cast<const E*>(a.k_pages[page]);
       const E* v = static_cast<const E*>(a.v_pages[page]);
       if (t.rows <= kDirectRows) {
-        run_page(a, t, page, k, v, layout.dim);
+        run_page(a, t, page, k, v);
       } else {
         const int64_t n = kPage * layout.dim;
-        run_page(a, t, page, widen(k, n, scratch + layout.k), widen(v, n, scratch + layout.v), layout.dim);
+        run_page(a, t, page, widen(k, n, scratch + layout.k), widen(v, n, scratch + layout.v));
       }
     }
-    finish(a, t, layout.dim);
+    finish(a, t);
   }
 }
 

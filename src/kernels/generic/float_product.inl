@@ -4,8 +4,9 @@
 // y[token][row] is one chain of fused multiply-adds over k in rising order, whatever the number of tokens: lanes are
 // rows, so a tile of B blocks by T tokens keeps B * T independent chains in registers.
 //
-// One token streams several blocks at once. Many tokens go through chunks of K: 16-bit weights of a tile's blocks are
-// widened once a chunk to scratch, the tokens sweep over them, and partial sums wait in y.
+// Few tokens (up to one tile) stream the weights once from end to end, several blocks at a time. More tokens go through
+// chunks of K: 16-bit weights of a tile's blocks are widened once a chunk to scratch, the tokens sweep over them, and
+// partial sums wait in y.
 
 #include "kernels/generic/parts.h"
 
@@ -14,15 +15,34 @@ namespace {
 
 constexpr int64_t kChunk = 256;  // of K: two widened blocks are 32 KiB
 
-// y[t][16 b ..] (+)= over k < count of x[t][k] * w[b][k][16].
+// Weights of consecutive blocks, from some k on.
+template <class E>
+struct Panel {
+  const E* w;
+  int64_t stride;  // elements from block to block
+};
+// Activations and results of the tokens of a tile, from some k and block on.
+struct Tokens {
+  const float* x;
+  int64_t ldx;
+  float* y;
+  int64_t ldy;
+  int64_t count;  // of k
+  bool more;      // y holds the sums of smaller k
+
+  Tokens from(int64_t t) const { return {x + t * ldx, ldx, y + t * ldy, ldy, count, more}; }
+};
+
 template <int B, int T, class E>
-void tile(const E* w, int64_t block_stride, const float* x, int64_t ldx, int64_t count, bool more, float* y,
-          int64_t ldy) {
+__attribute__((noinline)) void tile(const Panel<E>& p, const Tokens& tokens) {
+  const float* x = tokens.x;
+  float* y = tokens.y;
+  const int64_t ldx = tokens.ldx, ldy = tokens.ldy, count = tokens.count;
   Vec acc[B][T];
   const E* from[B];
   MIAO_UNROLL for (int b = 0; b < B; ++b) {
-    from[b] = w + b * block_stride;
-    MIAO_UNROLL for (int t = 0; t < T; ++t) acc[b][t] = more ? load(y + t * ldy + b * 16) : set1(0.0f);
+    from[b] = p.w + b * p.stride;
+    MIAO_UNROLL for (int t = 0; t < T; ++t) acc[b][t] = tokens.more ? load(y + t * ldy + b * 16) : set1(0.0f);
   }
   for (int64_t k = 0; k < count; ++k) {
     Vec weight[B];
@@ -37,24 +57,11 @@ void tile(const E* w, int64_t block_stride, const float* x, int64_t ldx, int64_t
   }
 }
 
-// All tokens over one chunk of B blocks.
-template <int B, class E>
-void sweep(const E* w, int64_t block_stride, const Activations& in, int64_t k, int64_t count, float* y, int64_t ldy) {
-  const float* x = in.x + k;
-  int64_t t = 0;
-  const auto pass = [&](auto function, int64_t tokens) {
-    for (; t + tokens <= in.rows; t += tokens) {
-      function(w, block_stride, x + t * in.ldx, in.ldx, count, k > 0, y + t * ldy, ldy);
-    }
-  };
-  if constexpr (kTileTokens >= 12) {
-    pass(tile<B, 12, E>, 12);
-    pass(tile<B, 8, E>, 8);
-  }
-  pass(tile<B, 6, E>, 6);
-  pass(tile<B, 4, E>, 4);
-  pass(tile<B, 2, E>, 2);
-  pass(tile<B, 1, E>, 1);
+// tile<B, n> for 1 <= n <= T.
+template <int B, int T, class E>
+void tile_of(int n, const Panel<E>& p, const Tokens& tokens) {
+  if (n == T) return tile<B, T>(p, tokens);
+  if constexpr (T > 1) tile_of<B, T - 1>(n, p, tokens);
 }
 
 template <class E>
@@ -63,53 +70,66 @@ int64_t block_stride(int64_t cols) {
   return (cols * 16 + kLine - 1) / kLine * kLine;
 }
 
-template <int B, class E>
-const float* widen_blocks(const E* w, int64_t stride, int64_t count, float* to) {
-  for (int b = 0; b < B; ++b) {
-    for (int64_t k = 0; k < count; ++k) store(to + (b * kChunk + k) * 16, load(w + b * stride + k * 16));
+// Up to kTileTokens tokens: every weight is read once, in order; B blocks at a time, then fewer.
+template <int B, int T, class E>
+void stream(const Panel<E>& p, int64_t blocks, int rows, const Tokens& tokens) {
+  int64_t b = 0;
+  for (; b + B <= blocks; b += B) {
+    Tokens at = tokens;
+    at.y += b * 16;
+    tile_of<B, T>(rows, Panel<E>{p.w + b * p.stride, p.stride}, at);
   }
-  return to;
+  if constexpr (B > 1) {
+    if (b == blocks) return;
+    Tokens at = tokens;
+    at.y += b * 16;
+    stream<B / 2, T>(Panel<E>{p.w + b * p.stride, p.stride}, blocks - b, rows, at);
+  }
+}
+
+// All tokens over one chunk of B blocks, in tiles of nearly equal size.
+template <int B>
+void sweep(const Panel<float>& p, int64_t rows, const Tokens& tokens) {
+  const int64_t tiles = (rows + kTileTokens - 1) / kTileTokens;
+  for (int64_t i = 0; i < tiles; ++i) {
+    const int64_t t = rows * i / tiles;
+    tile_of<B, kTileTokens>(static_cast<int>(rows * (i + 1) / tiles - t), p, tokens.from(t));
+  }
 }
 
 template <int B, class E>
-void chunk(const E* w, int64_t stride, const Activations& in, int64_t k, int64_t count, float* y, int64_t ldy,
-           float* scratch) {
-  if constexpr (sizeof(E) < sizeof(float)) {
-    if (in.rows > kTileTokens) {
-      const float* wide = widen_blocks<B>(w + k * 16, stride, count, scratch);
-      return sweep<B>(wide, kChunk * 16, in, k, count, y, ldy);
-    }
+Panel<float> widen_blocks(const Panel<E>& p, int64_t count, float* to) {
+  for (int b = 0; b < B; ++b) {
+    for (int64_t k = 0; k < count; ++k) store(to + (b * kChunk + k) * 16, load(p.w + b * p.stride + k * 16));
   }
-  sweep<B>(w + k * 16, stride, in, k, count, y, ldy);
+  return {to, kChunk * 16};
+}
+template <int B>
+Panel<float> widen_blocks(const Panel<float>& p, int64_t, float*) {
+  return p;
 }
 
 template <class E>
 void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
          void* scratch) {
-  const E* w = static_cast<const E*>(packed);
-  const int64_t stride = block_stride<E>(cols);
-  if (in.rows == 1) {
-    int64_t b = 0;
-    const auto pass = [&](auto function, int64_t step) {
-      for (; b + step <= blocks; b += step) function(w + b * stride, stride, in.x, 0, cols, false, y + b * 16, 0);
-    };
-    pass(tile<kGemvBlocks, 1, E>, kGemvBlocks);
-    if constexpr (kGemvBlocks > 4) pass(tile<4, 1, E>, 4);
-    if constexpr (kGemvBlocks > 2) pass(tile<2, 1, E>, 2);
-    pass(tile<1, 1, E>, 1);
-    return;
-  }
+  const Panel<E> all{static_cast<const E*>(packed), block_stride<E>(cols)};
+  const Tokens tokens{in.x, in.ldx, y, ldy, cols, false};
+  const int rows = in.rows > kTileTokens ? kTileTokens + 1 : static_cast<int>(in.rows);
+  if (rows < 1) return;
+  if (rows == 1) return stream<kGemvBlocks, 1>(all, blocks, rows, tokens);
+  if (rows <= kTileTokens / 2) return stream<2 * kTileBlocks, kTileTokens / 2>(all, blocks, rows, tokens);
+  if (rows <= kTileTokens) return stream<kTileBlocks, kTileTokens>(all, blocks, rows, tokens);
   // Chunks outside, so that their activations stay in cache while all blocks pass.
+  float* const wide = static_cast<float*>(scratch);
   for (int64_t k = 0; k < cols; k += kChunk) {
     const int64_t count = cols - k < kChunk ? cols - k : kChunk;
+    const auto pass = [&]<int B>(int64_t b) {
+      const Panel<E> p{all.w + b * all.stride + k * 16, all.stride};
+      sweep<B>(widen_blocks<B>(p, count, wide), in.rows, Tokens{in.x + k, in.ldx, y + b * 16, ldy, count, k > 0});
+    };
     int64_t b = 0;
-    for (; b + kTileBlocks <= blocks; b += kTileBlocks) {
-      chunk<kTileBlocks>(w + b * stride, stride, in, k, count, y + b * 16, ldy, static_cast<float*>(scratch));
-    }
-    if constexpr (kTileBlocks > 1) {
-      for (; b < blocks; ++b)
-        chunk<1>(w + b * stride, stride, in, k, count, y + b * 16, ldy, static_cast<float*>(scratch));
-    }
+    for (; b + kTileBlocks <= blocks; b += kTileBlocks) pass.template operator()<kTileBlocks>(b);
+    for (; b < blocks; ++b) pass.template operator()<1>(b);
   }
 }
 

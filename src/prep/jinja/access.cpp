@@ -152,7 +152,7 @@ Result<Value> slice_text(Machine& machine, const Text& text, const Range& r, siz
 
 }  // namespace
 
-Result<Value> get_attribute(Machine& machine, const Value& object, std::string_view name) {
+Result<Value> get_attribute(const Value& object, std::string_view name) {
   if (object.is(Kind::undefined)) return type_error(std::string(object.why()));
   MIAO_TRY(std::optional<Value> own, own_attribute(object, name));
   if (own) return std::move(*own);

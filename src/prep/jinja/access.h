@@ -7,7 +7,7 @@
 
 namespace miao::prep::jinja {
 
-Result<Value> get_attribute(Machine& machine, const Value& object, std::string_view name);
+Result<Value> get_attribute(const Value& object, std::string_view name);
 Result<Value> get_item(Machine& machine, const Value& object, const Value& key);
 // object[start:stop:step]; null bounds are open.
 Result<Value> get_slice(Machine& machine, const Value& object, const Value& start, const Value& stop, const Value& step);

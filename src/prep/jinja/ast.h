@@ -39,7 +39,7 @@ enum class ExprKind : uint8_t {
 
 struct Expr {
   struct Argument {
-    enum class Kind : uint8_t { positional, named, spread_list, spread_dict } kind;
+    enum class Passing : uint8_t { positional, named, spread_list, spread_dict } passing;
     std::string name;
     Expr* value;
   };

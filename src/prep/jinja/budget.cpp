@@ -51,8 +51,13 @@ Result<void> Budget::text(size_t bytes) {
   return spend(static_cast<int64_t>(bytes / kBytesPerStep) + 1);
 }
 
-Result<void> Budget::items(size_t count) {
+Result<void> Budget::fits_list(size_t count) const {
   if (count > items_) return over(std::to_string(items_) + " items for one list");
+  return {};
+}
+
+Result<void> Budget::items(size_t count) {
+  MIAO_CHECK_OK(fits_list(count));
   return spend(static_cast<int64_t>(count));
 }
 

@@ -27,6 +27,7 @@ class Budget {
   Result<void> text(size_t bytes);
   // A string that grows piece by piece: checks the size only; the pieces pay through text().
   Result<void> fits(size_t bytes) const;
+  Result<void> fits_list(size_t count) const;
   // Before making or walking a list of this size.
   Result<void> items(size_t count);
 

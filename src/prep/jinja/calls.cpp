@@ -5,23 +5,23 @@
 namespace miao::prep::jinja {
 
 Result<Arguments> Evaluator::eval_arguments(const Expr& e) {
-  using Kind = Expr::Argument::Kind;
+  using Passing = Expr::Argument::Passing;
   Arguments result;
   for (const Expr::Argument& argument : e.arguments) {
     MIAO_TRY(Value value, eval(*argument.value));
-    switch (argument.kind) {
-      case Kind::positional: result.positional.push_back(std::move(value)); break;
-      case Kind::named: result.named.emplace_back(argument.name, std::move(value)); break;
-      case Kind::spread_list: {
+    switch (argument.passing) {
+      case Passing::positional: result.positional.push_back(std::move(value)); break;
+      case Passing::named: result.named.emplace_back(argument.name, std::move(value)); break;
+      case Passing::spread_list: {
         MIAO_TRY(std::vector<Value> items, to_vector(machine_.budget, value));
         for (Value& item : items) result.positional.push_back(std::move(item));
         break;
       }
-      case Kind::spread_dict: {
-        if (!value.is(jinja::Kind::dict)) return bad_operand("** needs a mapping", value);
+      case Passing::spread_dict: {
+        if (!value.is(Kind::dict)) return bad_operand("** needs a mapping", value);
         MIAO_CHECK_OK(machine_.budget.items(value.dict().entries.size()));
         for (const auto& [key, item] : value.dict().entries) {
-          if (!key.is(jinja::Kind::string)) return bad_operand("keywords must be strings", key);
+          if (!key.is(Kind::string)) return bad_operand("keywords must be strings", key);
           result.named.emplace_back(key.text().bytes(), item);
         }
         break;

@@ -104,7 +104,7 @@ Result<Value> Evaluator::eval_node(const Expr& e) {
     }
     case ExprKind::attribute: {
       MIAO_TRY(const Value object, eval(*e.kids[0]));
-      return get_attribute(machine_, object, e.text);
+      return get_attribute(object, e.text);
     }
     case ExprKind::item: {
       MIAO_TRY(const Value object, eval(*e.kids[0]));

@@ -135,7 +135,7 @@ Result<Value> do_attr(Machine& m, const Value& self, const Bound& b) {
     return Value::undefined("'dict object' has no attribute '" + name->bytes().substr(0, 60) + "'");
   }
   if (self.is(Kind::undefined)) return Value::undefined(std::string(self.why()));
-  return get_attribute(m, self, name->view());
+  return get_attribute(self, name->view());
 }
 
 Result<Value> do_sum(Machine& m, const Value& self, const Bound& b) {

@@ -344,7 +344,7 @@ Result<Value> field_value(Machine& machine, std::string_view name, const Argumen
   for (size_t at = stop; at < name.size();) {
     if (name[at] == '.') {
       const size_t end = std::min(name.find_first_of(".[", at + 1), name.size());
-      MIAO_TRY(value, get_attribute(machine, value, name.substr(at + 1, end - at - 1)));
+      MIAO_TRY(value, get_attribute(value, name.substr(at + 1, end - at - 1)));
       at = end;
     } else if (name[at] == '[') {
       const size_t close = name.find(']', at);

@@ -341,7 +341,7 @@ Result<Expr*> Parser::call(Expr* callee) {
 
 // (a, b, name=c, *list, **dict) into e.
 Result<void> Parser::arguments(Expr* e) {
-  using Kind = Expr::Argument::Kind;
+  using Passing = Expr::Argument::Passing;
   const int line = now().line;
   MIAO_CHECK_OK(expect_op("("));
   bool seen[4] = {};
@@ -350,20 +350,20 @@ Result<void> Parser::arguments(Expr* e) {
       MIAO_CHECK_OK(expect_op(","));
       if (now().is_op(")")) break;
     }
-    Expr::Argument argument{Kind::positional, "", nullptr};
-    if (skip_op("*")) argument.kind = Kind::spread_list;
-    else if (skip_op("**")) argument.kind = Kind::spread_dict;
+    Expr::Argument argument{Passing::positional, "", nullptr};
+    if (skip_op("*")) argument.passing = Passing::spread_list;
+    else if (skip_op("**")) argument.passing = Passing::spread_dict;
     else if (now().token == Token::name && ahead().is_op("=")) {
-      argument = {Kind::named, now().text, nullptr};
+      argument = {Passing::named, now().text, nullptr};
       next();
       next();
     }
-    auto had = [&](Kind kind) { return seen[static_cast<int>(kind)]; };
-    const bool ordered = argument.kind == Kind::positional    ? !had(Kind::named) && !had(Kind::spread_list) && !had(Kind::spread_dict)
-                         : argument.kind == Kind::spread_list ? !had(Kind::spread_list) && !had(Kind::spread_dict)
-                                                              : !had(Kind::spread_dict);
+    auto had = [&](Passing passing) { return seen[static_cast<int>(passing)]; };
+    const bool ordered = argument.passing == Passing::positional    ? !had(Passing::named) && !had(Passing::spread_list) && !had(Passing::spread_dict)
+                         : argument.passing == Passing::spread_list ? !had(Passing::spread_list) && !had(Passing::spread_dict)
+                                                              : !had(Passing::spread_dict);
     if (!ordered) return fail("arguments are out of order: positional, name=value, *list, **dict", line);
-    seen[static_cast<int>(argument.kind)] = true;
+    seen[static_cast<int>(argument.passing)] = true;
     MIAO_TRY(argument.value, expression());
     e->arguments.push_back(std::move(argument));
   }
@@ -414,7 +414,7 @@ Result<Expr*> Parser::test(Expr* input) {
     if (token.is_name("is")) return fail("tests cannot be chained with 'is'", token.line);
     MIAO_TRY(Expr * operand, primary());
     MIAO_TRY(operand, postfix(operand));
-    e->arguments.push_back({Expr::Argument::Kind::positional, "", operand});
+    e->arguments.push_back({Expr::Argument::Passing::positional, "", operand});
     MIAO_CHECK_OK(measure(e));
   }
   return negated ? make(ExprKind::logic_not, line, {e}) : Result<Expr*>(e);

@@ -1,4 +1,5 @@
 // The tests of Jinja2: x is name(argument).
+#include "prep/jinja/callable.h"
 #include "prep/jinja/operators.h"
 #include "prep/jinja/print.h"
 #include "prep/jinja/unicode.h"

@@ -1,6 +1,7 @@
 // Dict keys, depth accounting, truth and iteration of values. Comparison is in compare.cpp.
 #include "prep/jinja/value.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 

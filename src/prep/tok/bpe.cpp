@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <charconv>
 
 #include "base/check.h"
 #include "prep/tok/unicode.h"
@@ -115,7 +114,7 @@ Bpe::Bpe(const Vocab& vocab, BpeOptions options) : vocab_(vocab), options_(std::
   static std::atomic<uint32_t> serial{0};
   serial_ = ++serial;
   byte_id_.fill(-1);
-  cut_at_space_ = !options_.byte_level;
+  cut_at_space_ = !options_.byte_level && !options_.spelled_bytes;
 }
 
 std::string_view Bpe::kind() const {
@@ -233,6 +232,11 @@ int32_t Bpe::find_piece(std::string_view bytes) const {
 }
 
 void Bpe::encode(std::string_view word, Ids& out) const {
+  if (options_.spelled_bytes) {
+    std::string spelled;
+    for (char c : word) append_utf8(spelled, byte_level_alphabet()[static_cast<uint8_t>(c)]);
+    return encode_word(spelled, out);
+  }
   if (!cut_at_space_) return encode_word(word, out);
   if (options_.ignore_merges) {
     if (const int32_t id = find_piece(word); id >= 0) return out.push_back(id);

@@ -23,6 +23,7 @@ namespace miao::prep {
 
 struct BpeOptions {
   bool byte_level = false;
+  bool spelled_bytes = false;  // characters of the byte alphabet, with prefix or suffix (CLIP)
   bool sentencepiece = false;  // ranks from `scores`, no merge list
   bool byte_fallback = false;
   bool fuse_unk = false;

@@ -1,6 +1,7 @@
 // What the two loaders share.
 #pragma once
 
+#include "base/key_values.h"
 #include "base/result.h"
 #include "prep/tok/bpe.h"
 #include "prep/tok/data.h"

@@ -25,7 +25,7 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
   if (options.unk >= vocab.size()) return Error{Code::invalid, "the unknown id is outside the vocabulary"};
   model->scores_ = scores;
   model->unk_ = options.unk;
-  model->unk_score_ = lowest - 10.0;
+  model->unk_score_ = options.lowest.value_or(lowest) - 10.0;
   for (int b = 0; b < 256; ++b) {
     constexpr char kHex[] = "0123456789ABCDEF";
     const char name[] = {'<', '0', 'x', kHex[b >> 4], kHex[b & 15], '>'};

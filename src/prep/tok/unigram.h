@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "base/result.h"
 #include "prep/tok/model.h"
@@ -14,6 +15,7 @@ namespace miao::prep {
 struct UnigramOptions {
   int32_t unk = -1;
   bool byte_fallback = true;  // where the vocabulary has all byte tokens of an unknown text
+  std::optional<double> lowest;  // score that unknown text is measured from; absent: the lowest of the model's pieces
 };
 
 class Unigram : public Model {

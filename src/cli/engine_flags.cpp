@@ -1,0 +1,62 @@
+#include "cli/engine_flags.h"
+
+#include <CLI/CLI.hpp>
+
+#include "base/log.h"
+
+namespace miao::cli {
+
+void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
+  constexpr const char* kGroup = "Engine";
+  if (threads) {
+    app.add_option("-t,--threads", flags.threads, "Threads; 0 = the cores that this machine or container allows")
+        ->check(CLI::Range(0, 1024))
+        ->type_name("N")
+        ->group(kGroup);
+  }
+  app.add_option("-c,--ctx", flags.ctx, "Positions of prompt and answer together; 0 = the model's own, at most 4096")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->group(kGroup);
+  app.add_option("--dtype", flags.dtype, "auto = as the file stores the weights; fp32 = everything in FP32")
+      ->type_name("TYPE")
+      ->group(kGroup);
+  app.add_option("--kv", flags.kv, "Keys and values: f16, bf16 or f32; f16 unless the weights compute in FP32")
+      ->type_name("TYPE")
+      ->group(kGroup);
+  app.add_option("--chunk", flags.chunk,
+                 "Tokens of a prompt that go through the model together; no result depends on it")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N")
+      ->group(kGroup);
+}
+
+Result<runtime::EngineOptions> EngineFlags::options() const {
+  runtime::EngineOptions out;
+  out.threads = threads;
+  out.ctx = ctx;
+  out.chunk = chunk;
+  if (dtype == "fp32" || dtype == "f32") {
+    out.compute = runtime::Compute::f32;
+  } else if (dtype != "auto") {
+    return Error{Code::invalid, "'" + dtype + "' is neither auto nor fp32", "--dtype"};
+  }
+  if (kv == "f16" || kv == "bf16" || kv == "f32" || kv == "fp32") {
+    out.kv = kv == "f16" ? DType::f16 : kv == "bf16" ? DType::bf16 : DType::f32;
+  } else if (!kv.empty()) {
+    return Error{Code::invalid, "'" + kv + "' is none of f16, bf16 and f32", "--kv"};
+  }
+  return out;
+}
+
+Result<std::unique_ptr<runtime::Engine>> open_engine(const ModelArgument& model, const runtime::EngineOptions& options,
+                                                     const Common& common) {
+  MIAO_TRY(const std::filesystem::path path, find_model(model, common));
+  MIAO_TRY(auto engine, runtime::Engine::open(path, options));
+  for (const auto& group : engine->kernels()) {
+    log_info(group.weights + ": " + group.format + ", " + group.gemv + ", " + group.gemm);
+  }
+  return engine;
+}
+
+}  // namespace miao::cli

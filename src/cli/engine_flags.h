@@ -1,0 +1,34 @@
+// Flags of every verb that runs a model: threads, context, number formats. And the way from what a user calls a model
+// to a loaded Engine.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/model.h"
+#include "cli/verb.h"
+#include "runtime/engine.h"
+
+namespace miao::cli {
+
+struct EngineFlags {
+  int threads = 0;
+  int64_t ctx = 0;
+  std::string dtype = "auto";  // auto, fp32
+  std::string kv;              // f16, bf16, f32; empty = as the engine chooses
+  int chunk = 256;
+
+  // Errors: invalid for a name that is none of the above.
+  Result<runtime::EngineOptions> options() const;
+};
+
+// `threads` false leaves -t out, for verbs with a flag of their own.
+void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads = true);
+
+// Finds the model (and downloads it when it has to) and loads it.
+Result<std::unique_ptr<runtime::Engine>> open_engine(const ModelArgument& model, const runtime::EngineOptions& options,
+                                                     const Common& common);
+
+}  // namespace miao::cli

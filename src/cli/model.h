@@ -1,0 +1,34 @@
+// The MODEL argument of verbs: from what the user typed to a local path, and to its tokenizer.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/result.h"
+#include "cli/verb.h"
+#include "prep/tokenizer.h"
+
+namespace miao::cli {
+
+struct ModelArgument {
+  std::string ref;
+  bool offline = false;
+};
+// Adds the positional MODEL and --offline.
+void add_model_argument(CLI::App& app, ModelArgument& argument);
+
+struct PullOptions {
+  bool offline = false, refresh = false;
+  std::string token;
+};
+// io::resolve with a progress bar and Ctrl-C.
+Result<std::filesystem::path> pull_model(const std::string& ref, const Common& common, const PullOptions& options);
+Result<std::filesystem::path> find_model(const ModelArgument& argument, const Common& common);
+
+// Of a model file or directory, a vocabulary-only GGUF, a directory with tokenizer.json, or a tokenizer.json itself.
+Result<prep::Tokenizer> load_tokenizer(const std::filesystem::path& path);
+
+// A file, or standard input for "-".
+Result<std::string> read_input(const std::string& path);
+
+}  // namespace miao::cli

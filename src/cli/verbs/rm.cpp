@@ -1,0 +1,73 @@
+// miao rm: delete cached models after asking.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "cli/output.h"
+#include "cli/terminal.h"
+#include "cli/verb.h"
+#include "io/hub.h"
+
+namespace miao::cli {
+
+namespace {
+
+struct Options {
+  std::vector<std::string> models;
+  bool yes = false, dry_run = false;
+};
+
+bool confirmed(const std::string& model, const io::Removal& removal) {
+  fmt::print(stderr, "Delete {} ({})? [y/N] ", printable(model), human_bytes(removal.bytes));
+  std::fflush(stderr);
+  char line[16] = "";
+  if (!std::fgets(line, sizeof line, stdin)) {
+    fmt::print(stderr, "\n");
+    return false;
+  }
+  return line[0] == 'y' || line[0] == 'Y';
+}
+
+Result<int> run(const Options& o, const Common& common) {
+  if (!o.yes && !o.dry_run && !is_tty(STDIN_FILENO)) {
+    return usage_error(verb_rm, "nobody can be asked here: say --yes to delete");
+  }
+  for (const std::string& model : o.models) {
+    MIAO_TRY(const io::Removal removal, io::plan_removal(model));
+    if (o.dry_run) {
+      for (const auto& path : removal.paths) out().line(path.string());
+      continue;
+    }
+    if (!o.yes && !confirmed(model, removal)) continue;
+    MIAO_CHECK_OK(io::remove(removal));
+    if (!common.quiet) fmt::print(stderr, "Deleted {} ({})\n", printable(model), human_bytes(removal.bytes));
+  }
+  return kOk;
+}
+
+Run add(CLI::App& app, const Common& common) {
+  auto o = std::make_shared<Options>();
+  app.add_option("model", o->models, "Cached models, as miao ls names them")->required()->type_name("MODEL");
+  app.add_flag("-y,--yes", o->yes, "Do not ask");
+  app.add_flag("--dry-run", o->dry_run, "Print the paths that would be deleted");
+  return [o, &common] { return run(*o, common); };
+}
+
+}  // namespace
+
+const Verb verb_rm = {
+    .name = "rm",
+    .group = "Models",
+    .summary = "Delete cached models",
+    .details = "Files that another revision of the same repository uses are kept. Only the caches are touched.",
+    .examples =
+        "miao rm smollm2\n"
+        "miao rm --yes hf:ORG/REPO               # every cached revision of it\n"
+        "miao rm hf:ORG/REPO@v1.0                # one revision\n"
+        "miao rm hf:ORG/REPO-GGUF:Q4_K_M         # one quantisation",
+    .add = add,
+};
+
+}  // namespace miao::cli

@@ -1,0 +1,164 @@
+// miao run: one answer, or a chat at the terminal.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/chat/conversation.h"
+#include "cli/chat/figures.h"
+#include "cli/chat/line_editor.h"
+#include "cli/chat/sampling_flags.h"
+#include "cli/chat/screen.h"
+#include "cli/chat/session.h"
+#include "cli/engine_flags.h"
+#include "cli/interrupt.h"
+#include "cli/model.h"
+#include "cli/output.h"
+#include "cli/terminal.h"
+#include "cli/verb.h"
+#include "runtime/defaults.h"
+
+namespace miao::cli {
+
+extern const Verb verb_run;
+
+namespace {
+
+struct Options {
+  ModelArgument model;
+  std::optional<std::string> prompt;
+  std::string system, form_file;
+  bool raw = false, control = false, ignore_end = false, no_history = false;
+  int64_t max_tokens = -1;
+  std::vector<std::string> stop;
+  SamplingFlags sampling;
+  EngineFlags engine;
+};
+
+// The template of the conversation: a file, the model's own, or none (raw text).
+Result<std::optional<prep::ChatTemplate>> choose_template(const Options& o, const runtime::Engine& engine) {
+  using Form = std::optional<prep::ChatTemplate>;
+  if (o.raw) return Form();
+  if (!o.form_file.empty()) {
+    MIAO_TRY(const std::string source, read_file(o.form_file, 16 << 20));
+    MIAO_TRY(prep::ChatTemplate form, prep::ChatTemplate::parse(source, o.form_file));
+    return Form(std::move(form));
+  }
+  if (const prep::ChatTemplate* own = engine.chat_template()) return Form(*own);
+  if (!o.system.empty()) {
+    return Error{Code::invalid, "this model has no chat template; give one with --template, or leave out --system",
+                 "--system"};
+  }
+  log_info("the model has no chat template: the prompt is continued as raw text");
+  return Form();
+}
+
+Result<int> answer_once(const Options& o, const Common& common, runtime::Engine& engine, Conversation conversation,
+                        runtime::GenerateOptions generate, std::string prompt) {
+  conversation.add("user", std::move(prompt));
+  MIAO_TRY(const std::vector<int32_t> ids, conversation.ids());
+  generate.cancel = &interrupted();
+  runtime::Generator generator(engine);
+  Screen screen;
+  const auto show = [&](std::string_view piece) {
+    if (!common.json) screen.show(piece);
+  };
+  const auto result = generator.run(ids, generate, show);
+  if (!common.json) screen.end();
+  if (!result.ok()) return result.error();
+  const Figures cost = figures(engine, result->stats);
+  if (common.json) {
+    Json object;
+    object["text"] = result->text;
+    object["stop_reason"] = runtime::stop_reason_name(result->reason);
+    if (!result->stop.empty()) object["stop"] = result->stop;
+    object["tokens"] = result->tokens;
+    object["seed"] = result->seed;
+    cost.add_to(object);
+    object["model"] = o.model.ref;
+    object["isa"] = engine.isa();
+    object["threads"] = engine.pool().threads();
+    out().line(dump_json(object));
+  } else if (!common.quiet) {
+    if (result->reason == runtime::StopReason::context_full) {
+      log_warn("the context of " + std::to_string(engine.ctx()) + " tokens is full; --ctx makes it larger");
+    }
+    std::fprintf(stderr, "%s\n", Style(STDERR_FILENO).dim(cost.line()).c_str());
+  }
+  return static_cast<int>(result->reason == runtime::StopReason::cancelled ? kInterrupted : kOk);
+}
+
+Result<int> run(const Options& o, const Common& common) {
+  const bool interactive = !o.prompt && is_tty(STDIN_FILENO);
+  if (interactive && common.json) return usage_error(verb_run, "--json needs a prompt");
+  std::string prompt;
+  if (o.prompt && *o.prompt != "-") {
+    prompt = *o.prompt;
+  } else if (!interactive) {
+    MIAO_TRY(prompt, read_input("-"));
+  }
+  MIAO_TRY(const runtime::EngineOptions options, o.engine.options());
+  MIAO_TRY(const auto engine, open_engine(o.model, options, common));
+  MIAO_TRY(const prep::Tokenizer* const tokenizer, engine->tokenizer());
+  MIAO_TRY(runtime::GenerationDefaults defaults, runtime::generation_defaults(engine->checkpoint()));
+  runtime::GenerateOptions generate;
+  MIAO_TRY(generate.sampling, o.sampling.over(std::move(defaults.sampling)));
+  generate.max_tokens = o.max_tokens;
+  generate.stop = o.stop;
+  generate.stop_tokens = std::move(defaults.stop_tokens);
+  generate.ignore_end = o.ignore_end;
+  MIAO_TRY(auto form, choose_template(o, *engine));
+  Conversation conversation(*tokenizer, std::move(form), o.control);
+  if (!o.system.empty()) conversation.set_system(o.system);
+  if (interactive) {
+    const SessionOptions session{.history = o.no_history ? std::filesystem::path() : history_path(),
+                                 .figures = !common.quiet};
+    return chat(*engine, std::move(conversation), std::move(generate), session);
+  }
+  return answer_once(o, common, *engine, std::move(conversation), std::move(generate), std::move(prompt));
+}
+
+Run add(CLI::App& app, const Common& common) {
+  auto o = std::make_shared<Options>();
+  add_model_argument(app, o->model);
+  app.add_option("prompt", o->prompt, "The message; - reads standard input. Left out at a terminal: a chat");
+  app.add_option("-n,--max-tokens", o->max_tokens, "Tokens of an answer at most; -1 = until the model ends it")
+      ->check(CLI::Range(int64_t{-1}, int64_t{1} << 40));
+  app.add_option("-s,--system", o->system, "System text, in front of the conversation");
+  app.add_option("--template", o->form_file, "A chat template (Jinja) instead of the model's own")->type_name("FILE");
+  app.add_flag("--raw", o->raw, "No chat template: the prompt is continued as it is");
+  app.add_flag("--control", o->control, "Control tokens spelled in a raw prompt count as such");
+  app.add_option("--stop", o->stop, "Ends the answer at this text, which is not shown; may be repeated")
+      ->allow_extra_args(false);
+  app.add_flag("--ignore-end", o->ignore_end, "Goes on behind the model's end token");
+  app.add_flag("--no-history", o->no_history, "Keeps no history of what is typed");
+  add_sampling_flags(app, o->sampling);
+  add_engine_flags(app, o->engine);
+  return [o, &common] { return run(*o, common); };
+}
+
+}  // namespace
+
+const Verb verb_run = {
+    .name = "run",
+    .group = "Use models",
+    .summary = "Answer a prompt, or chat",
+    .details =
+        "With a prompt, or with text on standard input, the answer goes to standard output and one line of "
+        "figures to standard error. At a terminal without a prompt a chat begins; /help lists its commands.\n\n"
+        "A model with a chat template gets the prompt as a user's message. Sampling settings are those that the "
+        "model's files name, else temperature 0.8, top-k 40, top-p 0.95, min-p 0.05. The text is never cut to "
+        "fit the context: a prompt that is too long is an error.",
+    .examples =
+        "miao run smollm2                                    # chat\n"
+        "miao run smollm2 \"Name three rivers.\" --greedy      # one answer, the same each time\n"
+        "miao run model.gguf - --json < question.txt         # text and figures as JSON\n"
+        "miao run base.gguf --raw \"Once upon a time\" -n 200  # plain continuation",
+    .json = true,
+    .add = add,
+};
+
+}  // namespace miao::cli

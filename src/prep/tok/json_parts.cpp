@@ -1,0 +1,394 @@
+// The components of tokenizer.json; see json_parts.h. Sequences may be nested; the depth is bounded.
+#include "prep/tok/json_parts.h"
+
+#include <algorithm>
+
+#include "prep/tok/unicode.h"
+
+namespace miao::prep {
+namespace {
+
+constexpr int kMaxDepth = 8;
+
+Error unsupported(std::string_view part, std::string_view what) {
+  return {Code::unsupported, std::string(part) + " \"" + std::string(what.substr(0, 200)) + "\" is not known to this version"};
+}
+Error wrong(std::string_view name, const char* wanted) {
+  return {Code::invalid, "field \"" + std::string(name) + "\" must be " + wanted};
+}
+Error absent(std::string_view name) { return {Code::not_found, "field \"" + std::string(name) + "\" is missing"}; }
+
+// Calls each(member) for the members of {"type": "Sequence", `list`: [...]}, or for the component itself.
+template <class Each>
+Result<void> flatten(JsonElement element, std::string_view list, int depth, const Each& each) {
+  if (depth > kMaxDepth) return Error{Code::invalid, "sequences are nested too deeply"};
+  MIAO_TRY(const JsonObject object, json_object(element, "a component"));
+  MIAO_TRY(const std::string_view type, json_string(object, "type"));
+  if (type != "Sequence") return each(object, type);
+  MIAO_TRY(const JsonArray members, json_array(object, list));
+  for (JsonElement member : members) MIAO_CHECK_OK(flatten(member, list, depth + 1, each));
+  return {};
+}
+
+// {"String": "..."} or {"Regex": "..."}, or a plain string.
+struct Pattern {
+  std::string text;
+  Scanner scanner = nullptr;
+};
+Result<Pattern> read_pattern(const JsonObject& object) {
+  const auto field = json_field(object, "pattern");
+  if (!field) return absent("pattern");
+  if (field->is_string()) return Pattern{std::string(field->get_string().value_unsafe())};
+  MIAO_TRY(const JsonObject pattern, json_object(*field, "pattern"));
+  if (json_field(pattern, "String")) {
+    MIAO_TRY(const std::string_view text, json_string(pattern, "String"));
+    if (text.empty()) return Error{Code::invalid, "a pattern is empty"};
+    return Pattern{std::string(text)};
+  }
+  MIAO_TRY(const std::string_view regex, json_string(pattern, "Regex"));
+  if (const Scanner scanner = find_scanner(regex)) return Pattern{{}, scanner};
+  const bool plain = !regex.empty() && std::ranges::none_of(regex, [](char c) {
+    return std::string_view("\\^$.|?*+()[]{}").find(c) != std::string_view::npos;
+  });
+  if (!plain) return unsupported("the expression", regex);
+  return Pattern{std::string(regex)};
+}
+
+Result<Behavior> read_behavior(const JsonObject& object, std::string_view fallback) {
+  MIAO_TRY(const std::string_view name, json_string(object, "behavior", fallback));
+  if (name == "Removed") return Behavior::removed;
+  if (name == "Isolated") return Behavior::isolated;
+  if (name == "MergedWithPrevious") return Behavior::merged_with_previous;
+  if (name == "MergedWithNext") return Behavior::merged_with_next;
+  if (name == "Contiguous") return Behavior::contiguous;
+  return unsupported("the split behavior", name);
+}
+
+Result<Prepend> read_prepend(const JsonObject& object) {
+  MIAO_TRY(const bool add, json_bool(object, "add_prefix_space", true));
+  MIAO_TRY(const std::string_view scheme, json_string(object, "prepend_scheme", add ? "always" : "never"));
+  if (scheme == "always") return Prepend::always;
+  if (scheme == "first") return Prepend::first;
+  if (scheme == "never") return Prepend::never;
+  return unsupported("prepend_scheme", scheme);
+}
+
+std::optional<std::string> decode_base64(std::string_view text) {
+  std::string out;
+  uint32_t bits = 0;
+  int count = 0;
+  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
+  for (char c : text) {
+    uint32_t v;
+    if (c >= 'A' && c <= 'Z') {
+      v = static_cast<uint32_t>(c - 'A');
+    } else if (c >= 'a' && c <= 'z') {
+      v = static_cast<uint32_t>(c - 'a' + 26);
+    } else if (c >= '0' && c <= '9') {
+      v = static_cast<uint32_t>(c - '0' + 52);
+    } else if (c == '+' || c == '/') {
+      v = c == '+' ? 62 : 63;
+    } else {
+      return std::nullopt;
+    }
+    bits = bits << 6 | v;
+    count += 6;
+    if (count >= 8) out += static_cast<char>(bits >> (count -= 8));
+  }
+  return out;
+}
+
+Result<NormalizerStep> normalizer_step(const JsonObject& object, std::string_view type) {
+  using Kind = NormalizerStep::Kind;
+  if (type == "NFC") return NormalizerStep{.kind = Kind::nfc};
+  if (type == "NFD") return NormalizerStep{.kind = Kind::nfd};
+  if (type == "NFKC") return NormalizerStep{.kind = Kind::nfkc};
+  if (type == "NFKD") return NormalizerStep{.kind = Kind::nfkd};
+  if (type == "Lowercase") return NormalizerStep{.kind = Kind::lowercase};
+  if (type == "StripAccents") return NormalizerStep{.kind = Kind::strip_accents};
+  if (type == "Nmt") return NormalizerStep{.kind = Kind::nmt};
+  if (type == "Strip") {
+    NormalizerStep step{.kind = Kind::strip};
+    MIAO_TRY(step.left, json_bool(object, "strip_left", true));
+    MIAO_TRY(step.right, json_bool(object, "strip_right", true));
+    return step;
+  }
+  if (type == "Prepend") {
+    MIAO_TRY(const std::string_view text, json_string(object, "prepend"));
+    return NormalizerStep{.kind = Kind::prepend, .a = std::string(text)};
+  }
+  if (type == "Replace") {
+    MIAO_TRY(Pattern pattern, read_pattern(object));
+    MIAO_TRY(const std::string_view content, json_string(object, "content"));
+    return NormalizerStep{.kind = Kind::replace, .a = std::move(pattern.text), .b = std::string(content), .scanner = pattern.scanner};
+  }
+  if (type == "BertNormalizer") {
+    NormalizerStep step{.kind = Kind::bert};
+    MIAO_TRY(step.clean_text, json_bool(object, "clean_text", true));
+    MIAO_TRY(step.chinese, json_bool(object, "handle_chinese_chars", true));
+    MIAO_TRY(step.lower, json_bool(object, "lowercase", true));
+    MIAO_TRY(step.accents, json_bool(object, "strip_accents", step.lower));
+    return step;
+  }
+  if (type == "Precompiled") {
+    MIAO_TRY(const std::string_view text, json_string(object, "precompiled_charsmap"));
+    const auto blob = decode_base64(text);
+    if (!blob) return Error{Code::corrupt, "precompiled_charsmap is not base64"};
+    MIAO_TRY(Charsmap map, Charsmap::parse(*blob));
+    return NormalizerStep{.kind = Kind::charsmap, .left = true, .map = std::make_shared<const Charsmap>(std::move(map))};
+  }
+  return unsupported("the normalizer", type);
+}
+
+Result<void> pre_step(const JsonObject& object, std::string_view type, PreTokenizer& out, bool* byte_level) {
+  using Kind = PreStep::Kind;
+  const auto add = [&](PreStep step) { out.steps.push_back(std::move(step)); };
+  if (*byte_level && type != "Digits" && type != "Split") {
+    return Error{Code::unsupported, "the pre-tokenizer \"" + std::string(type) + "\" behind ByteLevel is not known to this version"};
+  }
+  if (type == "ByteLevel") {
+    MIAO_TRY(const bool space, json_bool(object, "add_prefix_space", true));
+    MIAO_TRY(const bool regex, json_bool(object, "use_regex", true));
+    if (space) add({.kind = Kind::prefix});
+    if (regex) add({.scanner = gpt2_scanner()});
+    *byte_level = true;
+  } else if (type == "Split") {
+    PreStep step;
+    MIAO_TRY(Pattern pattern, read_pattern(object));
+    MIAO_TRY(step.behavior, read_behavior(object, "Isolated"));
+    MIAO_TRY(step.invert, json_bool(object, "invert", false));
+    // Behind ByteLevel a byte is a character: only expressions over ASCII mean the same.
+    if (*byte_level && pattern.scanner != find_scanner("[0-9][0-9][0-9]")) {
+      return Error{Code::unsupported, "a Split behind ByteLevel is not known to this version"};
+    }
+    step.pattern = std::move(pattern.text);
+    step.scanner = pattern.scanner;
+    add(std::move(step));
+  } else if (type == "Digits") {
+    MIAO_TRY(const bool single, json_bool(object, "individual_digits", false));
+    add({.kind = *byte_level ? Kind::byte_digits : Kind::characters,
+         .flags = kNumeric,
+         .behavior = single ? Behavior::isolated : Behavior::contiguous});
+  } else if (type == "Whitespace") {
+    add({.scanner = word_scanner(), .behavior = Behavior::removed, .invert = true});
+  } else if (type == "WhitespaceSplit") {
+    add({.kind = Kind::characters, .flags = kWhite, .behavior = Behavior::removed});
+  } else if (type == "Punctuation") {
+    MIAO_TRY(const Behavior behavior, read_behavior(object, "Isolated"));
+    add({.kind = Kind::characters, .flags = kBertPunct, .behavior = behavior});
+  } else if (type == "BertPreTokenizer") {
+    add({.kind = Kind::characters, .flags = kWhite, .behavior = Behavior::removed});
+    add({.kind = Kind::characters, .flags = kBertPunct});
+  } else if (type == "CharDelimiterSplit") {
+    MIAO_TRY(const std::string_view delimiter, json_string(object, "delimiter"));
+    if (delimiter.empty()) return Error{Code::invalid, "a delimiter is empty"};
+    add({.kind = Kind::delimiter, .pattern = std::string(delimiter), .behavior = Behavior::removed});
+  } else if (type == "Metaspace") {
+    PreStep step{.kind = Kind::metaspace, .behavior = Behavior::merged_with_next};
+    MIAO_TRY(step.pattern, json_string(object, "replacement", kMetaSpace));
+    MIAO_TRY(step.prepend, read_prepend(object));
+    MIAO_TRY(step.cut, json_bool(object, "split", true));
+    if (step.pattern.empty()) return Error{Code::invalid, "Metaspace's replacement is empty"};
+    add(std::move(step));
+  } else {
+    return unsupported("the pre-tokenizer", type);
+  }
+  if (out.steps.size() > PreTokenizer::kMaxSteps) return Error{Code::unsupported, "the pre-tokenizer has too many steps"};
+  return {};
+}
+
+Result<DecodeStep> decode_step(const JsonObject& object, std::string_view type) {
+  using Kind = DecodeStep::Kind;
+  if (type == "ByteLevel") return DecodeStep{.kind = Kind::byte_level};
+  if (type == "ByteFallback") return DecodeStep{.kind = Kind::byte_fallback};
+  if (type == "Fuse") return DecodeStep{.kind = Kind::fuse};
+  if (type == "WordPiece") {
+    DecodeStep step{.kind = Kind::word_piece};
+    MIAO_TRY(step.a, json_string(object, "prefix", "##"));
+    MIAO_TRY(step.flag, json_bool(object, "cleanup", true));
+    return step;
+  }
+  if (type == "Metaspace") {
+    DecodeStep step{.kind = Kind::metaspace};
+    MIAO_TRY(step.a, json_string(object, "replacement", kMetaSpace));
+    MIAO_TRY(const Prepend prepend, read_prepend(object));
+    step.flag = prepend != Prepend::never;
+    return step;
+  }
+  if (type == "BPEDecoder") {
+    DecodeStep step{.kind = Kind::suffix};
+    MIAO_TRY(step.a, json_string(object, "suffix", "</w>"));
+    return step;
+  }
+  if (type == "Replace") {
+    MIAO_TRY(Pattern pattern, read_pattern(object));
+    if (pattern.scanner) return Error{Code::unsupported, "a Replace decoder with an expression is not known to this version"};
+    MIAO_TRY(const std::string_view content, json_string(object, "content"));
+    return DecodeStep{.kind = Kind::replace, .a = std::move(pattern.text), .b = std::string(content)};
+  }
+  if (type == "Strip") {
+    DecodeStep step{.kind = Kind::strip};
+    MIAO_TRY(step.a, json_string(object, "content", " "));
+    MIAO_TRY(const int64_t start, json_integer(object, "start", 0));
+    MIAO_TRY(const int64_t stop, json_integer(object, "stop", 0));
+    if (step.a.empty() || start < 0 || stop < 0 || start > 1000 || stop > 1000) {
+      return Error{Code::invalid, "the decoder Strip needs a content and counts of 0 to 1000"};
+    }
+    step.start = static_cast<int>(start);
+    step.stop = static_cast<int>(stop);
+    return step;
+  }
+  return unsupported("the decoder", type);
+}
+
+Result<int32_t> checked_id(int64_t id, int32_t vocab) {
+  if (id < 0 || id >= vocab) {
+    return Error{Code::corrupt, "the post-processor's id " + std::to_string(id) + " is outside the vocabulary of " +
+                                    std::to_string(vocab) + " tokens"};
+  }
+  return static_cast<int32_t>(id);
+}
+
+Result<void> read_template(const JsonObject& object, int32_t vocab, Ids* prefix, Ids* suffix) {
+  MIAO_TRY(const JsonArray single, json_array(object, "single"));
+  const auto tokens = json_field(object, "special_tokens");
+  bool text = false;
+  Ids before, after;
+  for (JsonElement part : single) {
+    MIAO_TRY(const JsonObject item, json_object(part, "an item of \"single\""));
+    if (json_field(item, "Sequence")) {
+      if (text) return Error{Code::unsupported, "a post-processor that repeats the text is not known to this version"};
+      text = true;
+      continue;
+    }
+    const auto special = json_field(item, "SpecialToken");
+    if (!special) return unsupported("the template item", simdjson::minify(item));
+    MIAO_TRY(const JsonObject reference, json_object(*special, "SpecialToken"));
+    MIAO_TRY(const std::string_view name, json_string(reference, "id"));
+    std::optional<JsonElement> entry;
+    if (tokens && tokens->is_object()) entry = json_field(tokens->get_object().value_unsafe(), name);
+    if (!entry) return Error{Code::corrupt, "the post-processor's token \"" + std::string(name.substr(0, 60)) + "\" is not in its special_tokens"};
+    MIAO_TRY(const JsonObject definition, json_object(*entry, "a special token"));
+    MIAO_TRY(const JsonArray ids, json_array(definition, "ids"));
+    for (JsonElement value : ids) {
+      int64_t id;
+      if (value.get_int64().get(id)) return wrong("ids", "integers");
+      MIAO_TRY(const int32_t checked, checked_id(id, vocab));
+      (text ? after : before).push_back(checked);
+    }
+  }
+  if (!text) return Error{Code::invalid, "the post-processor drops the text: \"single\" has no Sequence"};
+  prefix->insert(prefix->begin(), before.begin(), before.end());
+  suffix->insert(suffix->end(), after.begin(), after.end());
+  return {};
+}
+
+// ["[SEP]", 102]
+Result<int32_t> named_id(const JsonObject& object, std::string_view name, int32_t vocab) {
+  MIAO_TRY(const JsonArray pair, json_array(object, name));
+  int64_t id;
+  if (pair.size() != 2 || pair.at(1).get_int64().get(id)) return wrong(name, "a token and its id");
+  return checked_id(id, vocab);
+}
+
+Result<void> post_step(const JsonObject& object, std::string_view type, int32_t vocab, Ids* prefix, Ids* suffix) {
+  if (type == "ByteLevel") return {};  // moves offsets only
+  if (type == "TemplateProcessing") return read_template(object, vocab, prefix, suffix);
+  if (type == "BertProcessing" || type == "RobertaProcessing") {
+    MIAO_TRY(const int32_t cls, named_id(object, "cls", vocab));
+    MIAO_TRY(const int32_t sep, named_id(object, "sep", vocab));
+    prefix->insert(prefix->begin(), cls);
+    suffix->push_back(sep);
+    return {};
+  }
+  return unsupported("the post-processor", type);
+}
+
+}  // namespace
+
+Result<JsonObject> json_object(JsonElement value, std::string_view what) {
+  JsonObject object;
+  if (value.get_object().get(object)) return Error{Code::invalid, std::string(what) + " must be an object"};
+  return object;
+}
+
+std::optional<JsonElement> json_field(const JsonObject& object, std::string_view name) {
+  JsonElement value;
+  if (object.at_key(name).get(value) || value.is_null()) return std::nullopt;
+  return value;
+}
+
+Result<std::string_view> json_string(const JsonObject& object, std::string_view name) {
+  const auto value = json_field(object, name);
+  if (!value) return absent(name);
+  return json_string(object, name, "");
+}
+
+Result<std::string_view> json_string(const JsonObject& object, std::string_view name, std::string_view fallback) {
+  const auto value = json_field(object, name);
+  if (!value) return fallback;
+  std::string_view text;
+  if (value->get_string().get(text)) return wrong(name, "a string");
+  return text;
+}
+
+Result<bool> json_bool(const JsonObject& object, std::string_view name, bool fallback) {
+  const auto value = json_field(object, name);
+  if (!value) return fallback;
+  bool flag;
+  if (value->get_bool().get(flag)) return wrong(name, "true or false");
+  return flag;
+}
+
+Result<int64_t> json_integer(const JsonObject& object, std::string_view name) {
+  if (!json_field(object, name)) return absent(name);
+  return json_integer(object, name, 0);
+}
+
+Result<int64_t> json_integer(const JsonObject& object, std::string_view name, int64_t fallback) {
+  const auto value = json_field(object, name);
+  if (!value) return fallback;
+  int64_t number;
+  if (value->get_int64().get(number)) return wrong(name, "an integer");
+  return number;
+}
+
+Result<JsonArray> json_array(const JsonObject& object, std::string_view name) {
+  const auto value = json_field(object, name);
+  if (!value) return absent(name);
+  JsonArray array;
+  if (value->get_array().get(array)) return wrong(name, "an array");
+  return array;
+}
+
+Result<void> read_normalizer(JsonElement element, Normalizer& out) {
+  return flatten(element, "normalizers", 0, [&](const JsonObject& object, std::string_view type) -> Result<void> {
+    MIAO_TRY(NormalizerStep step, normalizer_step(object, type));
+    if (out.steps.size() >= 64) return Error{Code::unsupported, "the normalizer has too many steps"};
+    out.steps.push_back(std::move(step));
+    return {};
+  });
+}
+
+Result<void> read_pre_tokenizer(JsonElement element, PreTokenizer& out, bool* byte_level) {
+  return flatten(element, "pretokenizers", 0, [&](const JsonObject& object, std::string_view type) {
+    return pre_step(object, type, out, byte_level);
+  });
+}
+
+Result<void> read_decoder(JsonElement element, Decoder& out) {
+  return flatten(element, "decoders", 0, [&](const JsonObject& object, std::string_view type) -> Result<void> {
+    MIAO_TRY(DecodeStep step, decode_step(object, type));
+    if (out.steps.size() >= Decoder::kMaxSteps) return Error{Code::unsupported, "the decoder has too many steps"};
+    out.steps.push_back(std::move(step));
+    return {};
+  });
+}
+
+Result<void> read_post_processor(JsonElement element, int32_t vocab, Ids* prefix, Ids* suffix) {
+  return flatten(element, "processors", 0, [&](const JsonObject& object, std::string_view type) {
+    return post_step(object, type, vocab, prefix, suffix);
+  });
+}
+
+}  // namespace miao::prep

@@ -1,0 +1,482 @@
+#!/usr/bin/env python3
+"""Compares miao's token ids with those of Hugging Face `tokenizers` and `sentencepiece` on generated strings.
+
+    python3 tools/tokenizer_oracle.py --miao build/miao --vocabs DIR --work DIR [--count 100000] [--only llama3,bert]
+    python3 tools/tokenizer_oracle.py --golden                # rewrites tests/golden/tokenizers
+
+--vocabs holds vocabulary-only GGUF files (ggml-vocab-llama-bpe.gguf, ...) and tokenizer.json files; a tokenizer is built
+from each vocabulary with the configuration of the real model, saved as tokenizer.json under --work, and compared twice:
+through that tokenizer.json and, where the kind allows it, through the GGUF file. The strings come from a fixed seed:
+every plane of Unicode, runs of blanks and line breaks, broken UTF-8, digits, CJK, emoji, combining marks, mixed scripts,
+code, control tokens. `miao tokens PATH --json` gets one string a line; texts with line breaks go through --text FILE.
+Needs: pip install tokenizers sentencepiece gguf
+"""
+import argparse
+import base64
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import tokenizers
+from tokenizers import Tokenizer
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "tokenizers"
+
+CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+REGEX = {
+    "llama3": CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + SPACES,
+    "qwen2": CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + SPACES,
+    "qwen35": CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|" + SPACES,
+    "cl100k": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|"
+    r"\s*[\r\n]|\s+(?!\S)|\s+",
+    "bailing": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|"
+    r"\s*[\r\n]|\s+(?!\S)|\s+",
+    "minicpm5": CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|" + SPACES,
+    "seed": CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|" + SPACES,
+    "ufakzeka": r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + SPACES,
+    "o200k": rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{CONTRACTIONS}?|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{CONTRACTIONS}?|"
+    r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + SPACES,
+    "tekken": rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*|"
+    r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + SPACES,
+    "deepseek3": r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|"
+    r" ?[\p{P}\p{S}]+[\r\n]*|" + SPACES,
+    "han_kana": "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    "deepseek_cjk": "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
+    "bloom": " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+",
+    "clip": r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",
+}
+
+
+# ---- configurations ----------------------------------------------------------------------------------------------
+
+
+def split(regex, behavior="Isolated", invert=False):
+    return {"type": "Split", "pattern": {"Regex": regex}, "behavior": behavior, "invert": invert}
+
+
+def byte_level(regex=False, space=False):
+    return {"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": True, "use_regex": regex}
+
+
+def sequence(kind, *members):
+    return {"type": "Sequence", kind: list(members)}
+
+
+def template(before=(), after=()):
+    def item(token):
+        return {"SpecialToken": {"id": token[0], "type_id": 0}}
+
+    single = [item(t) for t in before] + [{"Sequence": {"id": "A", "type_id": 0}}] + [item(t) for t in after]
+    specials = {n: {"id": n, "ids": [i], "tokens": [n]} for n, i in [*before, *after]}
+    pair = single + [{"Sequence": {"id": "B", "type_id": 1}}]
+    return {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": specials}
+
+
+DIGITS = {"type": "Digits", "individual_digits": True}
+META_DECODER = [
+    {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+    {"type": "ByteFallback"},
+    {"type": "Fuse"},
+]
+STRIP_FIRST = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+SPACE_TO_META = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+PRE = {  # name -> pre_tokenizer
+    "gpt2": byte_level(regex=True),
+    "roberta": byte_level(regex=True, space=True),
+    "smollm": sequence("pretokenizers", DIGITS, byte_level(regex=True)),
+    "falcon": sequence(
+        "pretokenizers",
+        {"type": "Punctuation", "behavior": "Contiguous"},
+        byte_level(regex=True),
+        {"type": "Digits", "individual_digits": False},
+        split("[0-9][0-9][0-9]"),
+    ),
+    "deepseek-coder": sequence(
+        "pretokenizers",
+        split("[\r\n]"),
+        split(r"\s?\p{L}+"),
+        split(r"\s?\p{P}+"),
+        split(REGEX["deepseek_cjk"]),
+        DIGITS,
+        byte_level(),
+    ),
+    "deepseek3": sequence(
+        "pretokenizers", split(r"\p{N}{1,3}"), split(REGEX["han_kana"]), split(REGEX["deepseek3"]), byte_level()
+    ),
+    "minicpm5": sequence("pretokenizers", split(r"\p{N}{1,3}"), split(REGEX["minicpm5"]), byte_level()),
+    "clip": sequence("pretokenizers", split(REGEX["clip"], "Removed", True), byte_level()),
+}
+for name in ("llama3", "qwen2", "qwen35", "cl100k", "bailing", "seed", "ufakzeka", "o200k", "tekken", "bloom"):
+    PRE[name] = sequence("pretokenizers", split(REGEX[name]), byte_level())
+
+
+def added(id_, content, special=True, **flags):
+    base = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    return {"id": id_, "content": content, **base, **flags, "special": special}
+
+
+def document(model, added_tokens=(), normalizer=None, pre=None, post=None, decoder=None):
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": list(added_tokens),
+        "normalizer": normalizer,
+        "pre_tokenizer": pre,
+        "post_processor": post,
+        "decoder": decoder,
+        "model": model,
+    }
+
+
+class Gguf:
+    def __init__(self, path):
+        import gguf
+
+        self.path = path
+        fields = gguf.GGUFReader(path).fields
+        get = lambda key: fields["tokenizer.ggml." + key].contents() if "tokenizer.ggml." + key in fields else None
+        self.model, self.tokens, self.types = get("model"), get("tokens"), get("token_type")
+        self.merges, self.scores = get("merges"), get("scores")
+        self.charsmap = get("precompiled_charsmap")
+        self.bos, self.eos, self.unk = get("bos_token_id"), get("eos_token_id"), get("unknown_token_id")
+
+    def added(self):
+        return [added(i, t, self.types[i] != 4) for i, t in enumerate(self.tokens) if self.types[i] in (2, 3, 4)]
+
+    def bpe(self, **options):
+        merges = [m.split(" ", 1) if m[0] != " " else [" ", m[2:]] for m in self.merges]
+        vocab = {t: i for i, t in enumerate(self.tokens)}
+        return {"type": "BPE", "unk_token": None, "fuse_unk": False, "vocab": vocab, "merges": merges, **options}
+
+    def merges_from_scores(self):
+        """The merge list that Hugging Face's converter makes of a SentencePiece model."""
+        vocab = {t: i for i, t in enumerate(self.tokens)}
+        merges = []
+        for piece, score in zip(self.tokens, self.scores):
+            local = []
+            for cut in range(1, len(piece)):
+                left, right = piece[:cut], piece[cut:]
+                if left in vocab and right in vocab:
+                    local.append((left, right, score))
+            merges += sorted(local, key=lambda m: (vocab[m[0]], vocab[m[1]]))
+        merges.sort(key=lambda m: m[2], reverse=True)
+        return [[left, right] for left, right, _ in merges]
+
+    def sentencepiece(self, kind):
+        """A SentencePiece processor with the same pieces: the oracle of the kinds llama and t5."""
+        import sentencepiece
+        from sentencepiece import sentencepiece_model_pb2 as pb
+
+        m = pb.ModelProto()
+        for text, score, type_ in zip(self.tokens, self.scores, self.types):
+            # User-defined pieces are cut out as added tokens before the model; here they are ordinary ones.
+            m.pieces.add(piece=text, score=score, type=1 if type_ == 4 else type_)
+        m.trainer_spec.model_type = {"bpe": 2, "unigram": 1}[kind]
+        m.trainer_spec.byte_fallback = 6 in self.types
+        m.normalizer_spec.name = "identity"
+        m.normalizer_spec.add_dummy_prefix = True
+        m.normalizer_spec.remove_extra_whitespaces = kind == "unigram"
+        m.normalizer_spec.escape_whitespaces = True
+        if self.charsmap:
+            m.normalizer_spec.precompiled_charsmap = bytes(self.charsmap)
+        return sentencepiece.SentencePieceProcessor(model_proto=m.SerializeToString())
+
+
+def llama2_model(g):
+    vocab = {t: i for i, t in enumerate(g.tokens)}
+    return {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": "<unk>",
+        "fuse_unk": True,
+        "byte_fallback": True,
+        "ignore_merges": False,
+        "vocab": vocab,
+        "merges": g.merges_from_scores(),
+    }
+
+
+def bert_document(vocab, lower=True):
+    specials = [added(vocab[t], t) for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
+    specials[-1]["lstrip"] = not lower  # some models ship it so
+    return document(
+        {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": vocab,
+        },
+        specials,
+        normalizer={
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": lower,
+        },
+        pre={"type": "BertPreTokenizer"},
+        post=template([("[CLS]", vocab["[CLS]"])], [("[SEP]", vocab["[SEP]"])]),
+        decoder={"type": "WordPiece", "prefix": "##", "cleanup": True},
+    )
+
+
+def documents(vocabs):
+    """name -> (tokenizer.json document, GGUF path to compare as well or None)"""
+
+    def gguf_file(name):
+        return next(iter(Path(vocabs).glob(f"*{name}*.gguf")), None)
+
+    out = {}
+    byte_level_files = {  # file -> [(name, pre-tokenizer, normalizer, ignore_merges, compare the GGUF too)]
+        "smollm2": [("smollm2", "smollm", None, False, True)],
+        "vocab-gpt-2": [("gpt2", "gpt2", None, False, True), ("roberta", "roberta", None, False, False)],
+        "llama-bpe": [
+            ("llama3", "llama3", None, True, True),
+            ("cl100k", "cl100k", None, False, False),
+            ("o200k", "o200k", None, True, False),
+            ("tekken", "tekken", None, True, False),
+            ("minicpm5", "minicpm5", None, True, False),
+        ],
+        "qwen2": [
+            ("qwen2", "qwen2", {"type": "NFC"}, False, False),
+            ("qwen2-gguf", "qwen2", None, False, True),
+            ("qwen2-nfkc", "qwen2", {"type": "NFKC"}, False, False),
+            ("qwen2-nfd", "qwen2", {"type": "NFD"}, False, False),
+            ("qwen2-nfkd", "qwen2", {"type": "NFKD"}, False, False),
+            ("qwen2-lower", "qwen2", {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, {"type": "StripAccents"}, {"type": "Strip", "strip_left": True, "strip_right": True}]}, False, False),
+            ("bailing", "bailing", None, False, False),
+            ("seed", "seed", None, False, False),
+            ("ufakzeka", "ufakzeka", None, False, False),
+        ],
+        "qwen35": [("qwen35", "qwen35", None, False, True)],
+        "starcoder": [("starcoder", "smollm", None, False, True)],
+        "command-r": [("command-r", "smollm", {"type": "NFC"}, False, False)],
+        "falcon": [("falcon", "falcon", None, False, True)],
+        "deepseek-coder": [("deepseek-coder", "deepseek-coder", None, False, True)],
+        "deepseek-llm": [("deepseek3", "deepseek3", None, False, False), ("bloom", "bloom", None, False, False)],
+    }
+    for file, variants in byte_level_files.items():
+        path = gguf_file(file)
+        if not path:
+            continue
+        g = Gguf(path)
+        for name, pre, normalizer, ignore, compare in variants:
+            post = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
+            if name == "llama3":
+                post = sequence("processors", post, template([(g.tokens[g.bos], g.bos)]))
+            out[name] = (
+                document(g.bpe(ignore_merges=ignore), g.added(), normalizer, PRE[pre], post, byte_level(regex=True)),
+                path if compare else None,
+            )
+    if path := gguf_file("llama-spm"):
+        g = Gguf(path)
+        model = llama2_model(g)
+        specials = [added(i, t) for i, t in enumerate(("<unk>", "<s>", "</s>"))]
+        prepend = sequence("normalizers", {"type": "Prepend", "prepend": "\u2581"}, SPACE_TO_META)
+        decoder = sequence("decoders", *META_DECODER, STRIP_FIRST)
+        out["llama2"] = (document(model, specials, prepend, None, template([("<s>", 1)]), decoder), None)
+        metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False}
+        out["llama2-new"] = (document(model, specials, None, metaspace, template([("<s>", 1)]), decoder), None)
+        cut = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
+        odd = [added(0, "<unk>"), added(1, "<s>", lstrip=True), added(2, "</s>", rstrip=True, normalized=True)]
+        odd += [added(32000, "ing", False, normalized=True, single_word=True), added(32001, "the end", False, lstrip=True, rstrip=True)]
+        out["llama2-cut"] = (document(model, odd, {"type": "Lowercase"}, cut, template([], [("</s>", 2)]), {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}), None)
+        out["llama2-no-bytes"] = (document({**model, "byte_fallback": False}, specials, prepend, None, None, decoder), None)
+    if path := gguf_file("gemma-4"):
+        g = Gguf(path)
+        g.types = [3 if t in ("<bos>", "<eos>", "<pad>", "<unk>", "<mask>") else 4 if t.startswith("<unused") else 1 for t in g.tokens]
+        model = g.bpe(unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+        pre = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+        out["gemma"] = (document(model, g.added(), SPACE_TO_META, pre, template([("<bos>", 2)]), sequence("decoders", *META_DECODER)), None)
+    if path := gguf_file("nomic-bert-moe"):
+        g = Gguf(path)
+        charsmap = base64.b64encode(bytes(g.charsmap)).decode()
+        model = {"type": "Unigram", "unk_id": g.unk, "vocab": [[t, s] for t, s in zip(g.tokens, g.scores)], "byte_fallback": False}
+        meta = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
+        specials = [added(i, t) for i, t in enumerate(g.tokens) if g.types[i] in (2, 3)]
+        precompiled = {"type": "Precompiled", "precompiled_charsmap": charsmap}
+        post = template([("<s>", 0)], [("</s>", 2)])
+        pre = sequence("pretokenizers", {"type": "WhitespaceSplit"}, meta)
+        out["xlmr"] = (document(model, specials, precompiled, pre, post, meta), None)
+        squeeze = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "\u2581"}
+        strip = {"type": "Strip", "strip_left": False, "strip_right": True}
+        out["t5-new"] = (document(model, specials, sequence("normalizers", precompiled, strip, squeeze), meta, post, meta), None)
+        out["nmt"] = (document(model, specials, sequence("normalizers", {"type": "Nmt"}, {"type": "NFKC"}), sequence("pretokenizers", {"type": "Whitespace"}, {"type": "Punctuation", "behavior": "MergedWithPrevious"}, meta), post, meta), None)
+    if path := gguf_file("bert-bge"):
+        g = Gguf(path)
+        vocab = {}
+        for i, t in enumerate(g.tokens):
+            vocab[t if g.types[i] == 3 else t[1:] if t[0] == "\u2581" else "##" + t] = i
+        out["bert"] = (bert_document(vocab), path)
+        out["bert-cased"] = (bert_document(vocab, lower=False), None)
+    for path in sorted(Path(vocabs).glob("*.json")):
+        out[path.stem] = (json.loads(path.read_text()), None)
+    return out
+
+
+# ---- strings -----------------------------------------------------------------------------------------------------
+
+WORDS = """the of and to in is that it was for on are as with his they at be this from have or by one had not but what
+all were when we there can an your which their said if do will each about how up out them then she many some so these
+would other into has more her two like him see time could no make than first been its who now people my made over did
+down only way find use may water long little very after words called just where most know I'm don't we've they'll
+IT'S YOU'RE He'd can't could've Tokenization internationalization antidisestablishmentarianism naive cafe resume
+def return import class print(f"{x}") std::vector<int> -> {} [] () == != <= // /* */ #include https://example.com/a?b=c&d=1
+user@example.org 3.14159 1,000,000 0xDEADBEEF 12:34:56 2024-01-31 $5.00 50% C++ C# .NET node.js a_b_c camelCaseWord SNAKE_CASE
+Straße größer Ärger éèêë ñandú ação coração İstanbul ıssız ŝanĝo Łódź žluťoučký kůň Ἀθῆναι Ελλάδα ΟΔΟΣ Привет мир Україна
+你好 世界 中文分词 日本語 テキスト ひらがな カタカナ 한국어 문장 ไทยภาษา हिन्दी भाषा தமிழ் العربية السلام עברית שָׁלוֹם ქართული Հայերեն
+\U0001f600 \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea \U0001f44d\U0001f3fd 1\ufe0f\u20e3 \u2764\ufe0f ½ ² Ⅷ ① ٣٤٥ ४५ 三 〇
+\ufb01ligature ﬀ ㎏ ㍿ Å Å e\u0301 a\u0308\u0323 \u1e0b\u0323 Việt Nam Vie\u0323\u0302t \u200b zero\u200bwidth soft\u00adhyphen \ufeffbom
+""".split()
+BLANKS = [" ", "  ", "   ", "\t", "\u00a0", "\u3000", "\u2003", "\u2028", "\u0085", "\u200b", "\u1680", "    ", " \t "]
+BREAKS = ["\n", "\n\n", "\r\n", "\r", " \n", "\n ", "\n\n\n ", "\n\t"]
+PUNCT = list("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~") + ["'s", "'S", "'ll", "'LL", "'\u017f", "'re", "''", "...", "\u2026", "\u3002", "\uff0c", "\u00ab", "\u2014", "\u201c", "\u2019s", "\u0964", "\u06d4", "\u060c"]
+DIGIT = list("0123456789") + ["12", "345", "6789", "1234567", "\u0663", "\u00b2", "\u00bd", "\u2167", "\u0967", "\U0001d7d8", "\u3007", "\u4e09"]
+MARKS = [chr(c) for c in (0x300, 0x301, 0x308, 0x323, 0x327, 0x328, 0x345, 0x591, 0x5B0, 0x64B, 0x93C, 0x94D, 0x9CD, 0xE38, 0xE48, 0x1DC0, 0x20D0, 0x20DD, 0x302A, 0x3099, 0xFE0F, 0x1D165, 0xE0100)]
+
+
+def any_point(rng):
+    while True:
+        plane = rng.random()
+        if plane < 0.5:
+            c = rng.randrange(0x20, 0x3000)
+        elif plane < 0.8:
+            c = rng.randrange(0x3000, 0x10000)
+        elif plane < 0.9:
+            c = rng.randrange(0x10000, 0x20000)
+        else:
+            c = rng.randrange(0x110000)
+        if not 0xD800 <= c <= 0xDFFF and c not in (0x0A, 0x0D):
+            return chr(c)
+
+
+def make_string(rng, specials, breaks):
+    style = rng.random()
+    parts = []
+    n = rng.choice((1, 2, 3, 5, 8, 13, 21, 40))
+    word = lambda: rng.choice(WORDS)
+    blank = lambda: rng.choice(BLANKS + (BREAKS if breaks else []))
+    if style < 0.3:  # text
+        for _ in range(n):
+            parts += [word(), rng.choice((" ", " ", " ", blank(), rng.choice(PUNCT), ""))]
+    elif style < 0.45:  # everything beside everything
+        pick = (word, blank, lambda: rng.choice(PUNCT), lambda: rng.choice(DIGIT), lambda: rng.choice(MARKS), lambda: any_point(rng))
+        parts = [rng.choice(pick)() for _ in range(n)]
+    elif style < 0.55:
+        parts = [any_point(rng) for _ in range(n)]
+    elif style < 0.62:  # blanks
+        parts = [blank() if rng.random() < 0.8 else rng.choice(WORDS + PUNCT) for _ in range(n)]
+    elif style < 0.7:
+        parts = [rng.choice(DIGIT) if rng.random() < 0.8 else rng.choice(PUNCT + [" "]) for _ in range(n)]
+    elif style < 0.78:  # marks on letters
+        for _ in range(n):
+            parts += [rng.choice((word(), any_point(rng), "a", "E", "\u05e9", "\u0915", "\uac00", "\u1100\u1161"))]
+            parts += [rng.choice(MARKS) for _ in range(rng.randrange(4))]
+    elif style < 0.86:  # letters of mixed case and scripts without blanks
+        parts = [rng.choice(("a", "B", "\u01c5", "\u02b0", "\u05d0", "\u4e00", "\u0301", "\u0431", "\u0412", "'s", "'T", "1", "_", "-", word())) for _ in range(n)]
+    elif style < 0.94 and specials:
+        for _ in range(n):
+            parts += [rng.choice(specials) if rng.random() < 0.4 else word(), rng.choice(("", " ", "  ", blank(), "x"))]
+    else:  # broken UTF-8 (as surrogate escapes)
+        for _ in range(n):
+            raw = bytes(rng.randrange(128, 256) for _ in range(rng.randrange(1, 4))) if rng.random() < 0.5 else word().encode()[: rng.randrange(1, 9)]
+            parts.append(raw.decode("utf-8", "surrogateescape"))
+    return "".join(parts)
+
+
+def make_strings(seed, count, specials, breaks=False):
+    rng = random.Random(seed)
+    out = []
+    while len(out) < count:
+        s = make_string(rng, specials, breaks)
+        if s and (breaks or not any(c in s for c in "\n\r")):
+            out.append(s.encode("utf-8", "surrogateescape"))
+    return out
+
+
+def lossy(raw):
+    return raw.decode("utf-8", "replace")
+
+
+def specials_of(doc):
+    texts = [t["content"] for t in doc["added_tokens"]]
+    return texts[:8] + texts[-8:] + [texts[0][:-1], texts[0].upper()] if texts else []
+
+
+# ---- comparison --------------------------------------------------------------------------------------------------
+
+
+def expected(tokenizer, strings):
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return [e.ids for e in tokenizer.encode_batch([lossy(s) for s in strings])]
+
+
+def run_lines(miao, path, strings):
+    out = subprocess.run([miao, "tokens", str(path), "--json"], input=b"\n".join(strings) + b"\n", capture_output=True, check=True)
+    rows = [json.loads(line) for line in out.stdout.splitlines()]
+    return [row["ids"] if isinstance(row, dict) else row for row in rows]
+
+
+def run_text(miao, path, raw):
+    with tempfile.NamedTemporaryFile(suffix=".txt") as f:
+        f.write(raw)
+        f.flush()
+        out = subprocess.run([miao, "tokens", str(path), "--json", "--text", f.name], capture_output=True, check=True)
+    row = json.loads(out.stdout)
+    return row["ids"] if isinstance(row, dict) else row
+
+
+def report(name, strings, want, got):
+    bad = [i for i, (a, b) in enumerate(zip(want, got)) if a != b]
+    print(f"{name}: {len(strings)} strings, {len(bad)} differ", flush=True)
+    for i in bad[:5]:
+        print("  ", ascii(strings[i]), "\n    want", want[i][:60], "\n    got ", got[i][:60])
+    return len(bad) + abs(len(want) - len(got))
+
+
+def compare(miao, vocabs, work, count, only):
+    failures = 0
+    for name, (doc, gguf_path) in documents(vocabs).items():
+        if only and name not in only:
+            continue
+        path = Path(work) / f"{name}.json"
+        path.write_text(json.dumps(doc, ensure_ascii=False))
+        tokenizer = Tokenizer.from_str(path.read_text())
+        strings = make_strings(f"{name} lines", count, specials_of(doc))
+        want = expected(tokenizer, strings)
+        failures += report(name, strings, want, run_lines(miao, path, strings))
+        if gguf_path:
+            plain = [e.ids for e in tokenizer.encode_batch([lossy(s) for s in strings])]
+            failures += report(name + " (GGUF)", strings, plain, run_lines(miao, gguf_path, strings))
+        texts = [b"".join(make_strings(f"{name} text {i}", 500, specials_of(doc), True)) for i in range(max(1, count // 10000))]
+        got = [run_text(miao, path, t) for t in texts]
+        failures += report(name + " (texts)", texts, expected(tokenizer, texts), got)
+    return failures
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--miao")
+    p.add_argument("--vocabs")
+    p.add_argument("--work", default=".")
+    p.add_argument("--count", type=int, default=100000)
+    p.add_argument("--only", default="")
+    p.add_argument("--golden", action="store_true")
+    a = p.parse_args()
+    if a.golden:
+        return write_golden()
+    print("tokenizers", tokenizers.__version__)
+    return 1 if compare(a.miao, a.vocabs, a.work, a.count, set(filter(None, a.only.split(",")))) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
