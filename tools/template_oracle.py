@@ -100,7 +100,7 @@ def render(source, conversation):
 def read_cases(path):
     """(context, [(name, source)]) of a file of blocks; each starts with a line '--- name'; the first is JSON."""
     blocks = []
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for line in path.read_bytes().decode("utf-8").split("\n"):
         if line.startswith("--- "):
             blocks.append([line[4:].strip(), []])
         elif blocks:

@@ -44,8 +44,8 @@ REGEX = {
     r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + SPACES,
     "tekken": rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*|"
     r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + SPACES,
-    "deepseek3": r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|"
-    r" ?[\p{P}\p{S}]+[\r\n]*|" + SPACES,
+    "deepseek3": r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"""
+    "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|" + r"\s+(?!\S)|\s+",
     "han_kana": "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
     "deepseek_cjk": "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
     "bloom": " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+",
@@ -189,6 +189,10 @@ class Gguf:
         return sentencepiece.SentencePieceProcessor(model_proto=m.SerializeToString())
 
 
+def vocab_id(g, token):
+    return g.tokens.index(token)
+
+
 def llama2_model(g):
     vocab = {t: i for i, t in enumerate(g.tokens)}
     return {
@@ -287,7 +291,7 @@ def documents(vocabs):
         out["llama2-new"] = (document(model, specials, None, metaspace, template([("<s>", 1)]), decoder), None)
         cut = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
         odd = [added(0, "<unk>"), added(1, "<s>", lstrip=True), added(2, "</s>", rstrip=True, normalized=True)]
-        odd += [added(32000, "ing", False, normalized=True, single_word=True), added(32001, "the end", False, lstrip=True, rstrip=True)]
+        odd += [added(vocab_id(g, "ing"), "ing", False, normalized=True, single_word=True), added(32000, "the end", False, lstrip=True, rstrip=True)]
         out["llama2-cut"] = (document(model, odd, {"type": "Lowercase"}, cut, template([], [("</s>", 2)]), {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}), None)
         out["llama2-no-bytes"] = (document({**model, "byte_fallback": False}, specials, prepend, None, None, decoder), None)
     if path := gguf_file("gemma-4"):
@@ -437,7 +441,8 @@ def run_text(miao, path, raw):
 
 def report(name, strings, want, got):
     bad = [i for i, (a, b) in enumerate(zip(want, got)) if a != b]
-    print(f"{name}: {len(strings)} strings, {len(bad)} differ", flush=True)
+    missing = len(want) - len(got)
+    print(f"{name}: {len(strings)} strings, {len(bad)} differ" + (f", {missing} missing" if missing else ""), flush=True)
     for i in bad[:5]:
         print("  ", ascii(strings[i]), "\n    want", want[i][:60], "\n    got ", got[i][:60])
     return len(bad) + abs(len(want) - len(got))

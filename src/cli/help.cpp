@@ -113,12 +113,14 @@ std::string examples(std::string_view text, const Style& style) {
 
 }  // namespace
 
+bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
 std::string option_label(const CLI::Option& option) {
   std::string label;
   for (const std::string& name : option.get_snames()) label += (label.empty() ? "-" : ", -") + name;
   if (label.empty()) label = "    ";
   for (const std::string& name : option.get_lnames()) label += (label.back() == ' ' ? "--" : ", --") + name;
-  if (option.get_type_size() != 0) label += " " + option.get_type_name();
+  if (takes_value(option)) label += " " + option.get_type_name();
   return label;
 }
 

@@ -17,6 +17,7 @@ class Help : public CLI::FormatterBase {
   const Verb* verb_;
 };
 
+bool takes_value(const CLI::Option& option);  // false for flags
 // "-o,--output" with its value: "-o, --output FILE".
 std::string option_label(const CLI::Option& option);
 

@@ -1,5 +1,5 @@
-// Packing goes 16 rows at a time from the file's mapping straight to the packed block, so that it needs no memory beside
-// the two; FP32 mode decodes the 16 rows into a per-thread buffer first.
+// Packing goes 16 rows at a time from the file's mapping straight to the packed block, so that it needs no memory
+// beside the two; FP32 mode decodes the 16 rows into a per-thread buffer first.
 #include "graph/linear.h"
 
 #include <algorithm>
@@ -23,8 +23,10 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
       return Error{Code::invalid, "expected a matrix with " + std::to_string(out.cols_) + " columns", w.name};
     }
     if (!part.bias.empty() && static_cast<int64_t>(part.bias.size()) != w.rows()) {
-      return Error{Code::invalid, "the bias has " + std::to_string(part.bias.size()) + " values for " +
-                                      std::to_string(w.rows()) + " rows", w.name};
+      return Error{
+          Code::invalid,
+          "the bias has " + std::to_string(part.bias.size()) + " values for " + std::to_string(w.rows()) + " rows",
+          w.name};
     }
     Segment s;
     const kernels::MatMul* own = &context.kernels.matmul[static_cast<size_t>(w.dtype)];

@@ -33,16 +33,16 @@ class Linear {
   // source pages can go. The sources are not read afterwards.
   void pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done);
 
-  int64_t cols() const { return cols_; }                           // inputs
-  int64_t width() const { return 16 * blocks_; }                   // outputs with padding
-  int64_t blocks() const { return blocks_; }                       // of 16 outputs
+  int64_t cols() const { return cols_; }          // inputs
+  int64_t width() const { return 16 * blocks_; }  // outputs with padding
+  int64_t blocks() const { return blocks_; }      // of 16 outputs
   int64_t offset(size_t part) const { return 16 * segments_[part].first; }
   int64_t part_blocks(size_t part) const { return segments_[part].blocks; }
   int64_t rows(size_t part) const { return segments_[part].rows; }
   size_t parts() const { return segments_.size(); }
-  bool reads_codes() const { return reads_codes_; }                // some part reads Activations::q and meta
+  bool reads_codes() const { return reads_codes_; }  // some part reads Activations::q and meta
   const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }  // (width), or null
-  int64_t scratch_bytes() const { return scratch_bytes_; }         // of run()
+  int64_t scratch_bytes() const { return scratch_bytes_; }                      // of run()
 
   // y[t * ldy + 16 * (b - blocks.begin) + lane] for all rows t of `in` and the blocks b of the range; no bias.
   void run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const;

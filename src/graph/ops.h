@@ -1,5 +1,5 @@
-// The steps that programs are made of. Each function checks the shapes (a mismatch is a programmer's error), and adds one
-// step to the program. Weights are referenced, not copied: they must outlive the program.
+// The steps that programs are made of. Each function checks the shapes (a mismatch is a programmer's error), and adds
+// one step to the program. Weights are referenced, not copied: they must outlive the program.
 #pragma once
 
 #include <cstdint>
@@ -44,12 +44,12 @@ void add_norm_residual(Program& program, std::string name, const Norm& norm, Buf
 struct Attention {
   int64_t layer = 0;
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  int64_t q = 0, k = 0, v = 0;      // columns of qkv where each starts
-  int64_t half = 0;                 // rotated pairs of a head
-  bool interleaved = false;         // pairs are (2i, 2i + 1), else (i, i + half)
+  int64_t q = 0, k = 0, v = 0;         // columns of qkv where each starts
+  int64_t half = 0;                    // rotated pairs of a head
+  bool interleaved = false;            // pairs are (2i, 2i + 1), else (i, i + half)
   std::optional<Norm> q_norm, k_norm;  // per head, before the rotation
   DType kv = DType::f16;
-  int64_t window = 0;               // sliding window; 0 = none
+  int64_t window = 0;  // sliding window; 0 = none
   float scale = 1;
   float softcap = 0;
 };
@@ -58,7 +58,7 @@ struct Attention {
 void add_attention(Program& program, std::string name, const Attention& attention, Buffer* qkv, Buffer* rotation,
                    Buffer* out);
 
-// Pass::logits = softcap(linear(norm(x))) of the wanted rows; softcap 0 = none.
+// Pass::logits = softcap(linear(norm(x))), behind Program::select; softcap 0 = none.
 void add_logits(Program& program, std::string name, const Linear& linear, const Norm& norm, float softcap, Buffer* x);
 
 }  // namespace miao::graph

@@ -18,18 +18,18 @@ struct KvPages {
 };
 
 struct PassSlice {
-  int64_t row = 0;       // the first of `rows` rows of the pass
+  int64_t row = 0;  // the first of `rows` rows of the pass
   int64_t rows = 0;
   int64_t position = 0;  // of the first row in its sequence
   KvPages kv;
 };
 
 struct Pass {
-  std::span<const int32_t> ids;      // (rows), each below vocab
-  std::span<const PassSlice> slices; // cover the rows in order
-  std::span<const int32_t> wanted;   // rows whose logits are computed, ascending
-  float* logits = nullptr;           // (wanted, vocab), row stride ld_logits
-  int64_t ld_logits = 0;             // at least vocab rounded up to 16
+  std::span<const int32_t> ids;       // (rows), each below vocab
+  std::span<const PassSlice> slices;  // cover the rows in order
+  std::span<const int32_t> wanted;    // rows whose logits are computed, ascending
+  float* logits = nullptr;            // (wanted, vocab), row stride ld_logits
+  int64_t ld_logits = 0;              // at least vocab rounded up to 16
 
   int64_t rows() const { return static_cast<int64_t>(ids.size()); }
 };

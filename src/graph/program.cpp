@@ -9,15 +9,24 @@ namespace miao::graph {
 
 namespace {
 
-// Rows after the last one that kernels may read (Activations); and lines that end one thread's data.
-constexpr int64_t kAlign = 64;
+constexpr int64_t kAlign = 64;  // cache lines: no thread's data ends on another's
 
 int64_t aligned(int64_t bytes) { return kernels::round_up(bytes, kAlign); }
 
+// Row rows[i] becomes row i; rows ascend, so nothing is overwritten before it is read.
+void close_up(std::span<const int32_t> rows, const std::vector<Buffer*>& buffers) {
+  for (const Buffer* b : buffers) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const auto to = static_cast<int64_t>(i);
+      if (rows[i] != to) std::copy_n(b->row(rows[i]), b->stride, b->row(to));
+    }
+  }
+}
+
 }  // namespace
 
-View Step::output(const Pass& pass) const {
-  return out_ ? View{out_->data, pass.rows(), out_->cols, out_->stride} : View{};
+View Step::output(const StepIo& io) const {
+  return out_ ? View{out_->data, io.rows, out_->cols, out_->stride} : View{};
 }
 
 std::string_view Step::kind() const {
@@ -42,6 +51,12 @@ void Program::add(std::unique_ptr<Step> step) {
     b->last_step = index;
   }
   steps_.push_back(std::move(step));
+}
+
+void Program::select(std::vector<Buffer*> buffers) {
+  MIAO_CHECK(select_at_ == SIZE_MAX);
+  selected_ = std::move(buffers);
+  select_at_ = steps_.size();
 }
 
 // First fit by first use: a buffer takes the lowest place that no buffer alive at the same time covers.
@@ -94,17 +109,26 @@ void Program::run(const Pass& pass) {
   MIAO_CHECK(pass.rows() > 0 && pass.rows() <= max_rows_);
   for (const auto& step : steps_) step->next_.store(0, std::memory_order_relaxed);
   const bool watched = tap_ || !seconds_.empty();
-  context_.pool.run([this, &pass, watched](const Worker& worker) {
-    const StepIo io{pass, context_.kernels, own_ + worker.index * own_bytes_, shared_};
-    for (size_t i = 0; i < steps_.size(); ++i) {
-      if (watched) {
-        run_watched(worker, i, io);
-      } else {
-        steps_[i]->run(worker, io);
-        worker.barrier();
-      }
+  context_.pool.run([this, &pass, watched](const Worker& worker) { run_steps(worker, pass, watched); });
+}
+
+void Program::run_steps(const Worker& worker, const Pass& pass, bool watched) {
+  StepIo io{pass, context_.kernels, pass.rows(), own_ + worker.index * own_bytes_, shared_};
+  const auto wanted = static_cast<int64_t>(pass.wanted.size());
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (i == select_at_ && wanted != io.rows) {
+      if (wanted == 0) return;
+      io.rows = wanted;
+      if (worker.index == 0) close_up(pass.wanted, selected_);
+      worker.barrier();
     }
-  });
+    if (watched) {
+      run_watched(worker, i, io);
+    } else {
+      steps_[i]->run(worker, io);
+      worker.barrier();
+    }
+  }
 }
 
 void Program::run_watched(const Worker& worker, size_t index, const StepIo& io) {
@@ -113,7 +137,7 @@ void Program::run_watched(const Worker& worker, size_t index, const StepIo& io) 
   worker.barrier();
   if (worker.index == 0) {
     if (!seconds_.empty()) seconds_[index] += now_seconds() - start;
-    if (tap_) tap_(steps_[index]->name(), steps_[index]->output(io.pass));
+    if (tap_) tap_(steps_[index]->name(), steps_[index]->output(io));
   }
   worker.barrier();
 }

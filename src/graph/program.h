@@ -3,6 +3,9 @@
 // All threads run every step together inside one parallel region, with a barrier after each step; a step splits its own
 // work by rows, columns or heads. Buffers are declared with their columns; plan() lays them out for a maximum number of
 // rows, reusing memory of buffers whose last reader has run, so the memory is known before anything runs.
+//
+// select() marks where rows whose logits nobody wants leave: the rows of the given buffers close up, and later steps
+// see the wanted rows only. A piece of a prompt that wants none ends there.
 #pragma once
 
 #include <atomic>
@@ -43,6 +46,7 @@ struct View {
 struct StepIo {
   const Pass& pass;
   const kernels::Kernels& kernels;
+  int64_t rows = 0;             // of the pass; behind select() the wanted ones
   std::byte* own = nullptr;     // own_bytes() private to the thread, 64-byte aligned
   std::byte* shared = nullptr;  // shared_bytes() of all threads, valid during this step
 };
@@ -56,7 +60,7 @@ class Step {
   virtual void run(const Worker& worker, const StepIo& io) = 0;
   virtual int64_t own_bytes(int64_t /*max_rows*/) const { return 0; }
   virtual int64_t shared_bytes(int64_t /*max_rows*/) const { return 0; }
-  virtual View output(const Pass& pass) const;
+  virtual View output(const StepIo& io) const;
 
   const std::string& name() const { return name_; }
   std::string_view kind() const;  // the name after its last dot: "qkv" of "blk.3.qkv"
@@ -82,9 +86,11 @@ class Program {
     add(std::make_unique<S>(std::forward<Args>(args)...));
   }
 
+  void select(std::vector<Buffer*> buffers);  // once
+
   Result<void> plan(int64_t max_rows);
   int64_t bytes() const { return static_cast<int64_t>(memory_.size()); }  // after plan()
-  void run(const Pass& pass);  // at most max_rows rows
+  void run(const Pass& pass);                                             // at most max_rows rows
 
   // fn(step name, its output) after each step, on the calling thread while the others wait. Empty = off.
   using Tap = std::function<void(std::string_view name, const View& out)>;
@@ -95,11 +101,14 @@ class Program {
 
  private:
   int64_t place_buffers(int64_t max_rows, std::vector<int64_t>& offsets) const;
+  void run_steps(const Worker& worker, const Pass& pass, bool watched);
   void run_watched(const Worker& worker, size_t index, const StepIo& io);
 
   Context context_;
   std::deque<Buffer> buffers_;
   std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<Buffer*> selected_;
+  size_t select_at_ = SIZE_MAX;  // the first step behind select()
   int64_t max_rows_ = 0;
   int64_t own_bytes_ = 0;
   Memory memory_;  // buffers | shared scratch | own scratch of each thread

@@ -47,8 +47,8 @@ Result<void> read_heads(const Source& source, const DecoderDefaults& defaults, M
   MIAO_TRY(a.heads, source.integer(kHeads, 1, kMaxDim));
   MIAO_TRY(a.kv_heads, source.integer(kKvHeads, 1, kMaxDim, a.heads));
   if (a.heads % a.kv_heads != 0) {
-    return source.invalid(kKvHeads, "is " + std::to_string(a.kv_heads) + ", which does not divide " +
-                                        std::to_string(a.heads) + " heads");
+    return source.invalid(
+        kKvHeads, "is " + std::to_string(a.kv_heads) + ", which does not divide " + std::to_string(a.heads) + " heads");
   }
   int64_t head_dim = defaults.head_dim;
   if (head_dim == 0 && !source.has(kHeadDim)) {
@@ -57,8 +57,8 @@ Result<void> read_heads(const Source& source, const DecoderDefaults& defaults, M
   }
   MIAO_TRY(a.head_dim, source.integer(kHeadDim, 2, kMaxHeadDim, head_dim));
   if (a.head_dim < 2 || a.head_dim > kMaxHeadDim || a.head_dim % 2 != 0) {
-    return source.invalid(kHeadDim, "gives heads of " + std::to_string(a.head_dim) + " values, expected an even number up to " +
-                                        std::to_string(kMaxHeadDim));
+    return source.invalid(kHeadDim, "gives heads of " + std::to_string(a.head_dim) +
+                                        " values, expected an even number up to " + std::to_string(kMaxHeadDim));
   }
   if (a.heads * a.head_dim > kMaxDim) return source.invalid(kHeads, "and the head size are too large together");
   if (kValueDim.gguf && source.gguf()) {
@@ -98,7 +98,8 @@ Result<const Family*> find_family(const Source& source) {
       known += (known.empty() ? "" : ", ") + std::string(name);
     }
   }
-  return Error{Code::unsupported, "the architecture '" + source.architecture() + "' is not supported; supported are " + known,
+  return Error{Code::unsupported,
+               "the architecture '" + source.architecture() + "' is not supported; supported are " + known,
                source.checkpoint().meta().source()};
 }
 

@@ -1,5 +1,5 @@
-// Family: how the checkpoints of one architecture become a ModelSpec. A new family is one file in families/ and one line
-// in families.inc; nothing below models/ knows its name.
+// Family: how the checkpoints of one architecture become a ModelSpec. A new family is one file in families/ and one
+// line in families.inc; nothing below models/ knows its name.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace miao::models {
 
 struct Family {
   std::string_view name;
-  std::string_view answers_to[4];     // Hugging Face class names, and "gguf:" + general.architecture
+  std::string_view answers_to[4];  // Hugging Face class names, and "gguf:" + general.architecture
   Result<ModelSpec> (*spec)(const Source& source);
   std::span<const TensorName> names;  // block tensors of Hugging Face files that Llama has not, or calls differently
 };
@@ -25,8 +25,8 @@ struct Family {
 Result<const Family*> find_family(const Source& source);
 std::vector<const Family*> all_families();
 
-// For families: the spec that all decoders share (sizes, norms, rotation, activation), checked. Key defaults are those of
-// transformers' configuration classes.
+// For families: the spec that all decoders share (sizes, norms, rotation, activation), checked. Key defaults are those
+// of transformers' configuration classes.
 struct DecoderDefaults {
   double theta = 10000;
   bool tied = false;

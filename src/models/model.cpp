@@ -18,7 +18,8 @@ namespace {
 Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
   const DType kv = options.kv.value_or(options.f32 || all_f32 ? DType::f32 : DType::f16);
   if (kv != DType::f32 && kv != DType::f16 && kv != DType::bf16) {
-    return Error{Code::invalid, std::string("keys and values cannot be ") + format(kv).name + "; use F32, F16 or BF16", {}};
+    return Error{
+        Code::invalid, std::string("keys and values cannot be ") + format(kv).name + "; use F32, F16 or BF16", {}};
   }
   return kv;
 }
@@ -39,7 +40,8 @@ Result<std::unique_ptr<Model>> Model::load(const io::Checkpoint& checkpoint, con
     return Error{Code::invalid, "the context length " + std::to_string(options.ctx) + " is not within 1 to 2^30", {}};
   }
   if (options.chunk < 1 || options.chunk > 4096) {
-    return Error{Code::invalid, "the chunk of " + std::to_string(options.chunk) + " tokens is not within 1 to 4096", {}};
+    return Error{
+        Code::invalid, "the chunk of " + std::to_string(options.chunk) + " tokens is not within 1 to 4096", {}};
   }
 
   std::unique_ptr<Model> model(new Model(std::move(spec), context));
@@ -52,8 +54,9 @@ Result<std::unique_ptr<Model>> Model::load(const io::Checkpoint& checkpoint, con
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
   const int64_t bytes = packed_bytes(model->weights_);
   if (const auto total = cpu_limits().memory_total; total > 0 && static_cast<uint64_t>(bytes) > total) {
-    return Error{Code::out_of_memory, "the weights need " + megabytes(bytes) + " and there are " +
-                                          megabytes(static_cast<int64_t>(total)) + "; use a smaller or more quantised model",
+    return Error{Code::out_of_memory,
+                 "the weights need " + megabytes(bytes) + " and there are " + megabytes(static_cast<int64_t>(total)) +
+                     "; use a smaller or more quantised model",
                  checkpoint.meta().source()};
   }
   model->build();
@@ -121,6 +124,7 @@ void Model::build() {
     graph::Buffer* const ffn = buffer("ffn", s.block.ffn.dim);
     graph::add_linear(p, blk + "qkv", w.qkv, norm(w.attn_norm), x, graph::Store::assign, qkv);
     graph::add_attention(p, blk + "attn", attention, qkv, sliding ? local : full, attn);
+    if (i == s.layers - 1) p.select({x, attn});
     add_back("o", w.o, attn, w.post_attn_norm);
     graph::add_gated(p, blk + "gate_up", w.gate_up, s.block.ffn.act, norm(w.ffn_norm), x, ffn);
     add_back("down", w.down, ffn, w.post_ffn_norm);
@@ -132,9 +136,8 @@ std::vector<WeightGroup> Model::groups() const {
   std::vector<WeightGroup> out;
   const auto add = [&](const char* name, const graph::Linear& linear) {
     for (size_t i = 0; i < linear.parts(); ++i) {
-      auto at = std::find_if(out.begin(), out.end(), [&](const WeightGroup& g) {
-        return g.name == name && g.dtype == linear.file_dtype(i);
-      });
+      auto at = std::find_if(out.begin(), out.end(),
+                             [&](const WeightGroup& g) { return g.name == name && g.dtype == linear.file_dtype(i); });
       if (at == out.end()) at = out.insert(out.end(), {name, linear.file_dtype(i), &linear.kernel(i), 0});
       at->bytes += linear.part_bytes(i);
     }

@@ -17,10 +17,11 @@
 namespace miao::models {
 
 struct LoadOptions {
-  bool f32 = false;         // decode integer formats and compute everything in FP32
-  std::optional<DType> kv;  // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16
-  int64_t ctx = 0;          // longest sequence; 0 = the model's own, at most kDefaultCtx
-  int64_t chunk = 256;      // rows of a pass
+  bool f32 = false;  // decode integer formats and compute everything in FP32
+  std::optional<DType>
+      kv;               // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16
+  int64_t ctx = 0;      // longest sequence; 0 = the model's own, at most kDefaultCtx
+  int64_t chunk = 256;  // rows of a pass
 };
 constexpr int64_t kDefaultCtx = 4096;
 
@@ -29,7 +30,7 @@ struct WeightGroup {
   std::string name;  // "qkv", "o", "gate_up", "down", "lm_head"
   DType dtype;
   const kernels::MatMul* kernel;
-  int64_t bytes;     // packed
+  int64_t bytes;  // packed
 };
 
 class Model {

@@ -84,11 +84,14 @@ RopeTable rope_table(const RopeSpec& r, int64_t dim, int64_t model_ctx, int64_t 
   double attention = 1;
   switch (r.scaling) {
     case Scaling::none:
-    case Scaling::dynamic: break;
+    case Scaling::dynamic:
+      break;
     case Scaling::linear:
       for (float& f : out.frequency) f /= static_cast<float>(r.factor);
       break;
-    case Scaling::llama3: scale_llama3(r, out.frequency); break;
+    case Scaling::llama3:
+      scale_llama3(r, out.frequency);
+      break;
     case Scaling::yarn:
       scale_yarn(r, dim, out.frequency);
       attention = r.mscale != 0 && r.mscale_all_dim != 0
@@ -114,7 +117,8 @@ namespace {
 // Factors of each pair, by key or tensor: (dim / 2) positive numbers.
 Result<void> check_factors(const std::vector<double>& factors, int64_t dim, const std::string& where) {
   if (static_cast<int64_t>(factors.size()) != dim / 2) {
-    return Error{Code::invalid, "has " + std::to_string(factors.size()) + " values, expected " + std::to_string(dim / 2), where};
+    return Error{Code::invalid,
+                 "has " + std::to_string(factors.size()) + " values, expected " + std::to_string(dim / 2), where};
   }
   for (double f : factors) {
     if (!(f > 1e-6 && f < kMaxFactor)) return Error{Code::invalid, "has a value that is not a sane factor", where};
@@ -155,7 +159,8 @@ Result<RopeSpec> read_gguf(const Source& source, int64_t dim, double default_the
     r.scaling = Scaling::yarn;
     MIAO_TRY(r.beta_fast, source.number({"rope.scaling.yarn_beta_fast", nullptr}, 1e-6, kMaxFactor, 32));
     MIAO_TRY(r.beta_slow, source.number({"rope.scaling.yarn_beta_slow", nullptr}, 1e-6, kMaxFactor, 1));
-    MIAO_TRY(r.mscale_all_dim, source.number({"rope.scaling.yarn_log_multiplier", nullptr}, -kMaxFactor, kMaxFactor, 0));
+    MIAO_TRY(r.mscale_all_dim,
+             source.number({"rope.scaling.yarn_log_multiplier", nullptr}, -kMaxFactor, kMaxFactor, 0));
     r.mscale = r.mscale_all_dim != 0 ? 1 : 0;
     // Converters write the attention factor of the original model here, when it has one.
     MIAO_TRY(double whole, source.number({"rope.scaling.yarn_attn_factor", nullptr}, 1e-6, kMaxFactor, 0));
@@ -178,8 +183,8 @@ Result<RopeSpec> read_gguf(const Source& source, int64_t dim, double default_the
 Result<RopeSpec> read_hf(const Source& source, int64_t dim, double default_theta, const std::string& layer_type,
                          bool scaled) {
   const auto here = [&](const std::string& prefix) {
-    return source.has({nullptr, (prefix + "rope_type").c_str()}) || source.has({nullptr, (prefix + "rope_theta").c_str()}) ||
-           source.has({nullptr, (prefix + "type").c_str()});
+    return source.has({nullptr, (prefix + "rope_type").c_str()}) ||
+           source.has({nullptr, (prefix + "rope_theta").c_str()}) || source.has({nullptr, (prefix + "type").c_str()});
   };
   std::string prefix = "rope_parameters." + layer_type + ".";
   if (!here(prefix)) prefix = "rope_parameters.";
@@ -241,7 +246,8 @@ Result<RopeSpec> read_hf(const Source& source, int64_t dim, double default_theta
     MIAO_CHECK_OK(check_factors(r.long_factor, dim, prefix + "long_factor"));
     if (r.original_ctx < 2) return source.invalid({nullptr, original.c_str()}, "must be at least 2");
   } else {
-    return source.unsupported(type_key, "is '" + type + "', expected default, linear, dynamic, llama3, yarn or longrope");
+    return source.unsupported(type_key,
+                              "is '" + type + "', expected default, linear, dynamic, llama3, yarn or longrope");
   }
   return r;
 }
@@ -249,7 +255,8 @@ Result<RopeSpec> read_hf(const Source& source, int64_t dim, double default_theta
 }  // namespace
 
 Result<RopeSpec> read_rope(const Source& source, int64_t dim, double default_theta) {
-  return source.gguf() ? read_gguf(source, dim, default_theta) : read_hf(source, dim, default_theta, "full_attention", true);
+  return source.gguf() ? read_gguf(source, dim, default_theta)
+                       : read_hf(source, dim, default_theta, "full_attention", true);
 }
 
 Result<RopeSpec> read_local_rope(const Source& source, int64_t dim, double default_theta) {

@@ -12,10 +12,12 @@ namespace {
 
 constexpr TensorName kModelNames[] = {{"token_embd", "embed_tokens"}, {"output_norm", "norm"}, {"output", "lm_head"}};
 constexpr TensorName kBlockNames[] = {
-    {"attn_norm", "input_layernorm"},        {"attn_q", "self_attn.q_proj"},      {"attn_k", "self_attn.k_proj"},
-    {"attn_v", "self_attn.v_proj"},          {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
-    {"attn_k_norm", "self_attn.k_norm"},     {"ffn_norm", "post_attention_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},           {"ffn_up", "mlp.up_proj"},           {"ffn_down", "mlp.down_proj"},
+    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
+    {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"}, {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"},
 };
 
 const char* hf_name(std::span<const TensorName> names, std::string_view stem) {
@@ -29,7 +31,9 @@ std::string format_number(double value) {
 }
 
 // Tensors of blocks that old checkpoints carry and nobody needs.
-bool is_ignored(std::string_view name) { return name.ends_with("rotary_emb.inv_freq") || name.ends_with("attn_rot_embd"); }
+bool is_ignored(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq") || name.ends_with("attn_rot_embd");
+}
 
 }  // namespace
 
@@ -77,7 +81,8 @@ Error Source::unsupported(Key key, std::string what) const {
 Result<int64_t> Source::integer(Key key, int64_t low, int64_t high) const {
   MIAO_TRY(int64_t value, checkpoint_->meta().integer(name(key)));
   if (value < low || value > high) {
-    return invalid(key, "is " + std::to_string(value) + ", expected " + std::to_string(low) + " to " + std::to_string(high));
+    return invalid(key,
+                   "is " + std::to_string(value) + ", expected " + std::to_string(low) + " to " + std::to_string(high));
   }
   return value;
 }
@@ -87,7 +92,8 @@ Result<int64_t> Source::integer(Key key, int64_t low, int64_t high, int64_t fall
 Result<double> Source::number(Key key, double low, double high) const {
   MIAO_TRY(double value, checkpoint_->meta().number(name(key)));
   if (!(value >= low && value <= high)) {
-    return invalid(key, "is " + format_number(value) + ", expected " + format_number(low) + " to " + format_number(high));
+    return invalid(key,
+                   "is " + format_number(value) + ", expected " + format_number(low) + " to " + format_number(high));
   }
   return value;
 }

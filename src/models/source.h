@@ -1,7 +1,7 @@
 // Source: a checkpoint's hyper-parameters and tensors under one set of names, whichever file they come from.
 //
-// Hyper-parameters have a GGUF key, written behind "<architecture>.", and a Hugging Face key, written as it is or behind
-// "text_config.". Tensors have the GGUF name ("blk.3.attn_q.weight") as their canonical name.
+// Hyper-parameters have a GGUF key, written behind "<architecture>.", and a Hugging Face key, written as it is or
+// behind "text_config.". Tensors have the GGUF name ("blk.3.attn_q.weight") as their canonical name.
 #pragma once
 
 #include <cstdint>

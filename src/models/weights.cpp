@@ -54,7 +54,8 @@ class Reader {
   Result<TensorView> matrix(const std::string& stem, int64_t rows, int64_t cols) {
     MIAO_TRY(const TensorView* t, tensor(stem + ".weight", {rows, cols}));
     if (format(t->dtype).decode == nullptr) {
-      return Error{Code::unsupported, std::string("its type ") + format(t->dtype).name + " is not a weight type", t->name};
+      return Error{Code::unsupported, std::string("its type ") + format(t->dtype).name + " is not a weight type",
+                   t->name};
     }
     all_f32_ &= t->dtype == DType::f32;
     return *t;
@@ -63,8 +64,8 @@ class Reader {
   Result<std::vector<float>> vector(const std::string& canonical, int64_t n) {
     MIAO_TRY(const TensorView* t, tensor(canonical, {n}));
     if (t->dtype != DType::f32 && t->dtype != DType::f16 && t->dtype != DType::bf16) {
-      return Error{Code::unsupported, std::string("its type is ") + format(t->dtype).name + ", expected F32, F16 or BF16",
-                   t->name};
+      return Error{Code::unsupported,
+                   std::string("its type is ") + format(t->dtype).name + ", expected F32, F16 or BF16", t->name};
     }
     std::vector<float> out(static_cast<size_t>(n));
     format(t->dtype).decode(t->data, out.data(), n);

@@ -22,7 +22,9 @@ using jinja::Value;
 constexpr std::string_view kReserved[] = {"messages",  "tools",     "documents",     "add_generation_prompt",
                                           "bos_token", "eos_token", "chat_template", "tokenize"};
 
-Error bad_input(std::string message, std::string where) { return Error{Code::invalid, std::move(message), std::move(where)}; }
+Error bad_input(std::string message, std::string where) {
+  return Error{Code::invalid, std::move(message), std::move(where)};
+}
 
 size_t input_size(const ChatInput& input) {
   size_t size = input.messages_json.size() + input.tools_json.size() + input.documents_json.size();
@@ -78,7 +80,8 @@ Result<std::vector<Value>> globals(const jinja::Template& program, const ChatInp
   MIAO_TRY(values["tools"], array_or_none(input.tools_json, "tools"));
   MIAO_TRY(values["documents"], array_or_none(input.documents_json, "documents"));
   values["add_generation_prompt"] = Value(input.add_generation_prompt);
-  for (const auto& [name, token] : {std::pair("bos_token", &input.bos_token), std::pair("eos_token", &input.eos_token)}) {
+  for (const auto& [name, token] :
+       {std::pair("bos_token", &input.bos_token), std::pair("eos_token", &input.eos_token)}) {
     if (!jinja::is_valid_utf8(*token)) return bad_input("token is not valid UTF-8", name);
     values[name] = Value::literal(*token);
   }
@@ -127,7 +130,8 @@ Result<Rendered> ChatTemplate::render(const ChatInput& input) const {
   jinja::Budget budget(limits.steps, output, limits.list_items, limits.cpu_seconds);
   jinja::Machine machine{.budget = budget, .now = input.now};
   if (machine.now == 0) {
-    machine.now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    machine.now =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   }
   jinja::Evaluator evaluator(*program_, machine, std::move(variables));
   MIAO_TRY(const Text text, evaluator.run());

@@ -1,9 +1,9 @@
 // Chat templates: the Jinja program that comes with a model turns a conversation into the text that the model reads.
 //
-// An own interpreter for the Jinja2 subset that chat templates use, rendering as transformers' apply_chat_template does.
-// A template is data from a model file, so it is never trusted to behave: no reflection, no I/O, no include or import,
-// and every render works inside budgets (steps, output, list length, nesting, CPU time). Template text is server
-// configuration; a request supplies messages, tools and variables only.
+// An own interpreter for the Jinja2 subset that chat templates use, rendering as transformers' apply_chat_template
+// does. A template is data from a model file, so it is never trusted to behave: no reflection, no I/O, no include or
+// import, and every render works inside budgets (steps, output, list length, nesting, CPU time). Template text is
+// server configuration; a request supplies messages, tools and variables only.
 //
 // Provenance: the result says for each byte whether the template (and bos/eos) wrote it or the conversation did.
 //   text      <|im_start|>user\nHello <|im_end|><|im_end|>\n
@@ -27,7 +27,8 @@ namespace miao::prep {
 struct ChatMessage {
   std::string role;
   std::string content;
-  std::string json;  // when set: the whole message as one JSON object (tool calls, content parts); the others are unused
+  std::string
+      json;  // when set: the whole message as one JSON object (tool calls, content parts); the others are unused
 };
 
 struct ChatVariable {
@@ -52,7 +53,7 @@ struct ChatInput {
   std::string bos_token;
   std::string eos_token;
   std::map<std::string, ChatVariable> variables;  // e.g. enable_thinking -> "false"; names above are refused
-  int64_t now = 0;  // Unix seconds shown by strftime_now, in local time; 0: the clock
+  int64_t now = 0;                                // Unix seconds shown by strftime_now, in local time; 0: the clock
   ChatLimits limits;
 };
 

@@ -24,7 +24,8 @@ ChatInput input_of(const Json& conversation, int64_t now) {
   input.eos_token = conversation.value("eos_token", "");
   input.now = now;
   if (conversation.contains("variables")) {
-    for (const auto& [name, value] : conversation["variables"].items()) input.variables[name] = {dump_json(value), false};
+    for (const auto& [name, value] : conversation["variables"].items())
+      input.variables[name] = {dump_json(value), false};
   }
   return input;
 }

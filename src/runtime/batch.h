@@ -16,8 +16,8 @@ namespace miao::runtime {
 using Choose = std::function<int32_t(std::span<const float> logits)>;
 
 struct Verified {
-  int accepted = 0;   // drafted tokens that were kept
-  int32_t next = 0;   // what the model says after them; not yet part of the sequence
+  int accepted = 0;  // drafted tokens that were kept
+  int32_t next = 0;  // what the model says after them; not yet part of the sequence
 };
 
 // Feeds `last` (chosen before, not yet in the sequence) and the draft behind it. Afterwards the sequence holds `last`

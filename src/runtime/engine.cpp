@@ -55,7 +55,9 @@ Engine::~Engine() = default;
 Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, const EngineOptions& options) {
   const double start = now_seconds();
   if (options.threads < 0 || options.threads > kMaxThreads) {
-    return Error{Code::invalid, std::to_string(options.threads) + " threads are not within 1 to " + std::to_string(kMaxThreads), {}};
+    return Error{Code::invalid,
+                 std::to_string(options.threads) + " threads are not within 1 to " + std::to_string(kMaxThreads),
+                 {}};
   }
   const std::string isa = options.isa.empty() ? env("MIAO_ISA").value_or("") : options.isa;
   MIAO_TRY(const kernels::Kernels* table, kernels::select(cpu_features(), isa));
@@ -70,7 +72,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   MIAO_TRY(state->model, models::Model::load(state->checkpoint, load, state->context));
   const models::ModelSpec& spec = state->model->spec();
   state->chunk = std::min<int64_t>(options.chunk, state->model->ctx());
-  state->kv = std::make_unique<KvCache>(KvShape{spec.layers, spec.block.attn.kv_heads, spec.block.attn.head_dim, state->model->kv()});
+  state->kv = std::make_unique<KvCache>(
+      KvShape{spec.layers, spec.block.attn.kv_heads, spec.block.attn.head_dim, state->model->kv()});
   state->tokenizer.emplace(load_tokenizer(state->checkpoint));
   MIAO_TRY(state->chat_template, load_chat_template(state->checkpoint));
   state->load_seconds = now_seconds() - start;
@@ -131,12 +134,15 @@ Result<void> Engine::State::check(std::span<const Slice> batch) {
     if (slice.tokens.empty()) return Error{Code::invalid, "a slice has no tokens; give at least one", {}};
     const int64_t size = slice.sequence->size() + static_cast<int64_t>(slice.tokens.size());
     if (size > limit) {
-      return Error{Code::invalid, "the text has " + std::to_string(size) + " tokens and the context holds " + std::to_string(limit) +
-                                      "; shorten it or raise the context length", {}};
+      return Error{Code::invalid,
+                   "the text has " + std::to_string(size) + " tokens and the context holds " + std::to_string(limit) +
+                       "; shorten it or raise the context length",
+                   {}};
     }
     for (const int32_t id : slice.tokens) {
       if (id < 0 || id >= vocab()) {
-        return Error{Code::invalid, "token id " + std::to_string(id) + " is not within 0 to " + std::to_string(vocab() - 1), {}};
+        return Error{
+            Code::invalid, "token id " + std::to_string(id) + " is not within 0 to " + std::to_string(vocab() - 1), {}};
       }
     }
     for (size_t j = 0; j < i; ++j) {

@@ -41,12 +41,12 @@ enum class Compute : uint8_t {
 };
 
 struct EngineOptions {
-  int threads = 0;           // 0 = what the machine allows (base/cpu.h)
+  int threads = 0;  // 0 = what the machine allows (base/cpu.h)
   Compute compute = Compute::automatic;
-  std::optional<DType> kv;   // f32, f16 or bf16; unset = f16, or f32 where all weights compute in FP32
-  int64_t ctx = 0;           // positions a sequence may have; 0 = the model's own limit, at most 4096
-  int chunk = 256;           // tokens of a prompt that go through the model together
-  std::string isa;           // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
+  std::optional<DType> kv;  // f32, f16 or bf16; unset = f16, or f32 where all weights compute in FP32
+  int64_t ctx = 0;          // positions a sequence may have; 0 = the model's own limit, at most 4096
+  int chunk = 256;          // tokens of a prompt that go through the model together
+  std::string isa;          // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
 };
 
 // Rows of logits inside the Engine, valid until its next forward().
@@ -75,10 +75,10 @@ struct Slice {
 
 // Where the memory and the bytes go.
 struct MemoryReport {
-  int64_t weights = 0;       // packed weights
-  int64_t embedding = 0;     // mapped from the file, read row by row
-  int64_t buffers = 0;       // activations of one chunk, scratch of all threads, logits
-  int64_t kv_reserved = 0;   // KV pages made so far
+  int64_t weights = 0;      // packed weights
+  int64_t embedding = 0;    // mapped from the file, read row by row
+  int64_t buffers = 0;      // activations of one chunk, scratch of all threads, logits
+  int64_t kv_reserved = 0;  // KV pages made so far
   int64_t kv_per_token = 0;
 };
 // One group of weights that share format and kernel.
@@ -86,7 +86,7 @@ struct KernelReport {
   std::string weights;  // "qkv", "o", "gate_up", "down", "lm_head"
   std::string format;   // "Q4_1"
   std::string gemv, gemm;
-  int64_t bytes = 0;    // read once a token
+  int64_t bytes = 0;  // read once a token
 };
 
 class Engine {
@@ -96,12 +96,12 @@ class Engine {
   ~Engine();
 
   const models::ModelSpec& spec() const;
-  const io::Checkpoint& checkpoint() const;             // for its key/values and side files
-  Result<const prep::Tokenizer*> tokenizer() const;     // Error: why this checkpoint has none
-  const prep::ChatTemplate* chat_template() const;      // null: the checkpoint has none
+  const io::Checkpoint& checkpoint() const;          // for its key/values and side files
+  Result<const prep::Tokenizer*> tokenizer() const;  // Error: why this checkpoint has none
+  const prep::ChatTemplate* chat_template() const;   // null: the checkpoint has none
   ThreadPool& pool();
   const char* isa() const;
-  int64_t ctx() const;                                  // the limit of a sequence
+  int64_t ctx() const;  // the limit of a sequence
   int64_t vocab() const;
   DType kv_dtype() const;
   MemoryReport memory() const;
@@ -120,7 +120,8 @@ class Engine {
   Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink);
 
   // After each named step of each pass: fn(name, values, rows, columns, stride). Empty = off.
-  using Tap = std::function<void(std::string_view name, const float* values, int64_t rows, int64_t cols, int64_t stride)>;
+  using Tap =
+      std::function<void(std::string_view name, const float* values, int64_t rows, int64_t cols, int64_t stride)>;
   void tap(Tap fn);
   // Seconds per kind of step since the last call with on = true; empty when off.
   void profile(bool on);

@@ -35,7 +35,8 @@ std::vector<std::string> isas() {
   return out;
 }
 
-void check_run(const std::filesystem::path& model, const std::filesystem::path& folder, const Json& run, const std::string& isa) {
+void check_run(const std::filesystem::path& model, const std::filesystem::path& folder, const Json& run,
+               const std::string& isa) {
   const auto ids = run["ids"].get<std::vector<int32_t>>();
   const auto positions = run["positions"].get<std::vector<int64_t>>();
   EngineOptions options;

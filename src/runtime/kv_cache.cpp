@@ -92,7 +92,7 @@ Result<void> Sequence::reserve(int64_t size) {
   }
   const int64_t part = kernels::page_bytes(shape.dtype, shape.head_dim);
   while (static_cast<int64_t>(pages_.size()) < needed) {
-    MIAO_TRY(std::byte* page, cache_->take());
+    MIAO_TRY(std::byte * page, cache_->take());
     const auto index = static_cast<int64_t>(pages_.size());
     for (int64_t h = 0; h < heads; ++h) {
       k_[static_cast<size_t>(h * capacity_ + index)] = page + 2 * h * part;

@@ -66,9 +66,9 @@ class Sequence {
  private:
   KvCache* cache_ = nullptr;
   int64_t size_ = 0;
-  int64_t capacity_ = 0;                // pointers per array
+  int64_t capacity_ = 0;  // pointers per array
   std::vector<std::byte*> pages_;
-  std::vector<const void*> k_, v_;      // [layer][kv_head][capacity]
+  std::vector<const void*> k_, v_;  // [layer][kv_head][capacity]
 };
 
 }  // namespace miao::runtime

@@ -23,7 +23,8 @@ Result<Matrix> read_npy(const std::filesystem::path& path) {
   MIAO_TRY(MappedFile file, MappedFile::open(path));
   const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   const auto corrupt = [&](const char* what) { return Error{Code::corrupt, what, path.string()}; };
-  if (bytes.size() < kPrefix || !bytes.starts_with(kMagic) || bytes[6] != 1) return corrupt("not a .npy file of version 1");
+  if (bytes.size() < kPrefix || !bytes.starts_with(kMagic) || bytes[6] != 1)
+    return corrupt("not a .npy file of version 1");
   const size_t length = static_cast<uint8_t>(bytes[8]) | static_cast<size_t>(static_cast<uint8_t>(bytes[9])) << 8;
   if (bytes.size() - kPrefix < length) return corrupt("the header is cut short");
   const std::string_view header = bytes.substr(kPrefix, length);

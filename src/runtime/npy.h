@@ -1,6 +1,7 @@
 // NumPy .npy files of little-endian float32 matrices in row order: what `miao logits` writes and golden tests read.
 //
-//   "\x93NUMPY" 1 0 | header length (2 bytes) | {'descr': '<f4', 'fortran_order': False, 'shape': (rows, cols), } | data
+//   "\x93NUMPY" 1 0 | header length (2 bytes) | {'descr': '<f4', 'fortran_order': False, 'shape': (rows, cols), } |
+//   data
 #pragma once
 
 #include <cstdint>

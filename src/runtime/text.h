@@ -10,11 +10,13 @@
 
 namespace miao::runtime {
 
-// GGUF: the keys tokenizer.ggml.*. Hugging Face: tokenizer.json and tokenizer_config.json. not_found when there is none.
+// GGUF: the keys tokenizer.ggml.*. Hugging Face: tokenizer.json and tokenizer_config.json. not_found when there is
+// none.
 Result<prep::Tokenizer> load_tokenizer(const io::Checkpoint& checkpoint);
 
-// GGUF: tokenizer.chat_template. Hugging Face: chat_template.jinja, or the one of tokenizer_config.json (the entry named
-// "default" where it lists several). No value when the model has none; an Error when it has one that cannot be used.
+// GGUF: tokenizer.chat_template. Hugging Face: chat_template.jinja, or the one of tokenizer_config.json (the entry
+// named "default" where it lists several). No value when the model has none; an Error when it has one that cannot be
+// used.
 Result<std::optional<prep::ChatTemplate>> load_chat_template(const io::Checkpoint& checkpoint);
 
 }  // namespace miao::runtime

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/help.h"
 #include "cli/output.h"
 #include "cli/verb.h"
 
@@ -20,7 +21,7 @@ std::vector<Flag> flags_of(const CLI::App& app) {
   std::vector<Flag> out;
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_positional() || option->get_group().empty()) continue;
-    Flag flag{.names = {}, .text = option->get_description(), .value = option->get_type_size() != 0};
+    Flag flag{.names = {}, .text = option->get_description(), .value = takes_value(*option)};
     for (const std::string& name : option->get_snames()) flag.names.push_back("-" + name);
     for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
     out.push_back(std::move(flag));

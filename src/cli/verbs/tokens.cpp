@@ -120,12 +120,12 @@ Result<int> run(const Options& o, const Common& common) {
     MIAO_TRY(const std::string text, read_input(o.text_file));
     MIAO_CHECK_OK(take(text));
   } else {
-    // Flushing when the input pauses keeps it usable as a co-process.
-    Result<void> written;
-    MIAO_CHECK_OK(each_line(take, [&] {
-      if (auto r = out().flush(); !r.ok()) written = std::move(r);
-    }));
-    MIAO_CHECK_OK(written);
+    Result<void> flushed;
+    auto flush = [&] {  // when the input pauses, which keeps it usable as a co-process
+      if (flushed.ok()) flushed = out().flush();
+    };
+    MIAO_CHECK_OK(each_line(take, flush));
+    MIAO_CHECK_OK(flushed);
   }
   return kOk;
 }
@@ -154,7 +154,7 @@ const Verb verb_tokens = {
         "MODEL may also be a GGUF file without weights, a directory with tokenizer.json, or that file.",
     .examples =
         "miao tokens smollm2 -p 'Hello, world'               # ids and pieces\n"
-        "miao tokens smollm2 --json < corpus.txt > ids.jsonl # a line in, an array out\n"
+        "miao tokens smollm2 --json < corpus.txt > ids.jsonl  # a line in, an array out\n"
         "miao tokens smollm2 --text prompt.txt --json        # a file as one text\n"
         "echo '[19556, 28, 905]' | miao tokens smollm2 --decode",
     .json = true,

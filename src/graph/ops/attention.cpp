@@ -1,8 +1,8 @@
 // Q/K norm, rotation, KV store and attention of one layer.
 //
-// While every slice brings few rows (decode), one task is a KV head of a slice from the rotation to the output: no thread
-// waits. A longer slice is rotated and stored by rows, then a barrier, then tasks of (slice, KV head, query tile), those
-// with the most keys first.
+// While every slice brings few rows (decode), one task is a KV head of a slice from the rotation to the output: no
+// thread waits. A longer slice is rotated and stored by rows, then a barrier, then tasks of (slice, KV head, query
+// tile), those with the most keys first.
 #include <algorithm>
 
 #include "base/check.h"
@@ -12,13 +12,19 @@ namespace miao::graph {
 
 namespace {
 
-constexpr int64_t kQueryTile = 16;
+constexpr int64_t kFusedRows = 16;  // of the longest slice, at most, for one task from rotation to output
+constexpr int64_t kTileRows = 128;  // queries x heads of a later task: what the kernel takes through a page at once
 
 class AttentionStep final : public Step {
  public:
   AttentionStep(std::string name, const Attention& a, Buffer* qkv, Buffer* rotation, Buffer* out)
-      : Step(std::move(name), {qkv, rotation, out}, out), a_(a), group_(a.heads / a.kv_heads), kv_(kernels::kv_index(a.kv)),
-        qkv_(qkv), rotation_(rotation), out_(out) {
+      : Step(std::move(name), {qkv, rotation, out}, out),
+        a_(a),
+        group_(a.heads / a.kv_heads),
+        kv_(kernels::kv_index(a.kv)),
+        qkv_(qkv),
+        rotation_(rotation),
+        out_(out) {
     MIAO_CHECK(a.heads % a.kv_heads == 0 && out->cols == a.heads * a.head_dim && 2 * a.half <= a.head_dim);
     MIAO_CHECK(a.v + a.kv_heads * a.head_dim <= qkv->cols && rotation->cols == 2 * a.half);
     MIAO_CHECK(!a.q_norm || (a.q_norm->size == a.head_dim && a.k_norm && a.k_norm->size == a.head_dim));
@@ -27,7 +33,7 @@ class AttentionStep final : public Step {
   void run(const Worker& worker, const StepIo& io) override {
     int64_t longest = 0;
     for (const PassSlice& s : io.pass.slices) longest = std::max(longest, s.rows);
-    if (longest <= kQueryTile) {
+    if (longest <= kFusedRows) {
       const auto tasks = static_cast<int64_t>(io.pass.slices.size()) * a_.kv_heads;
       for (int64_t task; (task = worker.next(next_)) < tasks;) {
         const PassSlice& s = io.pass.slices[static_cast<size_t>(task / a_.kv_heads)];
@@ -37,21 +43,22 @@ class AttentionStep final : public Step {
       }
       return;
     }
-    const Range mine = worker.split(io.pass.rows());
+    const Range mine = worker.split(io.rows);
     for (const PassSlice& s : io.pass.slices) {
       const int64_t begin = std::max(mine.begin, s.row);
       const int64_t end = std::min(mine.end, s.row + s.rows);
       for (int64_t row = begin; row < end; ++row) rotate_and_store(io, s, row - s.row, 0, a_.kv_heads);
     }
     worker.barrier();
+    const int64_t tile_rows = std::max<int64_t>(1, kTileRows / group_);
     int64_t base = 0;  // tasks before slice s
     int64_t task = worker.next(next_);
     for (const PassSlice& s : io.pass.slices) {
-      const int64_t tiles = (s.rows + kQueryTile - 1) / kQueryTile;
+      const int64_t tiles = (s.rows + tile_rows - 1) / tile_rows;
       for (; task < base + tiles * a_.kv_heads; task = worker.next(next_)) {
         const int64_t tile = tiles - 1 - (task - base) / a_.kv_heads;
-        const int64_t first = tile * kQueryTile;
-        attend(io, s, (task - base) % a_.kv_heads, first, std::min(kQueryTile, s.rows - first));
+        const int64_t first = tile * tile_rows;
+        attend(io, s, (task - base) % a_.kv_heads, first, std::min(tile_rows, s.rows - first));
       }
       base += tiles * a_.kv_heads;
     }

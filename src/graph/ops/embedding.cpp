@@ -15,7 +15,7 @@ class Embedding final : public Step {
 
   void run(const Worker& worker, const StepIo& io) override {
     const Format& f = format(table_.dtype);
-    const Range mine = worker.split(io.pass.rows());
+    const Range mine = worker.split(io.rows);
     for (int64_t t = mine.begin; t < mine.end; ++t) {
       float* const x = x_->row(t);
       f.decode(table_.row(io.pass.ids[static_cast<size_t>(t)]), x, x_->cols);

@@ -30,8 +30,8 @@ Input::Layout Input::layout(int64_t rows) const {
   return l;
 }
 
-kernels::Activations Input::prepare(const Worker& worker, const StepIo& io, int64_t rows,
-                                    std::span<const int32_t> pick) const {
+kernels::Activations Input::prepare(const Worker& worker, const StepIo& io) const {
+  const int64_t rows = io.rows;
   const bool few = rows <= kFewRows;
   std::byte* const area = few ? io.own : io.shared;
   const Layout at = layout(rows);
@@ -50,13 +50,10 @@ kernels::Activations Input::prepare(const Worker& worker, const StepIo& io, int6
     out.meta = meta;
     out.ldm = ldm;
   }
-  if (!ldx_ && !ldq_) {
-    MIAO_DCHECK(pick.empty());
-    return out;
-  }
+  if (!ldx_ && !ldq_) return out;
   const Range mine = few ? Range{0, rows} : worker.split(rows);
   for (int64_t t = mine.begin; t < mine.end; ++t) {
-    const float* x = source_->row(pick.empty() ? t : pick[static_cast<size_t>(t)]);
+    const float* x = source_->row(t);
     if (ldx_) {
       float* const y = normed + t * ldx_;
       io.kernels.rms_norm(x, norm_->weight, cols_, norm_->eps, y);

@@ -2,13 +2,12 @@
 //
 //   area of n rows:   x (n, cols) FP32, if normed | q (round_up(n, 16), ldq) int8 | meta (round_up(n, 16), cols / 32)
 //
-// Few rows: every thread prepares all of them in its own memory, which is cheaper than a barrier. Many rows: the threads
-// share the rows and meet at a barrier.
+// Few rows: every thread prepares all of them in its own memory, which is cheaper than a barrier. Many rows: the
+// threads share the rows and meet at a barrier.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <span>
 
 #include "graph/linear.h"
 #include "graph/ops.h"
@@ -25,10 +24,8 @@ class Input {
   int64_t own_bytes() const { return layout(kFewRows).bytes; }
   int64_t shared_bytes(int64_t max_rows) const { return max_rows > kFewRows ? layout(max_rows).bytes : 0; }
 
-  // All threads call it. The rows are 0 .. rows - 1 of the source, or pick[0 .. rows - 1]. Uses the first own_bytes() of
-  // io.own.
-  kernels::Activations prepare(const Worker& worker, const StepIo& io, int64_t rows,
-                               std::span<const int32_t> pick = {}) const;
+  // The first io.rows rows of the source. All threads call it. Uses the first own_bytes() of io.own.
+  kernels::Activations prepare(const Worker& worker, const StepIo& io) const;
 
  private:
   struct Layout {

@@ -1,6 +1,6 @@
 // Matrix products. Threads own blocks of 16 output columns, never parts of a sum. With few rows each thread streams one
-// contiguous range of the weight; with many rows small tasks are handed out one by one, so that a delayed thread does not
-// hold up the others. What follows a product (bias, residual, activation) is done by the same thread at once.
+// contiguous range of the weight; with many rows small tasks are handed out one by one, so that a delayed thread does
+// not hold up the others. What follows a product (bias, residual, activation) is done by the same thread at once.
 #include <algorithm>
 #include <cstring>
 
@@ -12,18 +12,20 @@ namespace miao::graph {
 
 namespace {
 
-constexpr int64_t kManyRowBlocks = 4;   // of a task: 64 columns of up to a few hundred rows stay in the L2 cache
-constexpr int64_t kFewRowBlocks = 64;   // of a tile between epilogues: 16 KB of results
+constexpr int64_t kManyRowBlocks = 4;  // of a task: 64 columns of up to a few hundred rows stay in the L2 cache
+constexpr int64_t kFewRowBlocks = 64;  // of a tile between epilogues: 16 KB of results
 
 // Calls body(range of blocks) until all blocks are done.
 template <class Body>
 void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks, bool few, const Body& body) {
   if (few) {
     const Range mine = worker.split(blocks);
-    for (int64_t b = mine.begin; b < mine.end; b += kFewRowBlocks) body(Range{b, std::min(b + kFewRowBlocks, mine.end)});
+    for (int64_t b = mine.begin; b < mine.end; b += kFewRowBlocks)
+      body(Range{b, std::min(b + kFewRowBlocks, mine.end)});
     return;
   }
-  for (int64_t b; (b = worker.next(next) * kManyRowBlocks) < blocks;) body(Range{b, std::min(b + kManyRowBlocks, blocks)});
+  for (int64_t b; (b = worker.next(next) * kManyRowBlocks) < blocks;)
+    body(Range{b, std::min(b + kManyRowBlocks, blocks)});
 }
 
 int64_t tile_floats(int64_t max_rows) {
@@ -66,12 +68,13 @@ class Assign final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const int64_t rows = io.pass.rows();
-    const kernels::Activations in = input_.prepare(worker, io, rows);
+    const int64_t rows = io.rows;
+    const kernels::Activations in = input_.prepare(worker, io);
     for_blocks(worker, next_, linear_.blocks(), rows <= kFewRows, [&](Range blocks) {
       const int64_t column = 16 * blocks.begin;
       multiply(blocks, in, out_->data + column, out_->stride, io);
-      for (int64_t t = 0; linear_.bias() && t < rows; ++t) add_bias(io, column, 16 * blocks.size(), out_->row(t) + column);
+      for (int64_t t = 0; linear_.bias() && t < rows; ++t)
+        add_bias(io, column, 16 * blocks.size(), out_->row(t) + column);
     });
   }
 };
@@ -84,8 +87,8 @@ class Accumulate final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const int64_t rows = io.pass.rows();
-    const kernels::Activations in = input_.prepare(worker, io, rows);
+    const int64_t rows = io.rows;
+    const kernels::Activations in = input_.prepare(worker, io);
     float* const y = tile(io);
     for_blocks(worker, next_, linear_.blocks(), rows <= kFewRows, [&](Range blocks) {
       const int64_t column = 16 * blocks.begin;
@@ -107,8 +110,8 @@ class Gated final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const int64_t rows = io.pass.rows();
-    const kernels::Activations in = input_.prepare(worker, io, rows);
+    const int64_t rows = io.rows;
+    const kernels::Activations in = input_.prepare(worker, io);
     const int64_t half = linear_.part_blocks(0);
     float* const gate = tile(io);
     for_blocks(worker, next_, half, rows <= kFewRows, [&](Range blocks) {
@@ -129,27 +132,24 @@ class Gated final : public LinearStep {
   kernels::Act act_;
 };
 
-// The last product: only rows whose logits somebody wants, straight to the caller's memory.
+// The last product, straight to the caller's memory.
 class LogitsStep final : public LinearStep {
  public:
   LogitsStep(std::string name, const Linear& linear, const Norm& norm, float softcap, Buffer* x)
       : LinearStep(std::move(name), linear, norm, x, x, 0), softcap_(softcap) {}
 
   void run(const Worker& worker, const StepIo& io) override {
-    const Pass& pass = io.pass;
-    const auto rows = static_cast<int64_t>(pass.wanted.size());
-    if (rows == 0) return;
-    const kernels::Activations in = input_.prepare(worker, io, rows, pass.wanted);
-    for_blocks(worker, next_, linear_.blocks(), rows <= kFewRows, [&](Range blocks) {
-      float* const y = pass.logits + 16 * blocks.begin;
-      multiply(blocks, in, y, pass.ld_logits, io);
-      for (int64_t t = 0; softcap_ > 0 && t < rows; ++t) io.kernels.softcap(y + t * pass.ld_logits, softcap_, 16 * blocks.size());
+    const kernels::Activations in = input_.prepare(worker, io);
+    const int64_t ld = io.pass.ld_logits;
+    for_blocks(worker, next_, linear_.blocks(), io.rows <= kFewRows, [&](Range blocks) {
+      float* const y = io.pass.logits + 16 * blocks.begin;
+      multiply(blocks, in, y, ld, io);
+      for (int64_t t = 0; softcap_ > 0 && t < io.rows; ++t)
+        io.kernels.softcap(y + t * ld, softcap_, 16 * blocks.size());
     });
   }
 
-  View output(const Pass& pass) const override {
-    return {pass.logits, static_cast<int64_t>(pass.wanted.size()), linear_.rows(0), pass.ld_logits};
-  }
+  View output(const StepIo& io) const override { return {io.pass.logits, io.rows, linear_.rows(0), io.pass.ld_logits}; }
 
  private:
   float softcap_;

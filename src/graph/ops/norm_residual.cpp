@@ -14,7 +14,7 @@ class NormResidual final : public Step {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const Range mine = worker.split(io.pass.rows());
+    const Range mine = worker.split(io.rows);
     auto* const y = reinterpret_cast<float*>(io.own);
     for (int64_t t = mine.begin; t < mine.end; ++t) {
       io.kernels.rms_norm(in_->row(t), norm_.weight, norm_.size, norm_.eps, y);

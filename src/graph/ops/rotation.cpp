@@ -14,7 +14,7 @@ class Rotation final : public Step {
       : Step(std::move(name), {out}, out), frequency_(std::move(frequency)), factor_(factor), out_(out) {}
 
   void run(const Worker& worker, const StepIo& io) override {
-    const Range mine = worker.split(io.pass.rows());
+    const Range mine = worker.split(io.rows);
     const auto half = static_cast<int64_t>(frequency_.size());
     for (const PassSlice& slice : io.pass.slices) {
       const int64_t begin = std::max(mine.begin, slice.row);

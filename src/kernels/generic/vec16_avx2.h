@@ -70,11 +70,18 @@ inline void store(BF16* p, Vec a) {
   const __m256i packed = _mm256_packus_epi32(narrow(a.lo), narrow(a.hi));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
 }
-inline void store(int8_t* p, Vec a) {
+// The sum of 16 signed bytes.
+inline int32_t sum_bytes(__m128i bytes) {
+  const __m128i biased = _mm_xor_si128(bytes, _mm_set1_epi8(-128));
+  const __m128i halves = _mm_sad_epu8(biased, _mm_setzero_si128());
+  return _mm_cvtsi128_si32(_mm_add_epi32(halves, _mm_unpackhi_epi64(halves, halves))) - 16 * 128;
+}
+inline int32_t store_codes(int8_t* p, Vec a) {
   const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
   const __m256i words = _mm256_permute4x64_epi64(packed, 0xd8);
   const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  return sum_bytes(bytes);
 }
 
 inline Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
@@ -87,10 +94,6 @@ inline Vec fnma(Vec a, Vec b, Vec c) {
 }
 inline Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
 inline Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
-inline Vec round_even(Vec a) {
-  constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-  return {_mm256_round_ps(a.lo, kMode), _mm256_round_ps(a.hi, kMode)};
-}
 inline Vec abs(Vec a) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
@@ -131,6 +134,16 @@ inline float reduce_add(Vec a) {
   const __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
   const __m128 d = _mm_add_ps(c, _mm_movehl_ps(c, c));
   return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
+}
+// As integers, magnitudes of floats keep their order and NaN is above infinity.
+inline __m256i magnitude(__m256 a) { return _mm256_castps_si256(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)); }
+inline float max_abs(Vec a, Vec b) {
+  const __m256i low = _mm256_max_epi32(magnitude(a.lo), magnitude(a.hi));
+  const __m256i high = _mm256_max_epi32(magnitude(b.lo), magnitude(b.hi));
+  const __m256i both = _mm256_max_epi32(low, high);
+  const __m128i c = _mm_max_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+  const __m128i d = _mm_max_epi32(c, _mm_unpackhi_epi64(c, c));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(d, _mm_shuffle_epi32(d, 0x55))));
 }
 inline float reduce_max(Vec a) {
   const __m256 b = _mm256_max_ps(a.lo, a.hi);

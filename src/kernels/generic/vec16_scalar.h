@@ -65,9 +65,14 @@ inline void store(F16* p, Vec a) {
 inline void store(BF16* p, Vec a) {
   for (int i = 0; i < 16; ++i) p[i].bits = f32_to_bf16(a.v[i]);
 }
-// Integral values in -127 .. 127.
-inline void store(int8_t* p, Vec a) {
-  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(static_cast<int>(a.v[i]));
+// Rounds to the nearest even integer; values in -127.5 .. 127.5. Returns the sum of what it stored.
+inline int32_t store_codes(int8_t* p, Vec a) {
+  int32_t sum = 0;
+  for (int i = 0; i < 16; ++i) {
+    p[i] = static_cast<int8_t>(static_cast<int>(__builtin_rintf(a.v[i])));
+    sum += p[i];
+  }
+  return sum;
 }
 
 inline Vec operator+(Vec a, Vec b) {
@@ -98,9 +103,6 @@ inline Vec max(Vec a, Vec b) {
 inline Vec min(Vec a, Vec b) {
   return each([&](int i) { return min(a.v[i], b.v[i]); });
 }
-inline Vec round_even(Vec a) {
-  return each([&](int i) { return __builtin_rintf(a.v[i]); });
-}
 inline Vec abs(Vec a) {
   return each([&](int i) { return __builtin_fabsf(a.v[i]); });
 }
@@ -126,6 +128,16 @@ inline float reduce_add(Vec a) {
     for (int i = 0; i < h; ++i) a.v[i] = a.v[i] + a.v[i + h];
   }
   return a.v[0];
+}
+// The largest magnitude of both; NaN where either holds one.
+inline float max_abs(Vec a, Vec b) {
+  float top = 0.0f;
+  for (int i = 0; i < 32; ++i) {
+    const float x = __builtin_fabsf(i < 16 ? a.v[i] : b.v[i - 16]);
+    if (!(x <= top)) top = x;
+    if (x != x) return x;
+  }
+  return top;
 }
 inline float reduce_max(Vec a) {
   for (int h = 8; h > 0; h /= 2) {

@@ -174,22 +174,19 @@ int64_t argmax(const float* x, int64_t n) {
 void quantize(const float* x, int64_t n, int8_t* q, GroupMeta* meta) {
   constexpr float kTiny = 0x1p-119f;  // the reciprocal of less would overflow; such groups count as zero
   for (int64_t g = 0; g < n / kGroup; ++g, x += kGroup, q += kGroup, ++meta) {
-    const Vec a = load(x), b = load(x + 16);
-    const float top = reduce_max(max(abs(a), abs(b)));
-    const Vec inverse = set1(top >= kTiny ? 127.0f / top : 0.0f);
-    const Vec low = round_even(a * inverse), high = round_even(b * inverse);
-    float scale = top >= kTiny ? top / 127.0f : 0.0f;
-    float sum0 = reduce_add(low), sum1 = reduce_add(high);  // of integers: exact
-    if (sum0 + sum1 == sum0 + sum1) {
-      store(q, low);
-      store(q + 16, high);
-    } else {  // a NaN or an infinity must come out as NaN
-      scale = __builtin_nanf("");
-      sum0 = sum1 = 0.0f;
+    const Vec low = load(x), high = load(x + 16);
+    const float top = max_abs(low, high);
+    if (!(top < __builtin_inff())) {  // an infinity or a NaN must come out as NaN
+      const float nan = __builtin_nanf("");
       __builtin_memset(q, 0, kGroup);
+      *meta = {nan, 0, nan, {0, 0}, {nan, nan}, 0};
+      continue;
     }
-    const int32_t n0 = -static_cast<int32_t>(sum0), n1 = -static_cast<int32_t>(sum1);
-    *meta = {scale, n0 + n1, scale * (sum0 + sum1), {n0, n1}, {scale * sum0, scale * sum1}, 0};
+    const Vec inverse = set1(top >= kTiny ? 127.0f / top : 0.0f);
+    const float scale = top >= kTiny ? top / 127.0f : 0.0f;
+    const int32_t sum0 = store_codes(q, low * inverse), sum1 = store_codes(q + 16, high * inverse);
+    const float dsum0 = scale * static_cast<float>(sum0), dsum1 = scale * static_cast<float>(sum1);
+    *meta = {scale, -(sum0 + sum1), scale * static_cast<float>(sum0 + sum1), {-sum0, -sum1}, {dsum0, dsum1}, 0};
   }
 }
 

@@ -13,8 +13,11 @@ static constexpr TensorName kNames[] = {{"ffn_norm", "pre_feedforward_layernorm"
 
 static Result<ModelSpec> spec(const Source& source) {
   constexpr int64_t kLayers27B = 62;  // GGUF files do not say the query scale; this size alone differs
-  MIAO_TRY(ModelSpec s, decoder_spec(source, {.theta = 1e6, .tied = true, .head_dim = 256, .act_key = "hidden_activation",
-                                              .act = "gelu_pytorch_tanh"}));
+  MIAO_TRY(
+      ModelSpec s,
+      decoder_spec(
+          source,
+          {.theta = 1e6, .tied = true, .head_dim = 256, .act_key = "hidden_activation", .act = "gelu_pytorch_tanh"}));
   AttentionSpec& attn = s.block.attn;
   attn.qk_norm = true;
   s.block.post_norms = true;

@@ -20,8 +20,6 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family llama_family = {.name = "llama",
-                                    .answers_to = {"LlamaForCausalLM", "gguf:llama"},
-                                    .spec = spec};
+extern const Family llama_family = {.name = "llama", .answers_to = {"LlamaForCausalLM", "gguf:llama"}, .spec = spec};
 
 }  // namespace miao::models

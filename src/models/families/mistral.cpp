@@ -12,7 +12,6 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family mistral_family = {
-    .name = "mistral", .answers_to = {"MistralForCausalLM"}, .spec = spec};
+extern const Family mistral_family = {.name = "mistral", .answers_to = {"MistralForCausalLM"}, .spec = spec};
 
 }  // namespace miao::models

@@ -10,7 +10,6 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family qwen2_family = {
-    .name = "qwen2", .answers_to = {"Qwen2ForCausalLM", "gguf:qwen2"}, .spec = spec};
+extern const Family qwen2_family = {.name = "qwen2", .answers_to = {"Qwen2ForCausalLM", "gguf:qwen2"}, .spec = spec};
 
 }  // namespace miao::models

@@ -32,7 +32,8 @@ Value bound_method(const Value& object, const Builtin& row) {
 
 // What getattr(object, name) gives, or nullopt when there is no such attribute.
 Result<std::optional<Value>> own_attribute(const Value& object, std::string_view name) {
-  if (name.starts_with("__")) return std::optional(Value::undefined("access to attribute " + shown(name) + " is unsafe"));
+  if (name.starts_with("__"))
+    return std::optional(Value::undefined("access to attribute " + shown(name) + " is unsafe"));
   if (is_mutator(object, name)) {
     return std::optional(Value::undefined("method " + shown(name) + " of '" + type_name(object) +
                                           "' changes the object and is not allowed; build a new one with +"));
@@ -95,7 +96,8 @@ Result<std::optional<Value>> own_item(Machine& machine, const Value& object, con
       const size_t begin = offset_of(text.view(), *at);
       return std::optional(Value(text.slice(begin, begin + sequence_length(text.bytes()[begin]))));
     }
-    default: break;
+    default:
+      break;
   }
   return std::optional<Value>();
 }
@@ -207,7 +209,8 @@ Result<Value> get_slice(Machine& machine, const Value& object, const Value& star
       range->stop = range->start + range->step * range->count;
       return Value::object(Kind::range, std::move(range));
     }
-    default: return bad_operand("only strings, lists and tuples can be sliced", object);
+    default:
+      return bad_operand("only strings, lists and tuples can be sliced", object);
   }
 }
 

@@ -10,7 +10,8 @@ namespace miao::prep::jinja {
 Result<Value> get_attribute(const Value& object, std::string_view name);
 Result<Value> get_item(Machine& machine, const Value& object, const Value& key);
 // object[start:stop:step]; null bounds are open.
-Result<Value> get_slice(Machine& machine, const Value& object, const Value& start, const Value& stop, const Value& step);
+Result<Value> get_slice(Machine& machine, const Value& object, const Value& start, const Value& stop,
+                        const Value& step);
 
 // "a.b.0" of filters: items looked up one after the other. `path` is a string or an integer.
 Result<Value> get_path(Machine& machine, const Value& object, const Value& path);

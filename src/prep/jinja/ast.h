@@ -1,5 +1,6 @@
 // The parsed template. Nodes live in two arenas of the Template and point to each other; the tree is immutable after
-// parsing, so that many renders may walk it at once. Names are numbered, so that a scope is a short list of (id, value).
+// parsing, so that many renders may walk it at once. Names are numbered, so that a scope is a short list of (id,
+// value).
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,8 @@ enum class ExprKind : uint8_t {
   conditional,  // kids: then, condition, else (may be null)
   logic_or,     // kids: left, right
   logic_and,
-  logic_not,  // kids: operand
-  compare,    // kids: first, operand ...; relations
+  logic_not,   // kids: operand
+  compare,     // kids: first, operand ...; relations
   arithmetic,  // kids: left, right; op
   concat,      // kids
   sign,        // kids: operand; negative

@@ -9,8 +9,8 @@
 
 namespace miao::prep::jinja {
 
-constexpr int kMaxDepth = 128;         // nesting of template source, of values, and of macro calls
-constexpr int kMaxEvaluation = 1000;   // nodes open at once over all macro calls (about 1 KiB of stack each)
+constexpr int kMaxDepth = 128;          // nesting of template source, of values, and of macro calls
+constexpr int kMaxEvaluation = 1000;    // nodes open at once over all macro calls (about 1 KiB of stack each)
 constexpr size_t kMaxSource = 1 << 20;  // bytes of template
 constexpr size_t kMaxNodes = 100'000;   // of a parsed template
 
@@ -20,7 +20,8 @@ class Budget {
 
   Result<void> spend(int64_t steps) {
     left_ -= steps;
-    if (left_ >= next_look_) [[likely]] return {};
+    if (left_ >= next_look_) [[likely]]
+      return {};
     return look();
   }
   // Before making or reading this much text.

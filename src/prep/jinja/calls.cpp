@@ -10,8 +10,12 @@ Result<Arguments> Evaluator::eval_arguments(const Expr& e) {
   for (const Expr::Argument& argument : e.arguments) {
     MIAO_TRY(Value value, eval(*argument.value));
     switch (argument.passing) {
-      case Passing::positional: result.positional.push_back(std::move(value)); break;
-      case Passing::named: result.named.emplace_back(argument.name, std::move(value)); break;
+      case Passing::positional:
+        result.positional.push_back(std::move(value));
+        break;
+      case Passing::named:
+        result.named.emplace_back(argument.name, std::move(value));
+        break;
       case Passing::spread_list: {
         MIAO_TRY(std::vector<Value> items, to_vector(machine_.budget, value));
         for (Value& item : items) result.positional.push_back(std::move(item));
@@ -56,9 +60,12 @@ Result<Value> Evaluator::call_value(const Value& callee, Arguments arguments) {
       if (std::exchange(joiner.used, true)) return joiner.separator;
       return Value::literal("");
     }
-    case Kind::loop: return type_error("recursive loops are not supported; use a macro that calls itself");
-    case Kind::undefined: return type_error(std::string(callee.why()));
-    default: return type_error("'" + type_name(callee) + "' object is not callable");
+    case Kind::loop:
+      return type_error("recursive loops are not supported; use a macro that calls itself");
+    case Kind::undefined:
+      return type_error(std::string(callee.why()));
+    default:
+      return type_error("'" + type_name(callee) + "' object is not callable");
   }
 }
 
@@ -135,7 +142,8 @@ Result<Value> Evaluator::call_macro(const Callable& macro, Arguments arguments) 
     return type_error(shown + " takes no keyword argument '" + arguments.named[0].first.substr(0, 60) + "'");
   }
   std::vector<Value> rest;
-  for (size_t i = code.params.size(); i < arguments.positional.size(); ++i) rest.push_back(std::move(arguments.positional[i]));
+  for (size_t i = code.params.size(); i < arguments.positional.size(); ++i)
+    rest.push_back(std::move(arguments.positional[i]));
   if (code.wants_varargs) {
     MIAO_TRY(Value varargs, make_list(Kind::tuple, std::move(rest), "tuple"));
     frame_->set(kNameVarargs, std::move(varargs));

@@ -41,7 +41,8 @@ Result<bool> equals(Budget& budget, const Value& a, const Value& b) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::undefined:
-    case Kind::none: return true;
+    case Kind::none:
+      return true;
     case Kind::string:
       MIAO_CHECK_OK(budget.text(std::min(a.text().size(), b.text().size())));
       return a.text().view() == b.text().view();
@@ -60,7 +61,8 @@ Result<bool> equals(Budget& budget, const Value& a, const Value& b) {
       if (x.count != y.count || x.count == 0) return x.count == y.count;
       return x.start == y.start && (x.count == 1 || x.step == y.step);
     }
-    default: return a.identity() == b.identity();
+    default:
+      return a.identity() == b.identity();
   }
 }
 

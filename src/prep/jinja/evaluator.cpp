@@ -1,4 +1,5 @@
-// Expressions. Each node costs a step and one level of the evaluation depth, so that neither time nor stack can run away.
+// Expressions. Each node costs a step and one level of the evaluation depth, so that neither time nor stack can run
+// away.
 #include "prep/jinja/evaluator.h"
 
 #include "prep/jinja/access.h"
@@ -25,7 +26,11 @@ const Value* Frame::find(uint32_t id) const {
 }
 
 Evaluator::Evaluator(const Template& program, Machine& machine, std::vector<Value> globals)
-    : program_(program), machine_(machine), globals_(std::move(globals)), root_(std::make_shared<Frame>()), frame_(root_) {}
+    : program_(program),
+      machine_(machine),
+      globals_(std::move(globals)),
+      root_(std::make_shared<Frame>()),
+      frame_(root_) {}
 
 Evaluator::~Evaluator() {
   for (const FramePtr& frame : kept_) frame->values.clear();
@@ -60,7 +65,8 @@ Result<Value> Evaluator::eval(const Expr& e) {
     int& depth;
   } level(machine_.budget.node_depth);
   if (machine_.budget.node_depth > kMaxEvaluation) {
-    return located(type_error("template exceeds its budget of " + std::to_string(kMaxEvaluation) + " open nodes"), e.line);
+    return located(type_error("template exceeds its budget of " + std::to_string(kMaxEvaluation) + " open nodes"),
+                   e.line);
   }
   if (auto paid = machine_.budget.spend(1); !paid.ok()) return located(std::move(paid.error()), e.line);
   Result<Value> result = eval_node(e);
@@ -70,11 +76,16 @@ Result<Value> Evaluator::eval(const Expr& e) {
 
 Result<Value> Evaluator::eval_node(const Expr& e) {
   switch (e.kind) {
-    case ExprKind::constant: return e.value;
-    case ExprKind::name: return lookup(e.id);
-    case ExprKind::tuple: return eval_items(e, Kind::tuple);
-    case ExprKind::list: return eval_items(e, Kind::list);
-    case ExprKind::dict: return eval_dict(e);
+    case ExprKind::constant:
+      return e.value;
+    case ExprKind::name:
+      return lookup(e.id);
+    case ExprKind::tuple:
+      return eval_items(e, Kind::tuple);
+    case ExprKind::list:
+      return eval_items(e, Kind::list);
+    case ExprKind::dict:
+      return eval_dict(e);
     case ExprKind::conditional: {
       MIAO_TRY(const Value condition, eval(*e.kids[1]));
       if (truthy(condition)) return eval(*e.kids[0]);
@@ -91,13 +102,15 @@ Result<Value> Evaluator::eval_node(const Expr& e) {
       MIAO_TRY(const Value operand, eval(*e.kids[0]));
       return Value(!truthy(operand));
     }
-    case ExprKind::compare: return eval_compare(e);
+    case ExprKind::compare:
+      return eval_compare(e);
     case ExprKind::arithmetic: {
       MIAO_TRY(const Value left, eval(*e.kids[0]));
       MIAO_TRY(const Value right, eval(*e.kids[1]));
       return arithmetic(machine_.budget, e.op, left, right);
     }
-    case ExprKind::concat: return eval_concat(e);
+    case ExprKind::concat:
+      return eval_concat(e);
     case ExprKind::sign: {
       MIAO_TRY(const Value operand, eval(*e.kids[0]));
       return negate(operand, e.negative);
@@ -111,11 +124,16 @@ Result<Value> Evaluator::eval_node(const Expr& e) {
       MIAO_TRY(const Value key, eval(*e.kids[1]));
       return get_item(machine_, object, key);
     }
-    case ExprKind::slice: return eval_slice(e);
-    case ExprKind::call: return eval_call(e, nullptr);
-    case ExprKind::filter: return eval_filter(e);
-    case ExprKind::test: return eval_test(e);
-    case ExprKind::ns_target: return type_error("assignment target used as a value");
+    case ExprKind::slice:
+      return eval_slice(e);
+    case ExprKind::call:
+      return eval_call(e, nullptr);
+    case ExprKind::filter:
+      return eval_filter(e);
+    case ExprKind::test:
+      return eval_test(e);
+    case ExprKind::ns_target:
+      return type_error("assignment target used as a value");
   }
   return type_error("unknown expression");
 }

@@ -1,5 +1,5 @@
-// Walks the tree of a template. Scopes are shared because macros keep the one they were defined in; a scope that a macro
-// kept is registered, and emptied when the render ends, so that no circle of references outlives it.
+// Walks the tree of a template. Scopes are shared because macros keep the one they were defined in; a scope that a
+// macro kept is registered, and emptied when the render ends, so that no circle of references outlives it.
 #pragma once
 
 #include <memory>

@@ -35,7 +35,8 @@ Result<Value> do_first(Machine&, const Value& self, const Bound&) {
 }
 
 Result<Value> do_last(Machine& m, const Value& self, const Bound&) {
-  if (self.is(Kind::generator) || self.is(Kind::undefined)) return bad_operand("last needs a sequence; add |list", self);
+  if (self.is(Kind::generator) || self.is(Kind::undefined))
+    return bad_operand("last needs a sequence; add |list", self);
   MIAO_TRY(std::vector<Value> items, to_vector(m.budget, self));
   if (!items.empty()) return items.back();
   return Value::undefined("no last item, sequence was empty");
@@ -129,7 +130,7 @@ Result<Value> do_slice(Machine& m, const Value& self, const Bound& b) {
   return generator(std::move(result));
 }
 
-Result<Value> do_attr(Machine& m, const Value& self, const Bound& b) {
+Result<Value> do_attr(Machine&, const Value& self, const Bound& b) {
   MIAO_TRY(const Text* name, want_text(*b[0], "attribute name"));
   if (self.is(Kind::dict) && !find_method(self, name->view())) {
     return Value::undefined("'dict object' has no attribute '" + name->bytes().substr(0, 60) + "'");

@@ -19,7 +19,6 @@ Result<Value> do_abs(Machine&, const Value& self, const Bound&) {
 
 // Digits with optional sign, blanks around and single underscores between; nullopt for anything else.
 Result<std::optional<int64_t>> parse_integer(std::string_view text, int base) {
-  if (!text.empty() && (text[0] == '+' || text[0] == '-') && text.size() > 1 && text[1] == '-') return std::optional<int64_t>();
   std::string digits;
   const bool negative = !text.empty() && text[0] == '-';
   if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);

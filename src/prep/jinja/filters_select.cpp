@@ -171,9 +171,12 @@ Arguments rest_of(const Arguments& all, size_t skip) {
 Result<Value> map_attribute(Machine& m, const std::vector<Value>& items, const Arguments& all) {
   const Value *path = nullptr, *otherwise = nullptr;
   for (const auto& [name, value] : all.named) {
-    if (name == "attribute") path = &value;
-    else if (name == "default") otherwise = &value;
-    else return type_error("map: unexpected keyword argument '" + name.substr(0, 60) + "'");
+    if (name == "attribute")
+      path = &value;
+    else if (name == "default")
+      otherwise = &value;
+    else
+      return type_error("map: unexpected keyword argument '" + name.substr(0, 60) + "'");
   }
   std::vector<Value> result;
   for (const Value& item : items) {

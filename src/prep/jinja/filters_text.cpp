@@ -68,8 +68,10 @@ Result<Value> do_title(Machine& m, const Value& self, const Bound&) {
     std::string piece;
     for (size_t at = 0; at < bytes.size();) {
       const char32_t c = next_code_point(bytes, at);
-      if (start) append_upper(piece, c);
-      else append_lower(piece, c);
+      if (start)
+        append_upper(piece, c);
+      else
+        append_lower(piece, c);
       start = is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
     }
     out.append(piece, trusted);

@@ -12,16 +12,21 @@ namespace {
 
 Result<Value> convert(const Json& json, bool trusted) {
   switch (json.type()) {
-    case Json::value_t::null: return Value::none();
-    case Json::value_t::boolean: return Value(json.get<bool>());
-    case Json::value_t::number_integer: return Value(json.get<int64_t>());
+    case Json::value_t::null:
+      return Value::none();
+    case Json::value_t::boolean:
+      return Value(json.get<bool>());
+    case Json::value_t::number_integer:
+      return Value(json.get<int64_t>());
     case Json::value_t::number_unsigned: {
       const auto u = json.get<uint64_t>();
       if (u > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return Value(static_cast<double>(u));
       return Value(static_cast<int64_t>(u));
     }
-    case Json::value_t::number_float: return Value(json.get<double>());
-    case Json::value_t::string: return Value(Text(json.get_ref<const std::string&>(), trusted));
+    case Json::value_t::number_float:
+      return Value(json.get<double>());
+    case Json::value_t::string:
+      return Value(Text(json.get_ref<const std::string&>(), trusted));
     case Json::value_t::array: {
       std::vector<Value> items;
       items.reserve(json.size());
@@ -39,7 +44,8 @@ Result<Value> convert(const Json& json, bool trusted) {
       }
       return make_dict(std::move(dict));
     }
-    default: return Error{Code::invalid, "unsupported JSON value", ""};
+    default:
+      return Error{Code::invalid, "unsupported JSON value", ""};
   }
 }
 

@@ -1,5 +1,6 @@
-// A hand-written scanner with the same decisions as Jinja2's regular expressions: tag ends count only while all brackets
-// are closed, one newline after a block or comment is dropped, blanks before a block on its own line are dropped.
+// A hand-written scanner with the same decisions as Jinja2's regular expressions: tag ends count only while all
+// brackets are closed, one newline after a block or comment is dropped, blanks before a block on its own line are
+// dropped.
 #include "prep/jinja/lexer.h"
 
 #include <algorithm>
@@ -50,7 +51,9 @@ class Lexer {
     at_ = to;
   }
   size_t skip_space(size_t at) const;
-  void push(Token token, std::string text = {}) { out_.push_back({.token = token, .line = line_, .text = std::move(text)}); }
+  void push(Token token, std::string text = {}) {
+    out_.push_back({.token = token, .line = line_, .text = std::move(text)});
+  }
 
   Result<void> root();
   void push_data(size_t end, char sign, bool variable);
@@ -111,8 +114,10 @@ Result<void> Lexer::comment(size_t open) {
   }
   size_t end = close + 2;
   const char sign = close > body ? source_[close - 1] : 0;
-  if (sign == '-') end = skip_space(end);
-  else if (sign != '+' && starts("\n", end)) ++end;
+  if (sign == '-')
+    end = skip_space(end);
+  else if (sign != '+' && starts("\n", end))
+    ++end;
   advance(end);
   return {};
 }
@@ -121,9 +126,12 @@ Result<bool> Lexer::raw(size_t open, char sign) {
   size_t at = skip_space(open + 2 + (sign != 0));
   if (!starts("raw", at)) return false;
   at = skip_space(at + 3);
-  if (starts("-%}", at)) at = skip_space(at + 3);
-  else if (starts("%}", at)) at += 2;
-  else return false;
+  if (starts("-%}", at))
+    at = skip_space(at + 3);
+  else if (starts("%}", at))
+    at += 2;
+  else
+    return false;
   push_data(open, sign, false);
   advance(at);
   for (size_t close = source_.find("{%", at); close != std::string::npos; close = source_.find("{%", close + 2)) {
@@ -131,10 +139,14 @@ Result<bool> Lexer::raw(size_t open, char sign) {
     size_t end = skip_space(close + 2 + (end_sign != 0));
     if (!starts("endraw", end)) continue;
     end = skip_space(end + 6);
-    if (starts("-%}", end)) end = skip_space(end + 3);
-    else if (starts("+%}", end)) end += 3;
-    else if (starts("%}", end)) end += 2 + starts("\n", end + 2);
-    else continue;
+    if (starts("-%}", end))
+      end = skip_space(end + 3);
+    else if (starts("+%}", end))
+      end += 3;
+    else if (starts("%}", end))
+      end += 2 + starts("\n", end + 2);
+    else
+      continue;
     push_data(close, end_sign, false);
     advance(end);
     return true;
@@ -194,10 +206,14 @@ Result<void> Lexer::inside(bool variable) {
     if (at_ >= source_.size()) return fail(variable ? "{{ is not closed; add }}" : "{% is not closed; add %}");
     if (tag_end(variable)) return {};
     const char c = source_[at_];
-    if (is_digit(c)) MIAO_CHECK_OK(number());
-    else if (is_name_start(c)) MIAO_CHECK_OK(name());
-    else if (c == '\'' || c == '"') MIAO_CHECK_OK(string());
-    else MIAO_CHECK_OK(op());
+    if (is_digit(c))
+      MIAO_CHECK_OK(number());
+    else if (is_name_start(c))
+      MIAO_CHECK_OK(name());
+    else if (c == '\'' || c == '"')
+      MIAO_CHECK_OK(string());
+    else
+      MIAO_CHECK_OK(op());
     if (out_.size() > 4 * kMaxNodes) return fail("template has too many tokens");
   }
 }
@@ -219,7 +235,9 @@ Result<void> Lexer::name() {
 Result<void> Lexer::number() {
   // Digits may be separated by single underscores.
   auto digits = [&](size_t at, auto&& is_valid) {
-    while (at < source_.size() && (is_valid(source_[at]) || (source_[at] == '_' && at + 1 < source_.size() && is_valid(source_[at + 1])))) ++at;
+    while (at < source_.size() &&
+           (is_valid(source_[at]) || (source_[at] == '_' && at + 1 < source_.size() && is_valid(source_[at + 1]))))
+      ++at;
     return at;
   };
   auto clean = [&](size_t from, size_t to) {
@@ -336,7 +354,8 @@ Result<void> Lexer::op() {
       if (brackets_.size() > kMaxDepth) return fail("brackets nested deeper than " + std::to_string(kMaxDepth));
     } else if (c == ')' || c == ']' || c == '}') {
       if (brackets_.empty()) return fail(std::string("unexpected '") + c + "'");
-      if (brackets_.back() != c) return fail(std::string("unexpected '") + c + "', expected '" + brackets_.back() + "'");
+      if (brackets_.back() != c)
+        return fail(std::string("unexpected '") + c + "', expected '" + brackets_.back() + "'");
       brackets_.pop_back();
     }
     push(Token::op, std::string(candidate));
@@ -358,16 +377,25 @@ Result<std::vector<Lexeme>> Lexer::run() {
 
 std::string Lexeme::shown() const {
   switch (token) {
-    case Token::data: return "text";
-    case Token::block_begin: return "'{%'";
-    case Token::block_end: return "'%}'";
-    case Token::variable_begin: return "'{{'";
-    case Token::variable_end: return "'}}'";
-    case Token::string: return "a string";
+    case Token::data:
+      return "text";
+    case Token::block_begin:
+      return "'{%'";
+    case Token::block_end:
+      return "'%}'";
+    case Token::variable_begin:
+      return "'{{'";
+    case Token::variable_end:
+      return "'}}'";
+    case Token::string:
+      return "a string";
     case Token::integer:
-    case Token::real: return "a number";
-    case Token::end: return "the end of the template";
-    default: return "'" + text.substr(0, 60) + "'";
+    case Token::real:
+      return "a number";
+    case Token::end:
+      return "the end of the template";
+    default:
+      return "'" + text.substr(0, 60) + "'";
   }
 }
 

@@ -1,5 +1,5 @@
-// The state behind a `for` statement and its `loop` variable. Items are drawn one at a time (a loop filter may depend on
-// what the body did); `last`, `nextitem` and `length` look ahead as far as they need to.
+// The state behind a `for` statement and its `loop` variable. Items are drawn one at a time (a loop filter may depend
+// on what the body did); `last`, `nextitem` and `length` look ahead as far as they need to.
 #pragma once
 
 #include <deque>

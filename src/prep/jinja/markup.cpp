@@ -9,12 +9,23 @@ Text escaped(const Text& text) {
     std::string piece;
     for (const char c : bytes) {
       switch (c) {
-        case '&': piece += "&amp;"; break;
-        case '<': piece += "&lt;"; break;
-        case '>': piece += "&gt;"; break;
-        case '\'': piece += "&#39;"; break;
-        case '"': piece += "&#34;"; break;
-        default: piece += c;
+        case '&':
+          piece += "&amp;";
+          break;
+        case '<':
+          piece += "&lt;";
+          break;
+        case '>':
+          piece += "&gt;";
+          break;
+        case '\'':
+          piece += "&#39;";
+          break;
+        case '"':
+          piece += "&#34;";
+          break;
+        default:
+          piece += c;
       }
     }
     out.append(piece, trusted);

@@ -88,7 +88,7 @@ Result<Value> cycler_reset(Machine&, const Value& self, const Bound&) {
 }
 
 constexpr Builtin kDict[] = {
-    {"get", "key default", 1, dict_get},         {"items", "", 0, dict_items}, {"keys", "", 0, dict_side<true>},
+    {"get", "key default", 1, dict_get}, {"items", "", 0, dict_items}, {"keys", "", 0, dict_side<true>},
     {"values", "", 0, dict_side<false>}, {"copy", "", 0, same_object},
 };
 constexpr Builtin kList[] = {
@@ -103,20 +103,27 @@ constexpr Builtin kCycler[] = {{"next", "", 0, cycler_next}, {"reset", "", 0, cy
 
 const Builtin* find_method(const Value& self, std::string_view name) {
   switch (self.kind()) {
-    case Kind::string: return find_row(text_methods(), name);
-    case Kind::dict: return find_row(kDict, name);
-    case Kind::list: return find_row(kList, name);
-    case Kind::tuple: return name == "copy" ? nullptr : find_row(kList, name);
-    case Kind::loop: return find_row(kLoop, name);
-    case Kind::cycler: return find_row(kCycler, name);
-    default: return nullptr;
+    case Kind::string:
+      return find_row(text_methods(), name);
+    case Kind::dict:
+      return find_row(kDict, name);
+    case Kind::list:
+      return find_row(kList, name);
+    case Kind::tuple:
+      return name == "copy" ? nullptr : find_row(kList, name);
+    case Kind::loop:
+      return find_row(kLoop, name);
+    case Kind::cycler:
+      return find_row(kCycler, name);
+    default:
+      return nullptr;
   }
 }
 
 bool is_mutator(const Value& self, std::string_view name) {
   static constexpr std::string_view kOfDict[] = {"clear", "pop", "popitem", "setdefault", "update"};
-  static constexpr std::string_view kOfList[] = {"append", "clear",  "pop",    "reverse",
-                                                 "insert", "sort", "extend", "remove"};
+  static constexpr std::string_view kOfList[] = {"append", "clear", "pop",    "reverse",
+                                                 "insert", "sort",  "extend", "remove"};
   if (self.is(Kind::dict)) return std::find(std::begin(kOfDict), std::end(kOfDict), name) != std::end(kOfDict);
   if (self.is(Kind::list)) return std::find(std::begin(kOfList), std::end(kOfList), name) != std::end(kOfList);
   return false;

@@ -37,8 +37,10 @@ Result<Value> do_title(Machine& m, const Value& self, const Bound&) {
     std::string piece;
     for (size_t at = 0; at < bytes.size();) {
       const char32_t c = next_code_point(bytes, at);
-      if (inside) append_lower(piece, c);
-      else append_title(piece, c);
+      if (inside)
+        append_lower(piece, c);
+      else
+        append_title(piece, c);
       inside = is_upper(c) || is_lower(c);
     }
     out.append(piece, trusted);
@@ -52,8 +54,10 @@ Text swapped(const Text& text) {
     std::string piece;
     for (size_t at = 0; at < bytes.size();) {
       const char32_t c = next_code_point(bytes, at);
-      if (is_upper(c)) append_lower(piece, c);
-      else append_upper(piece, c);
+      if (is_upper(c))
+        append_lower(piece, c);
+      else
+        append_upper(piece, c);
     }
     out.append(piece, trusted);
   });
@@ -195,7 +199,8 @@ Result<size_t> locate(Machine& m, const Value& self, const Bound& b) {
 template <bool backward, bool must>
 Result<Value> do_find(Machine& m, const Value& self, const Bound& b) {
   MIAO_TRY(const size_t hit, locate<backward>(m, self, b));
-  if (hit == std::string_view::npos) return must ? Result<Value>(type_error("substring not found")) : Value(int64_t{-1});
+  if (hit == std::string_view::npos)
+    return must ? Result<Value>(type_error("substring not found")) : Value(int64_t{-1});
   return Value(static_cast<int64_t>(count_code_points(self.text().view().substr(0, hit))));
 }
 
@@ -278,7 +283,8 @@ Result<Value> do_zfill(Machine& m, const Value& self, const Bound& b) {
   const Text& text = self.text();
   const size_t sign = !text.empty() && (text.bytes()[0] == '-' || text.bytes()[0] == '+') ? 1 : 0;
   const Text digits = text.slice(sign, text.size());
-  MIAO_TRY(const Value body, padded(m.budget, digits, width - static_cast<int64_t>(sign), Text("0", true), Side::right));
+  MIAO_TRY(const Value body,
+           padded(m.budget, digits, width - static_cast<int64_t>(sign), Text("0", true), Side::right));
   Text out = text.slice(0, sign);
   out.append(body.text());
   return Value(std::move(out));
@@ -295,7 +301,9 @@ Result<Value> all_are(Machine& m, const Value& self, const Bound&) {
 }
 bool is_alnum(char32_t c) { return is_letter(c) || is_numeric(c); }
 bool is_ascii(char32_t c) { return c < 0x80; }
-bool is_digit(char32_t c) { return is_decimal(c) || c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0x2070 && c <= 0x2089); }
+bool is_digit(char32_t c) {
+  return is_decimal(c) || c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0x2070 && c <= 0x2089);
+}
 
 Result<Value> do_isascii(Machine& m, const Value& self, const Bound& b) {
   return self.text().empty() ? Result<Value>(Value(true)) : all_are<is_ascii>(m, self, b);

@@ -33,11 +33,16 @@ Result<Value> power(int64_t base, int64_t exponent) {
 Result<Value> whole(Op op, int64_t a, int64_t b) {
   int64_t r = 0;
   switch (op) {
-    case Op::add: return __builtin_add_overflow(a, b, &r) ? Result<Value>(overflow()) : Value(r);
-    case Op::sub: return __builtin_sub_overflow(a, b, &r) ? Result<Value>(overflow()) : Value(r);
-    case Op::mul: return __builtin_mul_overflow(a, b, &r) ? Result<Value>(overflow()) : Value(r);
-    case Op::pow: return power(a, b);
-    default: break;
+    case Op::add:
+      return __builtin_add_overflow(a, b, &r) ? Result<Value>(overflow()) : Value(r);
+    case Op::sub:
+      return __builtin_sub_overflow(a, b, &r) ? Result<Value>(overflow()) : Value(r);
+    case Op::mul:
+      return __builtin_mul_overflow(a, b, &r) ? Result<Value>(overflow()) : Value(r);
+    case Op::pow:
+      return power(a, b);
+    default:
+      break;
   }
   if (b == 0) return zero_division();
   if (op == Op::div) return Value(static_cast<double>(a) / static_cast<double>(b));
@@ -52,9 +57,12 @@ Result<Value> whole(Op op, int64_t a, int64_t b) {
 
 Result<Value> fractional(Op op, double a, double b) {
   switch (op) {
-    case Op::add: return Value(a + b);
-    case Op::sub: return Value(a - b);
-    case Op::mul: return Value(a * b);
+    case Op::add:
+      return Value(a + b);
+    case Op::sub:
+      return Value(a - b);
+    case Op::mul:
+      return Value(a * b);
     case Op::pow: {
       if (a == 0 && b < 0) return zero_division();
       if (a < 0 && b != std::floor(b)) return type_error("power of a negative number with a fraction");
@@ -62,7 +70,8 @@ Result<Value> fractional(Op op, double a, double b) {
       if (std::isinf(r) && !std::isinf(a) && !std::isinf(b)) return type_error("result too large");
       return Value(r);
     }
-    default: break;
+    default:
+      break;
   }
   if (b == 0) return zero_division();
   if (op == Op::div) return Value(a / b);
@@ -127,7 +136,7 @@ Result<Value> arithmetic(Budget& budget, Op op, const Value& a, const Value& b) 
     if (repeatable(a) && b.is_whole()) return repeat(budget, a, b.integer());
     if (repeatable(b) && a.is_whole()) return repeat(budget, b, a.integer());
   }
-  if (op == Op::mod && a.is(Kind::string) && !b.is(Kind::undefined)) return format_percent(budget, a.text(), b);
+  if (op == Op::mod && a.is(Kind::string)) return format_percent(budget, a.text(), b);
   for (const Value* v : {&a, &b}) {
     if (v->is(Kind::undefined)) return type_error(std::string(v->why()));
   }
@@ -164,8 +173,10 @@ Result<bool> contains(Budget& budget, const Value& container, const Value& item)
 
 Result<bool> relate(Budget& budget, Relation relation, const Value& a, const Value& b) {
   switch (relation) {
-    case Relation::eq: return equals(budget, a, b);
-    case Relation::in: return contains(budget, b, a);
+    case Relation::eq:
+      return equals(budget, a, b);
+    case Relation::in:
+      return contains(budget, b, a);
     case Relation::ne: {
       MIAO_TRY(const bool same, equals(budget, a, b));
       return !same;
@@ -174,15 +185,20 @@ Result<bool> relate(Budget& budget, Relation relation, const Value& a, const Val
       MIAO_TRY(const bool found, contains(budget, b, a));
       return !found;
     }
-    default: break;
+    default:
+      break;
   }
   if (a.is_number() && b.is_number() && (std::isnan(a.real()) || std::isnan(b.real()))) return false;
   MIAO_TRY(const int order, compare(budget, a, b));
   switch (relation) {
-    case Relation::lt: return order < 0;
-    case Relation::le: return order <= 0;
-    case Relation::gt: return order > 0;
-    default: return order >= 0;
+    case Relation::lt:
+      return order < 0;
+    case Relation::le:
+      return order <= 0;
+    case Relation::gt:
+      return order > 0;
+    default:
+      return order >= 0;
   }
 }
 

@@ -1,4 +1,4 @@
-// The parser's class, shared by its two files: parser.cpp (statements) and parse_expression.cpp.
+// The parser's class, shared by its files: parser.cpp, parse_statement.cpp, parse_expression.cpp, parse_postfix.cpp.
 #pragma once
 
 #include <initializer_list>
@@ -82,7 +82,7 @@ class Parser {
   Result<uint32_t> target_name();
 
   // Statements.
-  Result<void> body_until(Body& body, Names ends);
+  Result<void> body_until(Body& body, Names ends, int opened);
   Result<void> body(Body& body, Names ends);  // from behind the tag's words to the end tag's name
   Result<Stmt*> statement();
   Result<Stmt*> output_list();
@@ -102,8 +102,8 @@ class Parser {
   std::vector<Lexeme> lexemes_;
   size_t at_ = 0;
   int depth_ = 0;
-  int loops_ = 0;     // open loops that break and continue may leave
-  bool soft_ = false;  // inside an `if`: unknown filters fail only when they run
+  int loops_ = 0;                   // open loops that break and continue may leave
+  bool soft_ = false;               // inside an `if`: unknown filters fail only when they run
   std::vector<MacroCode*> macros_;  // open macros and call blocks
   std::unordered_map<std::string, uint32_t> ids_;
   std::vector<std::string> blocks_;

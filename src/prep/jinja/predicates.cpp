@@ -30,8 +30,12 @@ Result<Value> remainder_is(Machine& m, const Value& self, const Value& by, int64
   MIAO_TRY(const bool same, equals(m.budget, rest, Value(wanted)));
   return Value(same);
 }
-Result<Value> is_odd(Machine& m, const Value& self, const Bound&) { return remainder_is(m, self, Value(int64_t{2}), 1); }
-Result<Value> is_even(Machine& m, const Value& self, const Bound&) { return remainder_is(m, self, Value(int64_t{2}), 0); }
+Result<Value> is_odd(Machine& m, const Value& self, const Bound&) {
+  return remainder_is(m, self, Value(int64_t{2}), 1);
+}
+Result<Value> is_even(Machine& m, const Value& self, const Bound&) {
+  return remainder_is(m, self, Value(int64_t{2}), 0);
+}
 Result<Value> is_divisible(Machine& m, const Value& self, const Bound& b) { return remainder_is(m, self, *b[0], 0); }
 
 Result<Value> is_iterable(Machine&, const Value& self, const Bound&) {

@@ -1,5 +1,5 @@
-// One writer for str, repr: it appends to a string, remembers whether anything untrusted went in, and pays for text as it
-// grows, since shared items can make the output exponentially longer than the value.
+// One writer for str, repr: it appends to a string, remembers whether anything untrusted went in, and pays for text as
+// it grows, since shared items can make the output exponentially longer than the value.
 #include "prep/jinja/print.h"
 
 #include <charconv>
@@ -109,23 +109,35 @@ std::string callable_text(const Callable& c) {
 
 Result<Text> to_text(Budget& budget, const Value& v) {
   switch (v.kind()) {
-    case Kind::undefined: return Text();
-    case Kind::none: return Text("None", true);
-    case Kind::boolean: return Text(v.boolean() ? "True" : "False", true);
-    case Kind::integer: return Text(std::to_string(v.integer()), true);
-    case Kind::real: return Text(real_text(v.real()), true);
-    case Kind::string: return v.text();
-    case Kind::generator: return Text("<generator object>", true);
-    case Kind::range: return Text(range_text(v.range()), true);
-    case Kind::callable: return Text(callable_text(v.callable()), true);
+    case Kind::undefined:
+      return Text();
+    case Kind::none:
+      return Text("None", true);
+    case Kind::boolean:
+      return Text(v.boolean() ? "True" : "False", true);
+    case Kind::integer:
+      return Text(std::to_string(v.integer()), true);
+    case Kind::real:
+      return Text(real_text(v.real()), true);
+    case Kind::string:
+      return v.text();
+    case Kind::generator:
+      return Text("<generator object>", true);
+    case Kind::range:
+      return Text(range_text(v.range()), true);
+    case Kind::callable:
+      return Text(callable_text(v.callable()), true);
     case Kind::loop: {
       LoopState& loop = v.as<LoopState>();
       MIAO_TRY(const int64_t count, loop.length());
       return Text("<LoopContext " + std::to_string(loop.index0 + 1) + "/" + std::to_string(count) + ">", true);
     }
-    case Kind::joiner: return Text("<Joiner>", true);
-    case Kind::cycler: return Text("<Cycler>", true);
-    default: return repr(budget, v);
+    case Kind::joiner:
+      return Text("<Joiner>", true);
+    case Kind::cycler:
+      return Text("<Cycler>", true);
+    default:
+      return repr(budget, v);
   }
 }
 

@@ -12,7 +12,8 @@ Result<Evaluator::Flow> Evaluator::exec(const Body& body, Text& out) {
   } level(machine_.budget.node_depth);
   for (const Stmt* s : body) {
     if (machine_.budget.node_depth > kMaxEvaluation) {
-      return located(type_error("template exceeds its budget of " + std::to_string(kMaxEvaluation) + " open nodes"), s->line);
+      return located(type_error("template exceeds its budget of " + std::to_string(kMaxEvaluation) + " open nodes"),
+                     s->line);
     }
     Result<Flow> flow = exec_one(*s, out);
     if (!flow.ok()) return located(std::move(flow.error()), s->line);
@@ -24,19 +25,30 @@ Result<Evaluator::Flow> Evaluator::exec(const Body& body, Text& out) {
 Result<Evaluator::Flow> Evaluator::exec_one(const Stmt& s, Text& out) {
   MIAO_CHECK_OK(machine_.budget.spend(1));
   switch (s.kind) {
-    case StmtKind::output: MIAO_CHECK_OK(exec_output(s, out)); return Flow::normal;
+    case StmtKind::output:
+      MIAO_CHECK_OK(exec_output(s, out));
+      return Flow::normal;
     case StmtKind::assign: {
       MIAO_TRY(const Value value, eval(*s.exprs[0]));
       MIAO_CHECK_OK(assign(*s.target, value));
       return Flow::normal;
     }
-    case StmtKind::assign_block: return exec_assign_block(s);
-    case StmtKind::branch: return exec_branch(s, out);
-    case StmtKind::loop: return exec_loop(s, out);
-    case StmtKind::with: return exec_with(s, out);
-    case StmtKind::macro: frame_->set(s.id, make_macro(s.macro)); return Flow::normal;
-    case StmtKind::call: MIAO_CHECK_OK(exec_call(s, out)); return Flow::normal;
-    case StmtKind::filter: return exec_filter(s, out);
+    case StmtKind::assign_block:
+      return exec_assign_block(s);
+    case StmtKind::branch:
+      return exec_branch(s, out);
+    case StmtKind::loop:
+      return exec_loop(s, out);
+    case StmtKind::with:
+      return exec_with(s, out);
+    case StmtKind::macro:
+      frame_->set(s.id, make_macro(s.macro));
+      return Flow::normal;
+    case StmtKind::call:
+      MIAO_CHECK_OK(exec_call(s, out));
+      return Flow::normal;
+    case StmtKind::filter:
+      return exec_filter(s, out);
     case StmtKind::scope: {
       Scope scope(*this, frame_);
       return exec(s.body, out);
@@ -45,8 +57,10 @@ Result<Evaluator::Flow> Evaluator::exec_one(const Stmt& s, Text& out) {
       Scope scope(*this, root_);
       return exec(s.body, out);
     }
-    case StmtKind::loop_break: return Flow::leave_loop;
-    case StmtKind::loop_continue: return Flow::next_item;
+    case StmtKind::loop_break:
+      return Flow::leave_loop;
+    case StmtKind::loop_continue:
+      return Flow::next_item;
   }
   return Flow::normal;
 }

@@ -48,16 +48,20 @@ Text lower(const Text& text) {
   return map_runs(text, [&](std::string& out, char32_t c) {
     const size_t begin = at;
     at += sequence_length(all[begin]);
-    if (c == kSigma && sigma_is_final(all, begin, at)) append_utf8(out, kFinalSigma);
-    else append_lower(out, c);
+    if (c == kSigma && sigma_is_final(all, begin, at))
+      append_utf8(out, kFinalSigma);
+    else
+      append_lower(out, c);
   });
 }
 
 Text capitalized(const Text& text) {
   bool first = true;
   return map_runs(text, [&](std::string& out, char32_t c) {
-    if (std::exchange(first, false)) append_title(out, c);
-    else append_lower(out, c);
+    if (std::exchange(first, false))
+      append_title(out, c);
+    else
+      append_lower(out, c);
   });
 }
 

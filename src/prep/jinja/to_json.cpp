@@ -45,17 +45,33 @@ Result<void> JsonWriter::write_string(const Text& text) {
     const size_t start = at;
     const char32_t c = next_code_point(bytes, at);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
         if (c < 0x20 || (style.ensure_ascii && c >= 0x7F && c < 0x10000)) {
-          if (c == 0x7F) out += '\x7F';
-          else escape(out, c);
+          if (c == 0x7F)
+            out += '\x7F';
+          else
+            escape(out, c);
         } else if (style.ensure_ascii && c >= 0x10000) {
           escape(out, 0xD800 + ((c - 0x10000) >> 10));
           escape(out, 0xDC00 + ((c - 0x10000) & 0x3FF));
@@ -70,7 +86,8 @@ Result<void> JsonWriter::write_string(const Text& text) {
 
 Result<void> JsonWriter::write_key(const Value& key) {
   switch (key.kind()) {
-    case Kind::string: return write_string(key.text());
+    case Kind::string:
+      return write_string(key.text());
     case Kind::none:
     case Kind::boolean:
     case Kind::integer:
@@ -79,7 +96,8 @@ Result<void> JsonWriter::write_key(const Value& key) {
       MIAO_CHECK_OK(write(key, 0));
       out += '"';
       return {};
-    default: return type_error("tojson: keys must be str, int, float, bool or None, not " + type_name(key));
+    default:
+      return type_error("tojson: keys must be str, int, float, bool or None, not " + type_name(key));
   }
 }
 
@@ -114,16 +132,27 @@ Result<void> JsonWriter::write(const Value& v, int level) {
   MIAO_CHECK_OK(budget.spend(1));
   MIAO_CHECK_OK(budget.fits(out.size()));
   switch (v.kind()) {
-    case Kind::none: out += "null"; return {};
-    case Kind::boolean: out += v.boolean() ? "true" : "false"; return {};
-    case Kind::integer: out += std::to_string(v.integer()); return {};
-    case Kind::real:
-      if (std::isnan(v.real())) out += "NaN";
-      else if (std::isinf(v.real())) out += v.real() < 0 ? "-Infinity" : "Infinity";
-      else out += real_text(v.real());
+    case Kind::none:
+      out += "null";
       return {};
-    case Kind::string: return write_string(v.text());
-    case Kind::dict: return write_dict(v.dict(), level);
+    case Kind::boolean:
+      out += v.boolean() ? "true" : "false";
+      return {};
+    case Kind::integer:
+      out += std::to_string(v.integer());
+      return {};
+    case Kind::real:
+      if (std::isnan(v.real()))
+        out += "NaN";
+      else if (std::isinf(v.real()))
+        out += v.real() < 0 ? "-Infinity" : "Infinity";
+      else
+        out += real_text(v.real());
+      return {};
+    case Kind::string:
+      return write_string(v.text());
+    case Kind::dict:
+      return write_dict(v.dict(), level);
     case Kind::list:
     case Kind::tuple: {
       const auto& items = v.items();
@@ -141,8 +170,10 @@ Result<void> JsonWriter::write(const Value& v, int level) {
       out += ']';
       return {};
     }
-    case Kind::undefined: return type_error("tojson: " + std::string(v.why()));
-    default: return type_error("tojson: object of type " + type_name(v) + " is not JSON serializable");
+    case Kind::undefined:
+      return type_error("tojson: " + std::string(v.why()));
+    default:
+      return type_error("tojson: object of type " + type_name(v) + " is not JSON serializable");
   }
 }
 

@@ -1,5 +1,5 @@
-// Properties come from utf8proc; the few case mappings to more than one code point that occur in running text are listed
-// here, because utf8proc maps one to one.
+// Properties come from utf8proc; the few case mappings to more than one code point that occur in running text are
+// listed here, because utf8proc maps one to one.
 #include "prep/jinja/unicode.h"
 
 #include <utf8proc.h>
@@ -16,9 +16,9 @@ struct SpecialCase {
 
 // Sharp s, n preceded by apostrophe, and the Latin ligatures (SpecialCasing.txt).
 constexpr SpecialCase kSpecial[] = {
-    {0x00DF, "SS", "Ss"},   {0x0149, "\u02BCN", "\u02BCN"}, {0x01F0, "J\u030C", "J\u030C"}, {0xFB00, "FF", "Ff"},
-    {0xFB01, "FI", "Fi"},   {0xFB02, "FL", "Fl"},           {0xFB03, "FFI", "Ffi"},         {0xFB04, "FFL", "Ffl"},
-    {0xFB05, "ST", "St"},   {0xFB06, "ST", "St"},
+    {0x00DF, "SS", "Ss"}, {0x0149, "\u02BCN", "\u02BCN"}, {0x01F0, "J\u030C", "J\u030C"}, {0xFB00, "FF", "Ff"},
+    {0xFB01, "FI", "Fi"}, {0xFB02, "FL", "Fl"},           {0xFB03, "FFI", "Ffi"},         {0xFB04, "FFL", "Ffl"},
+    {0xFB05, "ST", "St"}, {0xFB06, "ST", "St"},
 };
 
 const SpecialCase* special(char32_t c) {

@@ -1,4 +1,5 @@
-// Code points and the Unicode properties that Python's str methods ask about. Text inside the interpreter is valid UTF-8.
+// Code points and the Unicode properties that Python's str methods ask about. Text inside the interpreter is valid
+// UTF-8.
 #pragma once
 
 #include <cstddef>
@@ -26,11 +27,11 @@ size_t count_code_points(std::string_view text);
 // Byte offset of code point `index` (<= count).
 size_t offset_of(std::string_view text, size_t index);
 
-bool is_space(char32_t c);      // str.isspace
-bool is_line_end(char32_t c);   // str.splitlines
-bool is_letter(char32_t c);     // str.isalpha
-bool is_decimal(char32_t c);    // str.isdecimal
-bool is_numeric(char32_t c);    // str.isnumeric (and isdigit, which differs in a few fractions only)
+bool is_space(char32_t c);     // str.isspace
+bool is_line_end(char32_t c);  // str.splitlines
+bool is_letter(char32_t c);    // str.isalpha
+bool is_decimal(char32_t c);   // str.isdecimal
+bool is_numeric(char32_t c);   // str.isnumeric (and isdigit, which differs in a few fractions only)
 bool is_upper(char32_t c);
 bool is_lower(char32_t c);
 bool is_printable(char32_t c);  // shown as itself by repr()

@@ -45,9 +45,11 @@ const Callable& Value::callable() const { return static_cast<const Callable&>(*o
 
 std::string hash_key(const Value& key) {
   switch (key.kind()) {
-    case Kind::string: return "s" + key.text().bytes();
+    case Kind::string:
+      return "s" + key.text().bytes();
     case Kind::boolean:
-    case Kind::integer: return "i" + std::to_string(key.integer());
+    case Kind::integer:
+      return "i" + std::to_string(key.integer());
     case Kind::real: {
       const double d = key.real();
       if (d == std::floor(d) && std::fabs(d) < 9.2e18) return "i" + std::to_string(static_cast<int64_t>(d));
@@ -55,8 +57,10 @@ std::string hash_key(const Value& key) {
       std::memcpy(bytes, &d, sizeof d);
       return "f" + std::string(bytes, sizeof d);
     }
-    case Kind::none: return "n";
-    case Kind::undefined: return "u";
+    case Kind::none:
+      return "n";
+    case Kind::undefined:
+      return "u";
     case Kind::tuple: {
       std::string all = "t";
       for (const Value& item : key.items()) {
@@ -66,7 +70,8 @@ std::string hash_key(const Value& key) {
       }
       return all;
     }
-    default: return "";
+    default:
+      return "";
   }
 }
 
@@ -154,23 +159,40 @@ Result<Value> make_dict(std::shared_ptr<DictObject> dict) {
 
 std::string type_name(const Value& v) {
   switch (v.kind()) {
-    case Kind::undefined: return "Undefined";
-    case Kind::none: return "NoneType";
-    case Kind::boolean: return "bool";
-    case Kind::integer: return "int";
-    case Kind::real: return "float";
-    case Kind::string: return "str";
-    case Kind::list: return "list";
-    case Kind::tuple: return "tuple";
-    case Kind::view: return v.list().name;
-    case Kind::generator: return "generator";
-    case Kind::dict: return "dict";
-    case Kind::range: return "range";
-    case Kind::ns: return "Namespace";
-    case Kind::callable: return v.callable().macro ? "Macro" : "function";
-    case Kind::loop: return "LoopContext";
-    case Kind::joiner: return "Joiner";
-    case Kind::cycler: return "Cycler";
+    case Kind::undefined:
+      return "Undefined";
+    case Kind::none:
+      return "NoneType";
+    case Kind::boolean:
+      return "bool";
+    case Kind::integer:
+      return "int";
+    case Kind::real:
+      return "float";
+    case Kind::string:
+      return "str";
+    case Kind::list:
+      return "list";
+    case Kind::tuple:
+      return "tuple";
+    case Kind::view:
+      return v.list().name;
+    case Kind::generator:
+      return "generator";
+    case Kind::dict:
+      return "dict";
+    case Kind::range:
+      return "range";
+    case Kind::ns:
+      return "Namespace";
+    case Kind::callable:
+      return v.callable().macro ? "Macro" : "function";
+    case Kind::loop:
+      return "LoopContext";
+    case Kind::joiner:
+      return "Joiner";
+    case Kind::cycler:
+      return "Cycler";
   }
   return "object";
 }
@@ -178,30 +200,45 @@ std::string type_name(const Value& v) {
 bool truthy(const Value& v) {
   switch (v.kind()) {
     case Kind::undefined:
-    case Kind::none: return false;
-    case Kind::boolean: return v.boolean();
-    case Kind::integer: return v.integer() != 0;
-    case Kind::real: return v.real() != 0;
-    case Kind::string: return !v.text().empty();
+    case Kind::none:
+      return false;
+    case Kind::boolean:
+      return v.boolean();
+    case Kind::integer:
+      return v.integer() != 0;
+    case Kind::real:
+      return v.real() != 0;
+    case Kind::string:
+      return !v.text().empty();
     case Kind::list:
     case Kind::tuple:
-    case Kind::view: return !v.items().empty();
-    case Kind::dict: return !v.dict().entries.empty();
-    case Kind::range: return v.range().count != 0;
-    default: return true;
+    case Kind::view:
+      return !v.items().empty();
+    case Kind::dict:
+      return !v.dict().entries.empty();
+    case Kind::range:
+      return v.range().count != 0;
+    default:
+      return true;
   }
 }
 
 Result<int64_t> length(const Value& v) {
   switch (v.kind()) {
-    case Kind::undefined: return int64_t{0};
-    case Kind::string: return static_cast<int64_t>(count_code_points(v.text().view()));
+    case Kind::undefined:
+      return int64_t{0};
+    case Kind::string:
+      return static_cast<int64_t>(count_code_points(v.text().view()));
     case Kind::list:
     case Kind::tuple:
-    case Kind::view: return static_cast<int64_t>(v.items().size());
-    case Kind::dict: return static_cast<int64_t>(v.dict().entries.size());
-    case Kind::range: return v.range().count;
-    default: return type_error("object of type '" + type_name(v) + "' has no len()");
+    case Kind::view:
+      return static_cast<int64_t>(v.items().size());
+    case Kind::dict:
+      return static_cast<int64_t>(v.dict().entries.size());
+    case Kind::range:
+      return v.range().count;
+    default:
+      return type_error("object of type '" + type_name(v) + "' has no len()");
   }
 }
 
@@ -221,8 +258,10 @@ Result<Cursor> Cursor::open(const Value& v) {
     case Kind::view:
     case Kind::generator:
     case Kind::dict:
-    case Kind::range: break;
-    default: return type_error("'" + type_name(v) + "' object is not iterable");
+    case Kind::range:
+      break;
+    default:
+      return type_error("'" + type_name(v) + "' object is not iterable");
   }
   Cursor cursor;
   cursor.source_ = v;
@@ -255,7 +294,8 @@ bool Cursor::next(Value& item) {
       item = Value(r.start + r.step * static_cast<int64_t>(at_++));
       return true;
     }
-    case Kind::undefined: return false;
+    case Kind::undefined:
+      return false;
     default:
       if (at_ >= source_.items().size()) return false;
       item = source_.items()[at_++];
@@ -265,12 +305,18 @@ bool Cursor::next(Value& item) {
 
 size_t Cursor::left() const {
   switch (source_.kind()) {
-    case Kind::undefined: return 0;
-    case Kind::string: return count_code_points(source_.text().view().substr(at_));
-    case Kind::generator: return source_.list().items.size() - source_.list().used;
-    case Kind::dict: return source_.dict().entries.size() - at_;
-    case Kind::range: return static_cast<size_t>(source_.range().count) - at_;
-    default: return source_.items().size() - at_;
+    case Kind::undefined:
+      return 0;
+    case Kind::string:
+      return count_code_points(source_.text().view().substr(at_));
+    case Kind::generator:
+      return source_.list().items.size() - source_.list().used;
+    case Kind::dict:
+      return source_.dict().entries.size() - at_;
+    case Kind::range:
+      return static_cast<size_t>(source_.range().count) - at_;
+    default:
+      return source_.items().size() - at_;
   }
 }
 

@@ -2,7 +2,8 @@
 // shared immutable object; only namespaces, generators, cyclers and joiners change after they are made.
 //
 //   undefined (why) | none | boolean | integer (64 bit, overflow is an error) | real
-//   string Text | list, tuple, view (dict.items() ...), generator: items | dict | range | ns | callable | loop | joiner | cycler
+//   string Text | list, tuple, view (dict.items() ...), generator: items | dict | range | ns | callable | loop | joiner
+//   | cycler
 //
 // Every container knows its depth (1 + deepest item, at most kMaxDepth), so that recursion over values is bounded.
 #pragma once

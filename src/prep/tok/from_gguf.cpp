@@ -51,7 +51,7 @@ constexpr std::string_view kHanKana = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]
 constexpr std::string_view kDeepSeekCjk = "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+";
 
 // The names that GGUF files give to pre-tokenizers: expressions applied in turn; then kGpt2 and kDigits below.
-constexpr std::string_view kGpt2 = "<gpt2>", kDigits = "<digits>", kPunctuation = "<punctuation>";
+constexpr std::string_view kGpt2 = "<gpt2>", kDigits = "<digits>", kPunctuation = "<punctuation>", kByteDigits = "<byte-digits>";
 struct Pre {
   std::string_view names;  // separated by blanks
   std::vector<std::string_view> steps;
@@ -78,7 +78,7 @@ const std::vector<Pre>& pre_tokenizers() {
       {"tekken", {kTekken}, true, true},
       {"deepseek-coder", {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", kDeepSeekCjk, kDigits}},
       {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", {"\\p{N}{1,3}", kHanKana, kDeepSeek3}},
-      {"falcon", {kPunctuation, kGpt2, "[0-9][0-9][0-9]"}},
+      {"falcon", {kPunctuation, kGpt2, kByteDigits, "[0-9][0-9][0-9]"}},
       {"bloom poro-chat gpt3-finnish", {kBloom}},
       {"viking", {kBloom, "\\p{N}"}},
   };
@@ -234,6 +234,8 @@ class Loader {
       } else if (step == kPunctuation) {
         data_->pre_tokenizer.steps.push_back(
             {.kind = PreStep::Kind::characters, .flags = kBertPunct, .behavior = Behavior::contiguous});
+      } else if (step == kByteDigits) {
+        data_->pre_tokenizer.steps.push_back({.kind = PreStep::Kind::byte_digits, .behavior = Behavior::contiguous});
       } else {
         data_->pre_tokenizer.steps.push_back(split_step(step == kGpt2 ? gpt2_scanner() : find_scanner(step)));
       }

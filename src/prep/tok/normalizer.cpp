@@ -16,6 +16,27 @@ bool is_ascii(std::string_view text) {
   return std::ranges::none_of(text, [](char c) { return static_cast<uint8_t>(c) >= 0x80; });
 }
 
+// utf8proc knows a later Unicode than the reference: what has no normal form there has none here either.
+int combining_class(int32_t cp) {
+  if (cp < 0x300 || !(class_of(static_cast<uint32_t>(cp)) & kNormal)) return 0;
+  return utf8proc_get_property(cp)->combining_class;
+}
+
+// Composes runs of `points`, cut before the code points that must not compose or let others compose over them.
+void append_composed(std::vector<utf8proc_int32_t>& points, std::string& out) {
+  const auto cut = [](int32_t cp) {
+    return cp == 0x11930 || (!(class_of(static_cast<uint32_t>(cp)) & kNormal) && utf8proc_get_property(cp)->combining_class);
+  };
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+  for (size_t begin = 0; begin < points.size();) {
+    size_t end = begin + 1;
+    while (end < points.size() && (points[end] < 0x300 || !cut(points[end]))) ++end;
+    const auto n = utf8proc_normalize_utf32(&points[begin], static_cast<utf8proc_ssize_t>(end - begin), options);
+    for (utf8proc_ssize_t i = 0; i < n; ++i) append_utf8(out, static_cast<uint32_t>(points[begin + static_cast<size_t>(i)]));
+    begin = end;
+  }
+}
+
 // Canonical (or compatibility) decomposition, marks in canonical order, then composition if asked.
 // Marks are ordered by a stable sort: utf8proc's own loop is quadratic in a run of marks.
 void unicode_form(std::string_view text, bool compatible, bool compose, std::string& out) {
@@ -26,38 +47,33 @@ void unicode_form(std::string_view text, bool compatible, bool compose, std::str
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0));
   std::vector<utf8proc_int32_t> points;
   points.reserve(text.size());
-  const auto combining = [](int32_t cp) { return cp < 0x300 ? 0 : utf8proc_get_property(cp)->combining_class; };
   size_t run = 0;  // begin of the marks at the end of `points`
   const auto order = [&] {
     if (points.size() - run > 1) {
       std::stable_sort(points.begin() + static_cast<ptrdiff_t>(run), points.end(),
-                       [&](int32_t a, int32_t b) { return combining(a) < combining(b); });
+                       [](int32_t a, int32_t b) { return combining_class(a) < combining_class(b); });
     }
   };
   for (const char* p = text.data(); p < text.data() + text.size();) {
     const Rune r = rune_at(p);
     p += r.size;
-    utf8proc_int32_t parts[32];
-    int boundary = 0;
-    const auto cp = static_cast<utf8proc_int32_t>(r.value);
-    auto n = cp < 0x80 ? 0 : utf8proc_decompose_char(cp, parts, 32, options, &boundary);
-    if (n <= 0 || n > 32) {
-      parts[0] = cp;
-      n = 1;
+    utf8proc_int32_t parts[32] = {static_cast<utf8proc_int32_t>(r.value)};
+    utf8proc_ssize_t n = 1;
+    if (class_of(r.value) & kNormal) {
+      int boundary = 0;
+      n = utf8proc_decompose_char(parts[0], parts, 32, options, &boundary);
+      if (n <= 0 || n > 32) n = 1;  // no decomposition is that long
     }
-    for (ptrdiff_t i = 0; i < n; ++i) {
-      const bool mark = combining(parts[i]) != 0;
+    for (utf8proc_ssize_t i = 0; i < n; ++i) {
+      const bool mark = combining_class(parts[i]) != 0;
       if (!mark) order();
       points.push_back(parts[i]);
       if (!mark) run = points.size();
     }
   }
   order();
-  auto size = static_cast<utf8proc_ssize_t>(points.size());
-  if (compose) {
-    size = utf8proc_normalize_utf32(points.data(), size, static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
-  }
-  for (utf8proc_ssize_t i = 0; i < size; ++i) append_utf8(out, static_cast<uint32_t>(points[static_cast<size_t>(i)]));
+  if (compose) return append_composed(points, out);
+  for (int32_t cp : points) append_utf8(out, static_cast<uint32_t>(cp));
 }
 
 template <class Change>

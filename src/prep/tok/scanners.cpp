@@ -241,7 +241,7 @@ Stretch trailing_space(const char* p, const char* end) {  // \s+$
 }
 
 // \s?X+ where X is a class: whitespace before the run belongs to it.
-template <uint16_t flags>
+template <uint32_t flags>
 Stretch spaced_run(const char* p, const char* end) {
   const auto starts = [&](const char* q) -> const char* {
     const Classified c = class_at(q);
@@ -280,10 +280,10 @@ Stretch deepseek3(const char* p, const char* end) {
   return {p, false};
 }
 
-//  ?[^(\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+ (BLOOM)
+//  ?[^(\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+ (BLOOM); the inner brackets nest, they are not in the set
 bool bloom_stop(uint32_t cp) {
   switch (cp) {
-    case '(': case '|': case '[': case ']': case ')': case '.': case ',': case '!': case '?':
+    case '(': case '|': case ')': case '.': case ',': case '!': case '?':
     case 0x2026: case 0x3002: case 0xFF0C: case 0x3001: case 0x0964: case 0x06D4: case 0x060C:
       return true;
     default:

@@ -1,6 +1,6 @@
 // Unicode for the tokenizers: class bits of a code point, UTF-8 in and out, lower case.
 //
-// unicode_tables.inc holds two levels (code point / 128 -> block -> class index -> 16 class bits), made by
+// unicode_tables.inc holds two levels (code point / 128 -> block -> class index -> class bits), made by
 // tools/gen_unicode.py from the library whose ids must be matched. All text in this module is valid UTF-8 once
 // sanitize() has seen it, so the readers here do not check again.
 #pragma once
@@ -19,10 +19,10 @@ struct LowerRange {
 
 #include "prep/unicode_tables.inc"
 
-inline uint16_t class_of(uint32_t cp) { return kClassFlags[kClassIndex[kClassBlock[cp >> 7]][cp & 127]]; }
+inline uint32_t class_of(uint32_t cp) { return kClassFlags[kClassIndex[kClassBlock[cp >> 7]][cp & 127]]; }
 
 inline constexpr auto kAsciiFlags = [] {
-  std::array<uint16_t, 128> flags{};
+  std::array<uint32_t, 128> flags{};
   for (uint32_t c = 0; c < 128; ++c) flags[c] = kClassFlags[kClassIndex[kClassBlock[0]][c]];
   return flags;
 }();

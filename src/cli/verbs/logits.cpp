@@ -1,0 +1,99 @@
+// miao logits: the raw next-token scores of every position, for comparison with other engines and quality measures.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstring>
+
+#include "base/json.h"
+#include "cli/engine_flags.h"
+#include "cli/interrupt.h"
+#include "cli/model.h"
+#include "cli/output.h"
+#include "cli/verb.h"
+#include "runtime/npy.h"
+
+namespace miao::cli {
+
+namespace {
+
+struct Options {
+  ModelArgument model;
+  EngineFlags engine;
+  std::string ids, text, output;
+};
+
+// The numbers of "[1, 2, 3]" or "1 2 3".
+Result<std::vector<int32_t>> parse_ids(std::string_view list) {
+  std::vector<int32_t> ids;
+  const char* const end = list.data() + list.size();
+  for (const char* at = list.data(); at < end;) {
+    if (std::strchr("[], \t\r\n", *at)) {
+      ++at;
+      continue;
+    }
+    int32_t id = 0;
+    const auto [next, error] = std::from_chars(at, end, id);
+    if (error != std::errc()) return Error{Code::invalid, "expected token ids such as \"1 2 3\"", "--ids"};
+    ids.push_back(id);
+    at = next;
+  }
+  return ids;
+}
+
+Result<int> run(const Options& o, const Common& common) {
+  MIAO_TRY(runtime::EngineOptions options, o.engine.options());
+  MIAO_TRY(std::vector<int32_t> ids, parse_ids(o.ids));
+  std::string text;
+  if (!o.text.empty()) {
+    MIAO_TRY(text, read_input(o.text));
+  }
+  MIAO_TRY(const auto engine, open_engine(o.model, options, common));
+  if (!o.text.empty()) {
+    MIAO_TRY(const prep::Tokenizer* tokenizer, engine->tokenizer());
+    ids = tokenizer->encode(text);
+  }
+  if (ids.empty()) return Error{Code::invalid, "there are no tokens; give --ids or --text", {}};
+  MIAO_TRY(auto file, runtime::NpyWriter::create(o.output, static_cast<int64_t>(ids.size()), engine->vocab()));
+  runtime::Sequence sequence = engine->new_sequence();
+  MIAO_CHECK_OK(engine->forward_all(sequence, ids, [&](int64_t, const runtime::Logits& logits) -> Result<void> {
+    if (interrupted()) return Error{Code::cancelled, "interrupted", {}};
+    for (int64_t i = 0; i < logits.rows(); ++i) MIAO_CHECK_OK(file.add(logits.row(i)));
+    return {};
+  }));
+  MIAO_CHECK_OK(file.finish());
+  if (common.json) {
+    out().line(dump_json(Json{{"output", o.output}, {"ids", ids}, {"rows", ids.size()}, {"vocab", engine->vocab()}}));
+  } else {
+    out().line(fmt::format("{}: {} rows of {} logits", o.output, ids.size(), engine->vocab()));
+  }
+  return kOk;
+}
+
+Run add(CLI::App& app, const Common& common) {
+  auto o = std::make_shared<Options>();
+  add_model_argument(app, o->model);
+  auto* ids = app.add_option("--ids", o->ids, "Token ids, separated by spaces or commas")->type_name("IDS");
+  app.add_option("--text", o->text, "A file to tokenise; - is standard input")->type_name("FILE")->excludes(ids);
+  app.add_option("-o,--output", o->output, "The file to write")->required()->type_name("FILE.npy");
+  add_engine_flags(app, o->engine);
+  return [o, &common] { return run(*o, common); };
+}
+
+}  // namespace
+
+const Verb verb_logits = {
+    .name = "logits",
+    .group = "Look inside",
+    .summary = "Write the logits of every position of a text",
+    .details =
+        "Runs the tokens through the model and writes float32 scores (tokens, vocabulary) as a NumPy file. The bits of "
+        "the result depend on the model, the tokens, --dtype and --kv only, not on threads, --chunk or processor.",
+    .examples =
+        "miao logits smollm2 --ids '1 2 3' -o logits.npy\n"
+        "miao logits smollm2 --text prompt.txt -o exact.npy --dtype fp32   # the reference of quality measures",
+    .json = true,
+    .add = add,
+};
+
+}  // namespace miao::cli
