@@ -31,22 +31,7 @@ error is one line, `miao: error: <place>: <message>`, and the exit code says wha
 
 When the reader of standard output goes away (`miao ls | head -1`), miao ends by SIGPIPE without a message.
 
-Variables that the verbs honour:
-
-| variable | meaning |
-|---|---|
-| `MIAO_CACHE` | miao's model cache; otherwise `$XDG_CACHE_HOME/miao` or `~/.cache/miao` |
-| `MIAO_OFFLINE`, `HF_HUB_OFFLINE` | 1: never use the network |
-| `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME` | the shared Hugging Face cache |
-| `HF_ENDPOINT` | a mirror instead of the public hub |
-| `HF_TOKEN`, `HF_TOKEN_PATH`, `$HF_HOME/token` | access token; sent to the endpoint only, never to where it redirects |
-| `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_DISABLE_SYMLINKS`, `HF_HUB_DISABLE_PROGRESS_BARS` | 1: switched off |
-| `HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT` | seconds without a byte, 10 each |
-| `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL`, `PIP_TRUSTED_HOST`, `PIP_CERT`, `PIP_PROXY`, `PIP_NO_INDEX`, `PIP_TIMEOUT`, `PIP_CONFIG_FILE` | the package index, as for pip, whose configuration files are read too |
-| `NETRC`, `~/.netrc` | logins of hosts |
-| `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE` | certificates to trust |
-| `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies |
-| `NO_COLOR`, `TERM`, `COLUMNS` | colour and width of what is shown |
+The variables that the verbs honour are in [environment.md](environment.md).
 """
 
 

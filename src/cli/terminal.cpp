@@ -208,7 +208,9 @@ void ProgressBar::draw(bool last) {
   std::string right =
       total_ ? fmt::format(" {:>9} of {:<9}", human_bytes(done_), human_bytes(total_)) : " " + human_bytes(done_);
   right += fmt::format(" {:>9}/s", human_bytes(static_cast<uint64_t>(rate)));
-  if (total_ > done_ && rate > 0 && !last) right += " " + human_seconds(static_cast<double>(total_ - done_) / rate);
+  // The time that is left, at the end the time that it took.
+  const double left = last ? seconds : rate > 0 ? static_cast<double>(total_ - std::min(total_, done_)) / rate : 0;
+  right += fmt::format(" {:>5}", total_ || last ? human_seconds(left) : "");
   const int bar = std::clamp(width - 40 - static_cast<int>(right.size()), 0, 30);
   std::string middle;
   if (total_ && bar >= 10) {

@@ -48,6 +48,7 @@ struct Object {
   int depth = 0;  // 0 for leaves
 };
 class Value;
+struct ListObject;
 struct DictObject;
 struct Callable;
 struct LoopState;
@@ -55,11 +56,6 @@ struct LoopState;
 struct TextObject : Object {
   explicit TextObject(Text t) : text(std::move(t)) {}
   Text text;
-};
-struct ListObject : Object {
-  std::vector<Value> items;
-  const char* name = "list";  // how Python calls a view: dict_items
-  size_t used = 0;            // items a generator has given away
 };
 struct RangeObject : Object {
   int64_t start = 0, step = 1;
@@ -97,8 +93,8 @@ class Value {
   int64_t integer() const { return kind_ == Kind::boolean ? small_.boolean : small_.integer; }
   double real() const { return kind_ == Kind::real ? small_.real : static_cast<double>(integer()); }
   const Text& text() const { return static_cast<const TextObject&>(*object_).text; }
-  const std::vector<Value>& items() const { return static_cast<const ListObject&>(*object_).items; }
-  ListObject& list() const { return static_cast<ListObject&>(*object_); }
+  const std::vector<Value>& items() const;
+  ListObject& list() const;
   const RangeObject& range() const { return static_cast<const RangeObject&>(*object_); }
   const DictObject& dict() const;
   NamespaceObject& ns() const;
@@ -121,6 +117,14 @@ class Value {
   } small_;
   std::shared_ptr<Object> object_;
 };
+
+struct ListObject : Object {
+  std::vector<Value> items;
+  const char* name = "list";  // how Python calls a view: dict_items
+  size_t used = 0;            // items a generator has given away
+};
+inline const std::vector<Value>& Value::items() const { return static_cast<const ListObject&>(*object_).items; }
+inline ListObject& Value::list() const { return static_cast<ListObject&>(*object_); }
 
 // Insertion-ordered; keys are hashable values. Equal keys are those Python holds equal (1 == 1.0 == True).
 struct DictObject : Object {
