@@ -7,6 +7,7 @@ the crates `regex` and `unicode_categories`, and each of these carries another U
 
     python3 tools/gen_unicode.py          # needs: pip install tokenizers
 """
+import struct
 import sys
 from pathlib import Path
 
@@ -52,6 +53,18 @@ def normal_form_points():
         ord(low), ord(high)}
 
 
+def cluster_points():
+    """Code points that join the grapheme cluster before them: a charsmap of the one entry "a" -> "X" swallows them."""
+    units = [0] * 1024
+    units[0] = 256 << 10
+    units[256 ^ ord("a")] = ord("a") | 1 << 8 | 1 << 10
+    units[256 ^ ord("a") ^ 1] = 1 << 31
+    blob = struct.pack("<I1024I", 4096, *units) + b"X\0"
+    form = normalizers.Precompiled(blob)
+    assert form.normalize_str("ab") == "Xb"
+    return {c for c in CODE_POINTS if form.normalize_str("a" + chr(c)) == "X"}
+
+
 def tables():
     clean = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=False)
     accents = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
@@ -75,6 +88,7 @@ def tables():
         ("kNonSpacing", "what BERT's strip_accents removes", vanishing(accents)),
         ("kCombining", "what StripAccents removes", vanishing(normalizers.StripAccents())),
         ("kNormal", "has a decomposition or a combining class in the normal forms", normal_form_points()),
+        ("kJoins", "joins the grapheme cluster before it (Extend, ZWJ, SpacingMark)", cluster_points()),
     ]
 
 

@@ -214,7 +214,7 @@ Result<Machine> probe_machine(const ProbeOptions& options) {
   return out;
 }
 
-Result<double> cached_read_bandwidth(ThreadPool& pool, int64_t bytes) {
+Result<double> cached_read_bandwidth(ThreadPool& pool, int64_t bytes, double seen) {
   constexpr int64_t kLeast = int64_t{1} << 20, kMost = int64_t{1} << 30;
   int64_t size = kLeast;
   while (size < bytes && size < kMost) size *= 2;
@@ -225,9 +225,10 @@ Result<double> cached_read_bandwidth(ThreadPool& pool, int64_t bytes) {
   Json known = read_cache(file, machine);
   if (const auto entry = known.find(key); entry != known.end() && entry->is_number()) {
     const double rate = entry->get<double>();
-    if (rate > 0) return rate;
+    if (rate > 0 && rate >= seen) return rate;
   }
-  MIAO_TRY(const double rate, read_bandwidth(pool, size, 0.3));
+  MIAO_TRY(const double measured, read_bandwidth(pool, size, 0.3));
+  const double rate = std::max(measured, seen);
   known["machine"] = machine;
   known[key] = rate;
   std::error_code ignored;

@@ -59,9 +59,10 @@ Result<double> read_bandwidth(ThreadPool& pool, int64_t bytes, double seconds);
 PeakPoint compute_peaks(ThreadPool& pool, double seconds);
 
 // The read bandwidth for a working set of about `bytes`, from the cache file when it holds one for this machine, pool
-// size and power of two of bytes, else measured for a third of a second and put there. A cache that cannot be read or
-// written is no Error.
-Result<double> cached_read_bandwidth(ThreadPool& pool, int64_t bytes);
+// size and power of two of bytes, else measured for a third of a second and put there. `seen` is a speed that was
+// reached already: a cached figure below it came from a busy machine and is measured anew; the result is never below
+// `seen`. A cache that cannot be read or written is no Error.
+Result<double> cached_read_bandwidth(ThreadPool& pool, int64_t bytes, double seen = 0);
 
 // $MIAO_CACHE, else $XDG_CACHE_HOME/miao, else ~/.cache/miao.
 std::filesystem::path cache_folder();

@@ -43,6 +43,9 @@ TEST(Machine, BandwidthIsCachedUntilTheCacheIsOfAnotherMachine) {
   const auto first = cached_read_bandwidth(pool, 1 << 20);
   ASSERT_TRUE(first.ok());
   EXPECT_EQ(*cached_read_bandwidth(pool, 1 << 19), *first);  // the same power of two
+  EXPECT_EQ(*cached_read_bandwidth(pool, 1 << 20, *first / 2), *first);
+  EXPECT_GE(*cached_read_bandwidth(pool, 1 << 20, *first * 100), *first * 100);
+  EXPECT_GE(*cached_read_bandwidth(pool, 1 << 20), *first * 100);
   const std::string good = text();
   EXPECT_NE(good.find("1 threads, 1 MiB"), std::string::npos);
   for (const std::string& bad : {std::string("{"), std::string("[1]"), std::string("{\"machine\": 5}"),

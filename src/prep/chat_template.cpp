@@ -86,7 +86,7 @@ Result<std::vector<Value>> globals(const jinja::Template& program, const ChatInp
     values[name] = Value::literal(*token);
   }
   for (const auto& [name, variable] : input.variables) {
-    const std::string where = "template variable '" + name.substr(0, 60) + "'";
+    const std::string where = "template variable '" + jinja::clipped(name) + "'";
     const bool reserved = std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved);
     if (reserved || jinja::find_function(name)) return bad_input("this name is reserved; choose another", where);
     if (!is_identifier(name)) return bad_input("not a variable name; use letters, digits and underscores", where);

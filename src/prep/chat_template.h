@@ -72,7 +72,8 @@ namespace jinja {
 struct Template;
 }
 
-// Immutable after parse; copies share the program; render may run in many threads at once.
+// Immutable after parse; copies share the program; render may run in many threads at once, each with 1 MiB of stack
+// free.
 class ChatTemplate {
  public:
   // `where` names the source in errors ("model.gguf: tokenizer.chat_template"). Errors name the line: invalid for bad
@@ -85,7 +86,8 @@ class ChatTemplate {
   // Hex SHA-256 of the source bytes, to print at load and to compare with a list of known templates.
   std::string sha256() const;
   const std::string& source() const;
-  // True when the template reads a variable of this name from outside ("tools", "enable_thinking").
+  // True when the template reads this name ("tools", "enable_thinking"): a variable of the input, or one it sets
+  // itself.
   bool reads(std::string_view name) const;
 
  private:

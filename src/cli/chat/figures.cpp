@@ -18,11 +18,11 @@ Figures figures(runtime::Engine& engine, const runtime::GenerateStats& stats) {
   for (const auto& group : engine.kernels()) weights += group.bytes;
   constexpr int64_t kEnough = 8;  // tokens: fewer say little
   if (stats.new_tokens < kEnough || stats.decode_seconds <= 0) return out;
-  const auto bandwidth = measure::cached_read_bandwidth(engine.pool(), weights);
-  if (!bandwidth.ok()) return out;
   const double context = static_cast<double>(stats.prompt_tokens) + static_cast<double>(stats.new_tokens) / 2;
   const double bytes = static_cast<double>(weights) + context * static_cast<double>(engine.memory().kv_per_token);
-  out.bandwidth_share = bytes * stats.decode_tok_s() / *bandwidth;
+  const double speed = bytes * stats.decode_tok_s();
+  const auto bandwidth = measure::cached_read_bandwidth(engine.pool(), weights, speed);
+  if (bandwidth.ok()) out.bandwidth_share = speed / *bandwidth;
   return out;
 }
 

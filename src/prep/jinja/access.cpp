@@ -12,10 +12,7 @@ namespace miao::prep::jinja {
 
 namespace {
 
-// The part of a name that goes into a message.
-std::string shown(std::string_view name) {
-  return "'" + std::string(name.substr(0, std::min<size_t>(name.size(), 60))) + "'";
-}
+std::string shown(std::string_view name) { return "'" + clipped(name) + "'"; }
 
 Value missing_attribute(const Value& object, std::string_view name) {
   return Value::undefined("'" + type_name(object) + " object' has no attribute " + shown(name));
@@ -72,6 +69,7 @@ std::optional<size_t> position(int64_t index, int64_t count) {
 Result<std::optional<Value>> own_item(Machine& machine, const Value& object, const Value& key) {
   switch (object.kind()) {
     case Kind::dict:
+      MIAO_CHECK_OK(pay_for_key(machine.budget, key));
       if (const Value* v = object.dict().find(key)) return std::optional(*v);
       break;
     case Kind::list:
@@ -174,7 +172,7 @@ Result<Value> get_item(Machine& machine, const Value& object, const Value& key) 
     return missing_attribute(object, key.text().view());
   }
   MIAO_TRY(const Text text, repr(machine.budget, key));
-  return Value::undefined("'" + type_name(object) + " object' has no element " + text.bytes().substr(0, 60));
+  return Value::undefined("'" + type_name(object) + " object' has no element " + clipped(text.bytes()));
 }
 
 Result<Value> get_slice(Machine& machine, const Value& object, const Value& start, const Value& stop,

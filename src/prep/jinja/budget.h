@@ -13,6 +13,8 @@ constexpr int kMaxDepth = 128;          // nesting of template source, of values
 constexpr int kMaxEvaluation = 1000;    // nodes open at once over all macro calls (about 1 KiB of stack each)
 constexpr size_t kMaxSource = 1 << 20;  // bytes of template
 constexpr size_t kMaxNodes = 100'000;   // of a parsed template
+constexpr size_t kMaxNames = 4096;      // variables of a template, attributes of a namespace: both are scanned
+constexpr size_t kMaxParameters = 256;  // of a macro
 
 class Budget {
  public:

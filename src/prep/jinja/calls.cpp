@@ -1,6 +1,7 @@
 // Arguments, and calls of builtins, methods and macros.
 #include "prep/jinja/access.h"
 #include "prep/jinja/evaluator.h"
+#include "prep/jinja/unicode.h"
 
 namespace miao::prep::jinja {
 
@@ -35,7 +36,7 @@ Result<Arguments> Evaluator::eval_arguments(const Expr& e) {
   if (result.named.size() > 1) {
     std::unordered_map<std::string_view, int> seen;
     for (const auto& [name, value] : result.named) {
-      if (++seen[name] > 1) return type_error("got keyword argument '" + name.substr(0, 60) + "' twice");
+      if (++seen[name] > 1) return type_error("got keyword argument '" + clipped(name) + "' twice");
     }
   }
   return result;
@@ -99,7 +100,7 @@ Result<Value> Evaluator::call_macro(const Callable& macro, Arguments arguments) 
   } restore{block_text_, saved_text};
 
   Scope scope(*this, macro.frame);
-  const std::string shown = "macro '" + macro.name.substr(0, 60) + "'";
+  const std::string shown = "macro '" + clipped(macro.name) + "'";
   auto take_named = [&](std::string_view name) -> std::optional<Value> {
     for (auto it = arguments.named.begin(); it != arguments.named.end(); ++it) {
       if (it->first == name) {
@@ -122,7 +123,7 @@ Result<Value> Evaluator::call_macro(const Callable& macro, Arguments arguments) 
     } else {
       const size_t first_default = code.params.size() - code.defaults.size();
       if (i < first_default) {
-        frame_->set(id, Value::undefined("parameter '" + program_.names[id].substr(0, 60) + "' was not provided"));
+        frame_->set(id, Value::undefined("parameter '" + clipped(program_.names[id]) + "' was not provided"));
       } else {
         MIAO_TRY(Value value, eval(*code.defaults[i - first_default]));
         frame_->set(id, std::move(value));
@@ -139,7 +140,7 @@ Result<Value> Evaluator::call_macro(const Callable& macro, Arguments arguments) 
     MIAO_TRY(Value kwargs, make_dict(std::move(dict)));
     frame_->set(kNameKwargs, std::move(kwargs));
   } else if (!arguments.named.empty()) {
-    return type_error(shown + " takes no keyword argument '" + arguments.named[0].first.substr(0, 60) + "'");
+    return type_error(shown + " takes no keyword argument '" + clipped(arguments.named[0].first) + "'");
   }
   std::vector<Value> rest;
   for (size_t i = code.params.size(); i < arguments.positional.size(); ++i)

@@ -5,6 +5,7 @@
 #include "prep/jinja/access.h"
 #include "prep/jinja/lexer.h"
 #include "prep/jinja/print.h"
+#include "prep/jinja/unicode.h"
 
 namespace miao::prep::jinja {
 
@@ -55,7 +56,7 @@ Value Evaluator::lookup(uint32_t id) const {
     if (const Value* v = frame->find(id)) return *v;
   }
   if (!globals_[id].is(Kind::undefined)) return globals_[id];
-  return Value::undefined("'" + program_.names[id].substr(0, 60) + "' is undefined");
+  return Value::undefined("'" + clipped(program_.names[id]) + "' is undefined");
 }
 
 Result<Value> Evaluator::eval(const Expr& e) {
@@ -153,6 +154,7 @@ Result<Value> Evaluator::eval_dict(const Expr& e) {
   for (size_t i = 0; i + 1 < e.kids.size(); i += 2) {
     MIAO_TRY(const Value key, eval(*e.kids[i]));
     MIAO_TRY(Value value, eval(*e.kids[i + 1]));
+    MIAO_CHECK_OK(pay_for_key(machine_.budget, key));
     if (!dict->set(key, std::move(value))) return type_error("unhashable type: '" + type_name(key) + "'");
   }
   return make_dict(std::move(dict));
@@ -196,14 +198,14 @@ Result<Value> Evaluator::eval_filter(const Expr& e) {
   } else {
     input = *block_text_;
   }
-  if (!e.builtin) return type_error("no filter named '" + e.text.substr(0, 60) + "'");
+  if (!e.builtin) return type_error("no filter named '" + clipped(e.text) + "'");
   MIAO_TRY(const Arguments arguments, eval_arguments(e));
   return call_builtin(machine_, *e.builtin, input, arguments);
 }
 
 Result<Value> Evaluator::eval_test(const Expr& e) {
   MIAO_TRY(const Value input, eval(*e.kids[0]));
-  if (!e.builtin) return type_error("no test named '" + e.text.substr(0, 60) + "'");
+  if (!e.builtin) return type_error("no test named '" + clipped(e.text) + "'");
   MIAO_TRY(const Arguments arguments, eval_arguments(e));
   return call_builtin(machine_, *e.builtin, input, arguments);
 }

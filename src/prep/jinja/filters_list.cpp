@@ -3,6 +3,7 @@
 #include "prep/jinja/filters.h"
 #include "prep/jinja/operators.h"
 #include "prep/jinja/print.h"
+#include "prep/jinja/unicode.h"
 
 namespace miao::prep::jinja {
 
@@ -133,7 +134,7 @@ Result<Value> do_slice(Machine& m, const Value& self, const Bound& b) {
 Result<Value> do_attr(Machine&, const Value& self, const Bound& b) {
   MIAO_TRY(const Text* name, want_text(*b[0], "attribute name"));
   if (self.is(Kind::dict) && !find_method(self, name->view())) {
-    return Value::undefined("'dict object' has no attribute '" + name->bytes().substr(0, 60) + "'");
+    return Value::undefined("'dict object' has no attribute '" + clipped(name->bytes()) + "'");
   }
   if (self.is(Kind::undefined)) return Value::undefined(std::string(self.why()));
   return get_attribute(self, name->view());

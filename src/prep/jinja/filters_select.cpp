@@ -5,6 +5,7 @@
 #include "prep/jinja/access.h"
 #include "prep/jinja/filters.h"
 #include "prep/jinja/text_ops.h"
+#include "prep/jinja/unicode.h"
 
 namespace miao::prep::jinja {
 
@@ -127,6 +128,7 @@ Result<Value> do_unique(Machine& m, const Value& self, const Bound& b) {
   std::vector<Value> result;
   for (const Value& item : items) {
     MIAO_TRY(const Value key, key_of(m, item, b[1], flag_or(b[0], false)));
+    MIAO_CHECK_OK(pay_for_key(m.budget, key));
     std::string hash = hash_key(key);
     if (hash.empty()) return type_error("unhashable type: '" + type_name(key) + "'");
     if (seen.insert(std::move(hash)).second) result.push_back(item);
@@ -176,7 +178,7 @@ Result<Value> map_attribute(Machine& m, const std::vector<Value>& items, const A
     else if (name == "default")
       otherwise = &value;
     else
-      return type_error("map: unexpected keyword argument '" + name.substr(0, 60) + "'");
+      return type_error("map: unexpected keyword argument '" + clipped(name) + "'");
   }
   std::vector<Value> result;
   for (const Value& item : items) {
@@ -195,7 +197,7 @@ Result<Value> do_map(Machine& m, const Value& self, const Bound& b) {
   }
   MIAO_TRY(const Text* name, want_text(b.all.positional[0], "filter name"));
   const Builtin* filter = find_filter(name->view());
-  if (!filter) return type_error("no filter named '" + name->bytes().substr(0, 60) + "'");
+  if (!filter) return type_error("no filter named '" + clipped(name->bytes()) + "'");
   const Arguments rest = rest_of(b.all, 1);
   std::vector<Value> result;
   for (const Value& item : items) {
@@ -214,7 +216,7 @@ Result<Value> choose(Machine& m, const Value& self, const Bound& b, bool keep, b
   if (arguments.size() > first) {
     MIAO_TRY(const Text* name, want_text(arguments[first], "test name"));
     test = find_predicate(name->view());
-    if (!test) return type_error("no test named '" + name->bytes().substr(0, 60) + "'");
+    if (!test) return type_error("no test named '" + clipped(name->bytes()) + "'");
   }
   const Arguments rest = rest_of(b.all, test ? first + 1 : arguments.size());
   MIAO_TRY(const std::vector<Value> items, to_vector(m.budget, self));

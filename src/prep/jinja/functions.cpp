@@ -5,6 +5,7 @@
 
 #include "prep/jinja/callable.h"
 #include "prep/jinja/print.h"
+#include "prep/jinja/unicode.h"
 
 namespace miao::prep::jinja {
 
@@ -50,6 +51,7 @@ Result<std::shared_ptr<DictObject>> build_dict(Machine& m, const Bound& b) {
       for (const Value& pair : pairs) {
         MIAO_TRY(std::vector<Value> two, to_vector(m.budget, pair));
         if (two.size() != 2) return type_error("dict needs pairs");
+        MIAO_CHECK_OK(pay_for_key(m.budget, two[0]));
         if (!dict->set(two[0], std::move(two[1]))) return type_error("unhashable type: '" + type_name(two[0]) + "'");
       }
     }
@@ -65,6 +67,9 @@ Result<Value> do_dict(Machine& m, const Value&, const Bound& b) {
 
 Result<Value> do_namespace(Machine& m, const Value&, const Bound& b) {
   MIAO_TRY(const std::shared_ptr<DictObject> dict, build_dict(m, b));
+  if (dict->entries.size() > kMaxNames) {
+    return type_error("a namespace holds at most " + std::to_string(kMaxNames) + " attributes");
+  }
   auto ns = std::make_shared<NamespaceObject>();
   for (const auto& [key, value] : dict->entries) {
     if (!key.is(Kind::string)) return type_error("namespace attributes must be strings");
@@ -94,11 +99,7 @@ Result<Value> do_cycler(Machine&, const Value&, const Bound& b) {
 
 Result<Value> do_raise(Machine& m, const Value&, const Bound& b) {
   MIAO_TRY(const Text text, to_text(m.budget, *b[0]));
-  std::string line = text.bytes().substr(0, 500);
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  }
-  return Error{Code::invalid, "the template refuses this conversation: " + line, ""};
+  return Error{Code::invalid, "the template refuses this conversation: " + clipped(text.view(), 500), ""};
 }
 
 Result<Value> do_strftime(Machine& m, const Value&, const Bound& b) {

@@ -267,7 +267,7 @@ Result<void> Lexer::number() {
   if (real) {
     const std::string text = clean(at_, end);
     const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), lexeme.real);
-    if (error != std::errc()) return fail("number " + text.substr(0, 40) + " is out of range");
+    if (error != std::errc()) return fail("number " + clipped(text) + " is out of range");
   } else {
     int base = 10;
     size_t from = at_;
@@ -395,7 +395,7 @@ std::string Lexeme::shown() const {
     case Token::end:
       return "the end of the template";
     default:
-      return "'" + text.substr(0, 60) + "'";
+      return "'" + clipped(text) + "'";
   }
 }
 

@@ -27,7 +27,8 @@ Result<Value> dict_side(Machine& m, const Value& self, const Bound&) {
   return make_list(Kind::view, std::move(side), keys ? "dict_keys" : "dict_values");
 }
 
-Result<Value> dict_get(Machine&, const Value& self, const Bound& b) {
+Result<Value> dict_get(Machine& m, const Value& self, const Bound& b) {
+  MIAO_CHECK_OK(pay_for_key(m.budget, *b[0]));
   if (hash_key(*b[0]).empty()) return type_error("unhashable type: '" + type_name(*b[0]) + "'");
   if (const Value* v = self.dict().find(*b[0])) return *v;
   return b[1] ? *b[1] : Value::none();

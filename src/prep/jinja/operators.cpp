@@ -158,6 +158,7 @@ Result<bool> contains(Budget& budget, const Value& container, const Value& item)
       return find_first(container.text().view(), item.text().view()) != std::string_view::npos;
     }
     case Kind::dict:
+      MIAO_CHECK_OK(pay_for_key(budget, item));
       if (hash_key(item).empty()) return type_error("unhashable type: '" + type_name(item) + "'");
       return container.dict().find(item) != nullptr;
     default: {

@@ -177,7 +177,7 @@ Result<Expr*> Parser::primary() {
       if (token.text == "false" || token.text == "False") return constant(Value(false), line);
       if (token.text == "none" || token.text == "None") return constant(Value::none(), line);
       MIAO_TRY(Expr * e, make(ExprKind::name, line));
-      e->id = intern(token.text);
+      MIAO_TRY(e->id, name_id(token.text, line));
       out_.read[e->id] = true;
       for (MacroCode* macro : macros_) {
         macro->wants_caller = macro->wants_caller || e->id == kNameCaller;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "prep/jinja/parser_state.h"
+#include "prep/jinja/unicode.h"
 
 namespace miao::prep::jinja {
 
@@ -132,7 +133,7 @@ Result<Expr*> Parser::filter_chain(Expr* input, bool first_inline) {
     }
     MIAO_TRY(Expr * e, make(ExprKind::filter, line, {input}));
     e->builtin = find_filter(name);
-    if (!e->builtin && !soft_) return fail("no filter named '" + name.substr(0, 60) + "'", line);
+    if (!e->builtin && !soft_) return fail("no filter named '" + clipped(name) + "'", line);
     e->text = std::move(name);
     if (now().is_op("(")) MIAO_CHECK_OK(arguments(e));
     input = e;
@@ -151,7 +152,7 @@ Result<Expr*> Parser::test(Expr* input) {
   }
   MIAO_TRY(Expr * e, make(ExprKind::test, line, {input}));
   e->builtin = find_predicate(name);
-  if (!e->builtin && !soft_) return fail("no test named '" + name.substr(0, 60) + "'", line);
+  if (!e->builtin && !soft_) return fail("no test named '" + clipped(name) + "'", line);
   e->text = std::move(name);
   const Lexeme& token = now();
   const bool starts_value = token.token == Token::name || token.token == Token::string ||

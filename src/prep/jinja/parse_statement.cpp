@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "prep/jinja/parser_state.h"
+#include "prep/jinja/unicode.h"
 
 namespace miao::prep::jinja {
 
@@ -21,7 +22,7 @@ Result<uint32_t> Parser::target_name() {
   for (const char* fixed : {"true", "false", "none", "True", "False", "None"}) {
     if (name == fixed) return fail("cannot assign to '" + name + "'", line);
   }
-  return intern(name);
+  return name_id(name, line);
 }
 
 // name, ns.attribute, or a parenthesised target.
@@ -155,9 +156,12 @@ Result<void> Parser::signature(MacroCode& macro) {
     if (!macro.params.empty()) MIAO_CHECK_OK(expect_op(","));
     MIAO_TRY(const uint32_t id, target_name());
     if (std::find(macro.params.begin(), macro.params.end(), id) != macro.params.end()) {
-      return fail("parameter '" + out_.names[id].substr(0, 60) + "' appears twice");
+      return fail("parameter '" + clipped(out_.names[id]) + "' appears twice");
     }
     macro.params.push_back(id);
+    if (macro.params.size() > kMaxParameters) {
+      return fail("a macro takes at most " + std::to_string(kMaxParameters) + " parameters");
+    }
     if (skip_op("=")) {
       MIAO_TRY(Expr * value, expression());
       macro.defaults.push_back(value);
@@ -226,10 +230,9 @@ Result<Stmt*> Parser::generation_statement() {
 Result<Stmt*> Parser::block_statement() {
   MIAO_TRY(Stmt * s, make(StmtKind::block, now().line));
   MIAO_TRY(const std::string name, expect_any_name());
-  if (std::find(blocks_.begin(), blocks_.end(), name) != blocks_.end()) {
-    return fail("block '" + name.substr(0, 60) + "' is defined twice", s->line);
+  if (!blocks_.insert(name).second) {
+    return fail("block '" + clipped(name) + "' is defined twice", s->line);
   }
-  blocks_.push_back(name);
   skip_name("scoped");
   skip_name("required");
   const int loops = std::exchange(loops_, 0);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "prep/jinja/parser_state.h"
+#include "prep/jinja/unicode.h"
 
 namespace miao::prep::jinja {
 
@@ -62,6 +63,12 @@ uint32_t Parser::intern(std::string_view name) {
     out_.read.push_back(false);
   }
   return row->second;
+}
+
+Result<uint32_t> Parser::name_id(std::string_view name, int line) {
+  const uint32_t id = intern(name);
+  if (id >= kMaxNames) return fail("template uses more than " + std::to_string(kMaxNames) + " names", line);
+  return id;
 }
 
 Result<void> Parser::measure(Expr* e) const {
@@ -165,7 +172,7 @@ Result<Stmt*> Parser::statement() {
       return error;
     }
   }
-  return fail("unknown tag '" + tag.substr(0, 60) + "'", line);
+  return fail("unknown tag '" + clipped(tag) + "'", line);
 }
 
 Result<std::shared_ptr<const Template>> parse(std::string_view source, std::string_view place) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "prep/jinja/ast.h"
@@ -45,6 +46,7 @@ class Parser {
 
   // Nodes.
   uint32_t intern(std::string_view name);
+  Result<uint32_t> name_id(std::string_view name, int line);
   Result<Expr*> make(ExprKind kind, int line, std::vector<Expr*> kids = {});
   Result<Stmt*> make(StmtKind kind, int line);
   Result<void> measure(Expr* e) const;
@@ -106,7 +108,7 @@ class Parser {
   bool soft_ = false;               // inside an `if`: unknown filters fail only when they run
   std::vector<MacroCode*> macros_;  // open macros and call blocks
   std::unordered_map<std::string, uint32_t> ids_;
-  std::vector<std::string> blocks_;
+  std::unordered_set<std::string> blocks_;
 };
 
 }  // namespace miao::prep::jinja

@@ -78,6 +78,18 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
+std::string clipped(std::string_view text, size_t bytes) {
+  if (text.size() > bytes) {
+    while (bytes > 0 && is_continuation(text[bytes])) --bytes;
+    text = text.substr(0, bytes);
+  }
+  std::string line(text);
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  }
+  return line;
+}
+
 size_t count_code_points(std::string_view text) {
   size_t count = 0;
   for (const char c : text) count += !is_continuation(c);

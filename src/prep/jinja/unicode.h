@@ -23,6 +23,9 @@ size_t previous_start(std::string_view text, size_t end);
 void append_utf8(std::string& out, char32_t c);
 bool is_valid_utf8(std::string_view text);
 
+// The start of a text for a message: whole characters of at most `bytes` bytes, control characters as blanks.
+std::string clipped(std::string_view text, size_t bytes = 60);
+
 size_t count_code_points(std::string_view text);
 // Byte offset of code point `index` (<= count).
 size_t offset_of(std::string_view text, size_t index);

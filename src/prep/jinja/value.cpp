@@ -75,6 +75,11 @@ std::string hash_key(const Value& key) {
   }
 }
 
+Result<void> pay_for_key(Budget& budget, const Value& key) {
+  if (key.is(Kind::string)) return budget.text(key.text().size());
+  return key.is(Kind::tuple) ? budget.text(hash_key(key).size()) : budget.spend(1);
+}
+
 std::optional<size_t> DictObject::position(const std::string& hash) const {
   if (entries.size() >= kIndexFrom) {
     const auto found = index_.find(hash);

@@ -154,6 +154,8 @@ struct CyclerObject : Object {
   size_t at = 0;
 };
 
+// Looking a key up reads it; longer keys cost more.
+Result<void> pay_for_key(Budget& budget, const Value& key);
 // A name for equal keys: "s" + bytes, "i42", ... Empty when the value cannot be a key.
 std::string hash_key(const Value& key);
 

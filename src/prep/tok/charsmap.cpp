@@ -50,6 +50,18 @@ std::optional<Charsmap::Hit> Charsmap::find(std::string_view text, bool longest)
   return hit;
 }
 
+namespace {
+
+// A grapheme boundary between two code points. utf8proc's Unicode lacks the newest marks, which kJoins adds.
+bool cluster_break(uint32_t before, uint32_t after, utf8proc_int32_t* state) {
+  if (!utf8proc_grapheme_break_stateful(static_cast<int32_t>(before), static_cast<int32_t>(after), state)) return false;
+  if (!(class_of(after) & kJoins)) return true;
+  const auto bound = utf8proc_get_property(static_cast<int32_t>(before))->boundclass;
+  return bound == UTF8PROC_BOUNDCLASS_CONTROL || bound == UTF8PROC_BOUNDCLASS_CR || bound == UTF8PROC_BOUNDCLASS_LF;
+}
+
+}  // namespace
+
 void Charsmap::normalize(std::string_view text, bool clusters, std::string& out) const {
   const char* p = text.data();
   const char* end = p + text.size();
@@ -68,7 +80,7 @@ void Charsmap::normalize(std::string_view text, bool clusters, std::string& out)
     utf8proc_int32_t state = 0;
     while (q < end) {
       const Rune next = rune_at(q);
-      if (utf8proc_grapheme_break_stateful(static_cast<int32_t>(r.value), static_cast<int32_t>(next.value), &state)) break;
+      if (cluster_break(r.value, next.value, &state)) break;
       r = next;
       q += r.size;
     }

@@ -1,0 +1,418 @@
+// The promises of Engine: the same bits whatever threads, chunks, neighbours and instruction set; errors that change
+// nothing; rollback; reports.
+#include "runtime/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <set>
+
+#include "base/cpu.h"
+#include "io/testing.h"
+#include "kernels/kernels.h"
+#include "models/spec.h"
+#include "models/testing.h"
+#include "runtime/batch.h"
+
+namespace miao::runtime {
+namespace {
+
+using models::TinyModel;
+using Rows = std::vector<std::vector<float>>;
+
+std::vector<int32_t> some_ids(int64_t n, int64_t vocab, uint32_t seed = 7) {
+  std::mt19937 random(seed);
+  std::vector<int32_t> ids(static_cast<size_t>(n));
+  for (int32_t& id : ids) id = static_cast<int32_t>(random() % static_cast<uint32_t>(vocab));
+  return ids;
+}
+
+class File {
+ public:
+  explicit File(const TinyModel& model) { EXPECT_TRUE(model.gguf().write(path()).ok()); }
+  std::filesystem::path path() const { return dir_ / "tiny.gguf"; }
+  std::unique_ptr<Engine> open(const EngineOptions& options) const {
+    auto engine = Engine::open(path(), options);
+    EXPECT_TRUE(engine.ok()) << engine.error().str();
+    return std::move(*engine);
+  }
+
+ private:
+  io::TempDir dir_;
+};
+
+void append(Rows& rows, const Logits& logits) {
+  for (int64_t i = 0; i < logits.rows(); ++i) rows.emplace_back(logits.row(i).begin(), logits.row(i).end());
+}
+
+Rows all_rows(Engine& engine, std::span<const int32_t> ids) {
+  Sequence sequence = engine.new_sequence();
+  auto logits = engine.forward(sequence, ids, Want::all);
+  EXPECT_TRUE(logits.ok()) << logits.error().str();
+  Rows rows;
+  append(rows, *logits);
+  return rows;
+}
+
+bool same_bits(const Rows& a, const Rows& b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i].size() != b[i].size() || std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(float)) != 0) return false;
+  }
+  return true;
+}
+
+std::vector<std::string> isas() {
+  const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
+  const int n = kernels::available(cpu_features(), tables);
+  std::vector<std::string> out;
+  for (int i = 0; i < n; ++i) out.emplace_back(tables[i]->name);
+  return out;
+}
+
+// Shapes with padding everywhere: 5 heads, 40 vocabulary rows; and all sizes multiples of 32 for quantised formats.
+const TinyModel kFloat{.vocab = 41, .dim = 40, .ffn = 56, .heads = 5, .kv_heads = 1, .head_dim = 12};
+const TinyModel kQuantised{.vocab = 72, .dim = 64, .ffn = 96, .heads = 6, .kv_heads = 3, .head_dim = 16, .dtype = DType::q4_1};
+
+TEST(Engine, SameBitsForAnyThreadsChunkAndIsa) {
+  for (const TinyModel& model : {kFloat, kQuantised}) {
+    const File file(model);
+    const auto ids = some_ids(150, model.vocab);
+    const Rows want = all_rows(*file.open({.threads = 1, .isa = "scalar"}), ids);
+    ASSERT_EQ(want.size(), ids.size());
+    for (const std::string& isa : isas()) {
+      for (const int threads : {1, 2, 3}) {
+        for (const int chunk : {1, 3, 64, 150, 256}) {
+          if (isa == "scalar" && chunk == 1 && threads > 1) continue;
+          EXPECT_TRUE(same_bits(want, all_rows(*file.open({.threads = threads, .chunk = chunk, .isa = isa}), ids)))
+              << isa << " threads " << threads << " chunk " << chunk;
+        }
+      }
+    }
+  }
+}
+
+TEST(Engine, SameBitsForEveryFormatAndIsa) {
+  for (const Format& f : all_formats()) {
+    if (f.decode == nullptr || f.gguf < 0) continue;
+    TinyModel model{.vocab = 48, .dim = 256, .ffn = 256, .layers = 1, .heads = 4, .kv_heads = 2, .head_dim = 64, .dtype = f.dtype};
+    model.mixed = true;
+    model.v_dtype = DType::q8_0;
+    const File file(model);
+    const auto ids = some_ids(21, model.vocab);
+    const Rows want = all_rows(*file.open({.threads = 1, .isa = "scalar"}), ids);
+    double sum = 0;
+    for (const auto& row : want) {
+      for (const float x : row) sum += std::fabs(static_cast<double>(x));
+    }
+    EXPECT_TRUE(std::isfinite(sum) && sum > 0) << f.name;
+    for (const std::string& isa : isas()) {
+      EXPECT_TRUE(same_bits(want, all_rows(*file.open({.threads = 2, .chunk = 5, .isa = isa}), ids))) << f.name << " " << isa;
+    }
+  }
+}
+
+TEST(Engine, QuantisedIsCloseToFp32) {
+  for (const DType dtype : {DType::q8_0, DType::q4_0, DType::q4_k, DType::q6_k}) {
+    const File file(TinyModel{.vocab = 64, .dim = 256, .ffn = 512, .heads = 4, .kv_heads = 2, .head_dim = 64, .dtype = dtype});
+    const auto ids = some_ids(24, 64);
+    const Rows exact = all_rows(*file.open({.threads = 1, .compute = Compute::f32}), ids);
+    const Rows fast = all_rows(*file.open({.threads = 1}), ids);
+    double error = 0;
+    double power = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      for (size_t j = 0; j < exact[i].size(); ++j) {
+        error += std::pow(static_cast<double>(exact[i][j]) - static_cast<double>(fast[i][j]), 2);
+        power += std::pow(static_cast<double>(exact[i][j]), 2);
+      }
+    }
+    EXPECT_LT(std::sqrt(error / power), 0.05) << format(dtype).name;
+    EXPECT_GT(error, 0) << "FP32 must not read int8 activations";
+  }
+}
+
+TEST(Engine, TokenByTokenEqualsPrompt) {
+  const File file(kQuantised);
+  const auto engine = file.open({.threads = 2, .chunk = 32});
+  const auto ids = some_ids(140, kQuantised.vocab);
+  const Rows want = all_rows(*engine, ids);
+  Sequence sequence = engine->new_sequence();
+  Rows got;
+  size_t at = 0;
+  for (const size_t step : {1, 1, 17, 1, 2, 66, 1, 4, 5, 42}) {
+    auto logits = engine->forward(sequence, std::span(ids).subspan(at, step), Want::all);
+    ASSERT_TRUE(logits.ok());
+    append(got, *logits);
+    at += step;
+    EXPECT_EQ(sequence.size(), static_cast<int64_t>(at));
+  }
+  ASSERT_EQ(at, ids.size());
+  EXPECT_TRUE(same_bits(want, got));
+}
+
+TEST(Engine, NeighboursChangeNothing) {
+  for (const TinyModel& model : {kFloat, kQuantised}) {
+    const File file(model);
+    const auto engine = file.open({.threads = 2, .chunk = 48});
+    const size_t lengths[] = {1, 90, 3, 30, 1, 17};
+    std::vector<std::vector<int32_t>> texts;
+    std::vector<Rows> want;
+    for (size_t i = 0; i < std::size(lengths); ++i) {
+      texts.push_back(some_ids(static_cast<int64_t>(lengths[i]) + 20, model.vocab, static_cast<uint32_t>(i)));
+      want.push_back(all_rows(*engine, texts.back()));
+    }
+    std::vector<Sequence> sequences;
+    for (size_t i = 0; i < texts.size(); ++i) sequences.push_back(engine->new_sequence());
+    std::vector<Rows> got(texts.size());
+    for (size_t step = 0; step < 6; ++step) {  // prompts together, then pieces of 1 to 5 tokens
+      std::vector<Slice> slices;
+      std::vector<size_t> members;
+      for (size_t i = 0; i < texts.size(); ++i) {
+        const size_t used = got[i].size();
+        const size_t n = step == 0 ? lengths[i] : std::min(texts[i].size() - used, (i + step) % 5 + 1);
+        if (n == 0 || (step > 0 && (i + step) % 4 == 0)) continue;
+        slices.push_back({&sequences[i], std::span(texts[i]).subspan(used, n), Want::all});
+        members.push_back(i);
+      }
+      auto logits = engine->forward(slices);
+      ASSERT_TRUE(logits.ok()) << logits.error().str();
+      int64_t row = 0;
+      for (size_t m = 0; m < slices.size(); ++m) {
+        for (size_t t = 0; t < slices[m].tokens.size(); ++t, ++row) {
+          got[members[m]].emplace_back(logits->row(row).begin(), logits->row(row).end());
+        }
+      }
+      ASSERT_EQ(row, logits->rows());
+    }
+    for (size_t i = 0; i < texts.size(); ++i) {
+      want[i].resize(got[i].size());
+      EXPECT_GT(got[i].size(), lengths[i]);
+      EXPECT_TRUE(same_bits(want[i], got[i])) << "text " << i;
+    }
+  }
+}
+
+TEST(Engine, WantedRows) {
+  const File file(kQuantised);
+  const auto engine = file.open({.threads = 2, .chunk = 16});
+  const auto a = some_ids(70, kQuantised.vocab, 1);
+  const auto b = some_ids(40, kQuantised.vocab, 2);
+  const auto c = some_ids(5, kQuantised.vocab, 3);
+  const Rows want_a = all_rows(*engine, a);
+  const Rows want_c = all_rows(*engine, c);
+  Sequence sa = engine->new_sequence();
+  Sequence sb = engine->new_sequence();
+  Sequence sc = engine->new_sequence();
+  const Slice slices[] = {{&sa, a, Want::last}, {&sb, b, Want::none}, {&sc, c, Want::all}};
+  auto logits = engine->forward(slices);
+  ASSERT_TRUE(logits.ok());
+  ASSERT_EQ(logits->rows(), 6);
+  Rows got;
+  append(got, *logits);
+  Rows want{want_a.back()};
+  want.insert(want.end(), want_c.begin(), want_c.end());
+  EXPECT_TRUE(same_bits(want, got));
+  EXPECT_EQ(sb.size(), 40);
+
+  auto none = engine->forward(sb, c, Want::none);
+  ASSERT_TRUE(none.ok());
+  EXPECT_EQ(none->rows(), 0);
+}
+
+TEST(Engine, ForwardAllStreamsTheSameRows) {
+  const File file(kFloat);
+  const auto engine = file.open({.threads = 2, .chunk = 32});
+  const auto ids = some_ids(100, kFloat.vocab);
+  const Rows want = all_rows(*engine, ids);
+  Sequence sequence = engine->new_sequence();
+  Rows got;
+  ASSERT_TRUE(engine
+                  ->forward_all(sequence, ids,
+                                [&](int64_t first, const Logits& logits) -> Result<void> {
+                                  EXPECT_EQ(first, static_cast<int64_t>(got.size()));
+                                  EXPECT_LE(logits.rows(), 32);
+                                  append(got, logits);
+                                  return {};
+                                })
+                  .ok());
+  EXPECT_TRUE(same_bits(want, got));
+
+  Sequence stopped = engine->new_sequence();
+  const auto refused = engine->forward_all(
+      stopped, ids, [](int64_t, const Logits&) -> Result<void> { return Error{Code::cancelled, "enough", {}}; });
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::cancelled);
+}
+
+TEST(Engine, TruncateGoesBack) {
+  const File file(kQuantised);
+  const auto engine = file.open({.threads = 2});
+  const auto ids = some_ids(100, kQuantised.vocab, 1);
+  const auto other = some_ids(80, kQuantised.vocab, 2);
+  const Rows want = all_rows(*engine, ids);
+  Sequence sequence = engine->new_sequence();
+  ASSERT_TRUE(engine->forward(sequence, std::span(ids).first(37), Want::none).ok());
+  ASSERT_TRUE(engine->forward(sequence, other, Want::none).ok());  // what came to nothing
+  sequence.truncate(37);
+  auto logits = engine->forward(sequence, std::span(ids).subspan(37), Want::all);
+  ASSERT_TRUE(logits.ok());
+  Rows got;
+  append(got, *logits);
+  EXPECT_TRUE(same_bits({want.begin() + 37, want.end()}, got));
+}
+
+TEST(Engine, ReusedPagesLeaveNoTrace) {
+  const File file(kFloat);
+  const auto engine = file.open({.threads = 1});
+  const auto ids = some_ids(130, kFloat.vocab);
+  const Rows want = all_rows(*engine, ids);
+  const int64_t reserved = engine->memory().kv_reserved;
+  EXPECT_TRUE(same_bits(want, all_rows(*engine, ids)));
+  EXPECT_EQ(engine->memory().kv_reserved, reserved);
+}
+
+TEST(Engine, Verify) {
+  const File file(kQuantised);
+  const auto engine = file.open({.threads = 2});
+  const auto prompt = some_ids(20, kQuantised.vocab);
+  const auto greedy = [](std::span<const float> row) {
+    return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+  };
+  // Twelve tokens, one by one.
+  Sequence plain = engine->new_sequence();
+  auto logits = engine->forward(plain, prompt);
+  ASSERT_TRUE(logits.ok());
+  std::vector<int32_t> text;
+  for (int i = 0; i < 12; ++i) {
+    text.push_back(greedy(logits->row(0)));
+    logits = engine->forward(plain, std::span(text).last(1));
+    ASSERT_TRUE(logits.ok());
+  }
+  for (const int right : {0, 1, 4}) {
+    Sequence sequence = engine->new_sequence();
+    ASSERT_TRUE(engine->forward(sequence, prompt, Want::none).ok());
+    std::vector<int32_t> draft(text.begin() + 1, text.begin() + 6);
+    for (size_t i = static_cast<size_t>(right); i < draft.size(); ++i) draft[i] = (draft[i] + 1) % 72;
+    int calls = 0;
+    auto verified = verify(*engine, sequence, text[0], draft, [&](std::span<const float> row) {
+      ++calls;
+      return greedy(row);
+    });
+    ASSERT_TRUE(verified.ok()) << verified.error().str();
+    EXPECT_EQ(verified->accepted, right);
+    EXPECT_EQ(verified->next, text[static_cast<size_t>(right) + 1]);
+    EXPECT_EQ(calls, right + 1);
+    EXPECT_EQ(sequence.size(), 21 + right);
+  }
+  Sequence sequence = engine->new_sequence();
+  ASSERT_TRUE(engine->forward(sequence, prompt, Want::none).ok());
+  auto all = verify(*engine, sequence, text[0], std::span(text).subspan(1, 10), greedy);
+  ASSERT_TRUE(all.ok());
+  EXPECT_EQ(all->accepted, 10);
+  EXPECT_EQ(all->next, text[11]);
+}
+
+TEST(Engine, ErrorsChangeNothing) {
+  const File file(kFloat);
+  const auto engine = file.open({.threads = 1, .ctx = 64});
+  Sequence sequence = engine->new_sequence();
+  Sequence second = engine->new_sequence();
+  const auto ids = some_ids(40, kFloat.vocab);
+  ASSERT_TRUE(engine->forward(sequence, ids).ok());
+  const int32_t negative[] = {3, -1};
+  const int32_t high[] = {41};
+  const auto fails = [&](std::span<const Slice> slices, std::string_view words) {
+    auto result = engine->forward(slices);
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code, Code::invalid);
+    EXPECT_NE(result.error().message.find(words), std::string::npos) << result.error().message;
+    EXPECT_EQ(sequence.size(), 40);
+    EXPECT_EQ(second.size(), 0);
+  };
+  fails({}, "no slices");
+  fails(std::vector<Slice>{{&sequence, negative}}, "-1");
+  fails(std::vector<Slice>{{&second, ids}, {&sequence, high}}, "0 to 40");
+  fails(std::vector<Slice>{{&sequence, {}}}, "no tokens");
+  fails(std::vector<Slice>{{&sequence, std::span(ids).first(25)}}, "context holds 64");
+  fails(std::vector<Slice>{{&second, ids}, {&second, ids}}, "twice");
+  EXPECT_TRUE(engine->forward(sequence, std::span(ids).first(24)).ok());
+  const auto all = engine->forward_all(second, some_ids(65, 41), [](int64_t, const Logits&) -> Result<void> { return {}; });
+  EXPECT_FALSE(all.ok());
+  EXPECT_EQ(second.size(), 0);
+}
+
+TEST(Engine, BadOptions) {
+  const File file(kFloat);
+  const EngineOptions bad[] = {{.threads = -1}, {.threads = 5000}, {.kv = DType::q8_0}, {.ctx = -1}, {.ctx = int64_t{1} << 40},
+                               {.chunk = 0},    {.chunk = 100000}, {.isa = "mips"}};
+  for (const EngineOptions& options : bad) {
+    auto engine = Engine::open(file.path(), options);
+    ASSERT_FALSE(engine.ok());
+    EXPECT_EQ(engine.error().code, Code::invalid);
+    EXPECT_FALSE(engine.error().message.empty());
+  }
+  EXPECT_FALSE(Engine::open(file.path().parent_path() / "none.gguf", {}).ok());
+}
+
+TEST(Engine, Reports) {
+  const File file(kQuantised);
+  const auto engine = file.open({.threads = 2});
+  EXPECT_EQ(engine->spec().family, "llama");
+  EXPECT_EQ(engine->vocab(), 72);
+  EXPECT_EQ(engine->ctx(), 512);
+  EXPECT_EQ(engine->kv_dtype(), DType::f16);
+  EXPECT_EQ(file.open({.threads = 1, .compute = Compute::f32})->kv_dtype(), DType::f32);
+  EXPECT_EQ(file.open({.threads = 1, .kv = DType::bf16})->kv_dtype(), DType::bf16);
+  EXPECT_FALSE(engine->tokenizer().ok());
+  EXPECT_EQ(engine->chat_template(), nullptr);
+
+  int64_t bytes = 0;
+  std::set<std::string> groups;
+  for (const KernelReport& k : engine->kernels()) {
+    EXPECT_EQ(k.format, "Q4_1");
+    EXPECT_FALSE(k.gemv.empty() || k.gemm.empty());
+    bytes += k.bytes;
+    groups.insert(k.weights);
+  }
+  EXPECT_EQ(groups, (std::set<std::string>{"qkv", "o", "gate_up", "down", "lm_head"}));
+  const MemoryReport memory = engine->memory();
+  EXPECT_GE(memory.weights, bytes);
+  EXPECT_LT(memory.weights, bytes + 64 * 100);
+  EXPECT_EQ(memory.embedding, 72 * 64 / 32 * 20);
+  EXPECT_EQ(memory.kv_per_token, 2 * 2 * 3 * 16 * 2);  // K and V, layers, heads, head_dim, F16
+  EXPECT_EQ(memory.kv_reserved, 0);
+}
+
+TEST(Engine, TapsAndProfile) {
+  const File file(kFloat);
+  const auto engine = file.open({.threads = 2});
+  const auto ids = some_ids(9, kFloat.vocab);
+  const Rows want = all_rows(*engine, ids);
+  std::vector<std::string> names;
+  Rows tapped;
+  engine->tap([&](std::string_view name, const float* values, int64_t rows, int64_t cols, int64_t stride) {
+    names.emplace_back(name);
+    if (name != "lm_head") return;
+    for (int64_t i = 0; i < rows; ++i) tapped.emplace_back(values + i * stride, values + i * stride + cols);
+  });
+  engine->profile(true);
+  EXPECT_TRUE(same_bits(want, all_rows(*engine, ids)));
+  EXPECT_TRUE(same_bits(want, tapped));
+  const std::vector<std::string> expected = {"embedding", "rotation", "blk.0.qkv",     "blk.0.attn", "blk.0.o", "blk.0.gate_up", "blk.0.down",
+                                             "blk.1.qkv", "blk.1.attn", "blk.1.o", "blk.1.gate_up", "blk.1.down", "lm_head"};
+  EXPECT_EQ(names, expected);
+  double total = 0;
+  for (const auto& [kind, seconds] : engine->profile()) total += seconds;
+  EXPECT_EQ(engine->profile().size(), 8u);
+  EXPECT_GT(total, 0);
+  engine->profile(false);
+  engine->tap({});
+  names.clear();
+  EXPECT_TRUE(same_bits(want, all_rows(*engine, ids)));
+  EXPECT_TRUE(names.empty() && engine->profile().empty());
+}
+
+}  // namespace
+}  // namespace miao::runtime

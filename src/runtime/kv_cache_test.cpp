@@ -1,0 +1,101 @@
+#include "runtime/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <set>
+
+#include "kernels/table.h"
+
+namespace miao::runtime {
+namespace {
+
+constexpr KvShape kShape{.layers = 3, .kv_heads = 2, .head_dim = 20, .dtype = DType::f16};
+
+TEST(KvCache, Sizes) {
+  KvCache cache(kShape);
+  EXPECT_EQ(kShape.page_bytes(), 3 * 2 * 2 * 64 * 32 * 2);  // layers, heads, K and V, positions, padded dim, F16
+  EXPECT_EQ(cache.bytes_per_token() * 64, kShape.page_bytes());
+  EXPECT_EQ(cache.bytes_reserved(), 0);
+}
+
+TEST(KvCache, PagesFollowTheSequence) {
+  KvCache cache(kShape);
+  Sequence s(cache);
+  ASSERT_TRUE(s.reserve(1).ok());
+  EXPECT_EQ(cache.pages_in_use(), 1);
+  ASSERT_TRUE(s.reserve(64).ok());
+  EXPECT_EQ(cache.pages_in_use(), 1);
+  ASSERT_TRUE(s.reserve(64 * 20 + 1).ok());
+  EXPECT_EQ(cache.pages_in_use(), 21);
+  s.advance(64 * 20 + 1);
+  s.truncate(65);
+  EXPECT_EQ(cache.pages_in_use(), 2);
+  EXPECT_EQ(s.size(), 65);
+  s.truncate(1000);
+  EXPECT_EQ(s.size(), 65);
+  s.clear();
+  EXPECT_EQ(cache.pages_in_use(), 0);
+}
+
+TEST(KvCache, EveryPartHasItsOwnMemory) {
+  KvCache cache(kShape);
+  Sequence a(cache);
+  Sequence b(cache);
+  const int64_t part = kernels::page_bytes(kShape.dtype, kShape.head_dim);
+  std::set<const void*> parts;
+  for (Sequence* s : {&a, &b}) {
+    ASSERT_TRUE(s->reserve(64 * 3).ok());
+    ASSERT_TRUE(s->reserve(64 * 11).ok());  // the pointer arrays grow and keep what they hold
+    const graph::KvPages pages = s->pages();
+    for (int64_t h = 0; h < 6; ++h) {
+      for (int64_t p = 0; p < 11; ++p) {
+        for (const void* page : {pages.k[h * pages.capacity + p], pages.v[h * pages.capacity + p]}) {
+          EXPECT_TRUE(parts.insert(page).second);
+          EXPECT_EQ(reinterpret_cast<uintptr_t>(page) % 64, 0u);
+          std::memset(const_cast<void*>(page), 0xff, static_cast<size_t>(part));
+        }
+      }
+    }
+  }
+  EXPECT_EQ(parts.size(), 2u * 6 * 11 * 2);
+}
+
+TEST(KvCache, HandedOutPagesAreZero) {
+  KvCache cache(kShape);
+  const auto size = static_cast<size_t>(kShape.page_bytes());
+  const std::vector<std::byte> zero(size);
+  for (int round = 0; round < 2; ++round) {
+    std::vector<std::byte*> pages;
+    for (int i = 0; i < 5; ++i) {
+      auto page = cache.take();
+      ASSERT_TRUE(page.ok());
+      EXPECT_EQ(std::memcmp(*page, zero.data(), size), 0);
+      std::memset(*page, 0x7f, size);
+      pages.push_back(*page);
+    }
+    const int64_t reserved = cache.bytes_reserved();
+    for (std::byte* page : pages) cache.give(page);
+    EXPECT_EQ(cache.bytes_reserved(), reserved);
+  }
+}
+
+TEST(KvCache, SequencesMove) {
+  KvCache cache(kShape);
+  {
+    Sequence a(cache);
+    ASSERT_TRUE(a.reserve(100).ok());
+    a.advance(100);
+    Sequence b = std::move(a);
+    EXPECT_EQ(b.size(), 100);
+    EXPECT_EQ(cache.pages_in_use(), 2);
+    Sequence c(cache);
+    ASSERT_TRUE(c.reserve(10).ok());
+    c = std::move(b);
+    EXPECT_EQ(c.size(), 100);
+  }
+  EXPECT_EQ(cache.pages_in_use(), 0);
+}
+
+}  // namespace
+}  // namespace miao::runtime
