@@ -468,6 +468,136 @@ def compare(miao, vocabs, work, count, only):
     return failures
 
 
+# ---- golden samples ----------------------------------------------------------------------------------------------
+
+
+def small_charsmap(directory):
+    """A small precompiled map, made by SentencePiece from rules."""
+    import unicodedata
+
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2 as pb
+
+    points = [c for c in range(0xA0, 0x3400) if unicodedata.normalize("NFKC", chr(c)) != chr(c)][::3]
+    points += [*range(0xFB00, 0xFB05), *range(0xFF01, 0xFF20)]
+    rules = {(c,): [ord(x) for x in unicodedata.normalize("NFKC", chr(c))] for c in points}
+    rules.update({(c,): [0x20] for c in (9, 10, 13, 0xA0, 0x3000, 0x200B, 0xFEFF)})
+    rules.update({(0x65, 0x301): [0xE9], (0x61, 0x308): [0xE4], (0x0D, 0x0A): [0x20], (0x2E, 0x2E, 0x2E): [0x2026], (1,): []})
+    tsv, corpus = directory / "rules.tsv", directory / "corpus.txt"
+    hexes = lambda points: " ".join(f"{c:X}" for c in points)
+    tsv.write_text("".join(f"{hexes(k)}\t{hexes(v)}\n" for k, v in rules.items()))
+    corpus.write_text("\n".join(" ".join(WORDS[i : i + 9]) for i in range(0, len(WORDS), 3)))
+    model = directory / "m"
+    sentencepiece.SentencePieceTrainer.train(input=str(corpus), model_prefix=str(model), vocab_size=300, hard_vocab_limit=False, normalization_rule_tsv=str(tsv), minloglevel=2)
+    m = pb.ModelProto.FromString(model.with_suffix(".model").read_bytes())
+    return base64.b64encode(m.normalizer_spec.precompiled_charsmap).decode()
+
+
+def train(kind, directory):
+    """A small model of a kind as a tokenizer.json document, trained on generated text."""
+    from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+    rng = random.Random("train")
+    lines = [" ".join(rng.choice(WORDS) for _ in range(12)) for _ in range(3000)]
+    if kind == "bytes":
+        t = Tokenizer(models.BPE())
+        t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        trainer = trainers.BpeTrainer(vocab_size=1400, initial_alphabet=alphabet, special_tokens=["<|end|>", "<|im_start|>"], show_progress=False)
+        t.decoder = decoders.ByteLevel()
+    elif kind == "chars":
+        t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+        t.normalizer = normalizers.Replace(" ", "\u2581")
+        t.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
+        bytes_ = [f"<0x{b:02X}>" for b in range(256)]
+        trainer = trainers.BpeTrainer(vocab_size=1100, limit_alphabet=120, special_tokens=["<unk>", "<s>", "</s>"] + bytes_, show_progress=False)
+    elif kind == "unigram":
+        t = Tokenizer(models.Unigram())
+        t.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(vocab_size=900, special_tokens=["<s>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False)
+        t.decoder = decoders.Metaspace()
+    else:
+        t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        t.normalizer = normalizers.BertNormalizer()
+        t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(vocab_size=900, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False)
+        t.decoder = decoders.WordPiece()
+    t.train_from_iterator(lines, trainer)
+    doc = json.loads(t.to_str())
+    if kind == "chars":  # byte tokens are pieces of the model, not added tokens
+        doc["added_tokens"] = doc["added_tokens"][:3]
+        doc["decoder"] = sequence("decoders", *META_DECODER, STRIP_FIRST)
+        doc["pre_tokenizer"] = None
+    if kind == "unigram":
+        doc["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": small_charsmap(directory)}
+    return doc
+
+
+def golden_variants():
+    """name -> (base, the fields that differ from it)"""
+    out = {name.replace("-", "_"): ("bytes", {"pre_tokenizer": pre}) for name, pre in PRE.items() if name not in ("clip",)}
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        out["bytes_" + form.lower()] = ("bytes", {"normalizer": {"type": form}, "pre_tokenizer": PRE["qwen2"]})
+    fold = [{"type": "Lowercase"}, {"type": "NFD"}, {"type": "StripAccents"}, {"type": "Strip", "strip_left": True, "strip_right": True}]
+    out["bytes_fold"] = ("bytes", {"normalizer": sequence("normalizers", *fold), "pre_tokenizer": PRE["gpt2"]})
+    odd = [added(0, "<|end|>", lstrip=True), added(1, "<|im_start|>", rstrip=True), added(1400, "ing", False, single_word=True)]
+    odd += [added(1401, "the end", False, normalized=True, lstrip=True, rstrip=True)]
+    post = sequence("processors", byte_level(), template([("<|im_start|>", 1)], [("<|end|>", 0)]))
+    out["bytes_added"] = ("bytes", {"added_tokens": odd, "post_processor": post, "normalizer": {"type": "Lowercase"}, "pre_tokenizer": PRE["gpt2"]})
+    prepend = sequence("normalizers", {"type": "Prepend", "prepend": "\u2581"}, SPACE_TO_META)
+    first = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False}
+    always = {**first, "prepend_scheme": "always", "split": True}
+    bos = template([("<s>", 1)])
+    out["llama2"] = ("chars", {"normalizer": prepend, "post_processor": bos})
+    out["llama2_new"] = ("chars", {"normalizer": None, "pre_tokenizer": first, "post_processor": bos})
+    merged = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    out["gemma"] = ("chars", {"normalizer": SPACE_TO_META, "pre_tokenizer": merged, "decoder": sequence("decoders", *META_DECODER)})
+    out["chars_cut"] = ("chars", {"normalizer": {"type": "Nmt"}, "pre_tokenizer": always, "decoder": always})
+    ends = template([], [("</s>", 1)])
+    out["t5"] = ("unigram", {"pre_tokenizer": sequence("pretokenizers", {"type": "WhitespaceSplit"}, always), "post_processor": ends})
+    strip = {"type": "Strip", "strip_left": False, "strip_right": True}
+    squeeze = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "\u2581"}
+    out["t5_new"] = ("unigram", {"normalizer": ["<base>", strip, squeeze], "pre_tokenizer": always, "post_processor": ends})
+    words = sequence("pretokenizers", {"type": "Whitespace"}, {"type": "Punctuation", "behavior": "MergedWithPrevious"}, always)
+    out["unigram_words"] = ("unigram", {"normalizer": {"type": "NFKC"}, "pre_tokenizer": words})
+    parts = sequence("pretokenizers", {"type": "CharDelimiterSplit", "delimiter": "e"}, {"type": "Digits", "individual_digits": False}, {"type": "Punctuation", "behavior": "MergedWithNext"}, {"type": "Punctuation", "behavior": "Contiguous"}, always)
+    out["unigram_parts"] = ("unigram", {"normalizer": None, "pre_tokenizer": parts})
+    bert = template([("[CLS]", 2)], [("[SEP]", 3)])
+    cased = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": False}
+    out["bert"] = ("words", {"post_processor": bert})
+    out["bert_cased"] = ("words", {"normalizer": cased, "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}})
+    return out
+
+
+def write_golden():
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    for old in GOLDEN.glob("*.json"):
+        old.unlink()
+    with tempfile.TemporaryDirectory() as directory:
+        bases = {kind: train(kind, Path(directory)) for kind in ("bytes", "chars", "unigram", "words")}
+    for kind, doc in bases.items():
+        (GOLDEN / f"base_{kind}.json").write_text(json.dumps(doc, separators=(",", ":")) + "\n")
+    for name, (kind, patch) in golden_variants().items():
+        normalizer = patch.get("normalizer")
+        if isinstance(normalizer, list):  # "<base>" stands for the base's own
+            patch["normalizer"] = sequence("normalizers", *[bases[kind]["normalizer"] if n == "<base>" else n for n in normalizer])
+        doc = {**bases[kind], **patch}
+        tokenizer = Tokenizer.from_str(json.dumps(doc))
+        cases = []
+        for raw in make_strings("golden " + name, 120, specials_of(doc), True):
+            if len(raw) > 160:
+                continue
+            ids = tokenizer.encode(lossy(raw)).ids
+            case = {"text": lossy(raw)} if lossy(raw).encode() == raw else {"hex": raw.hex()}
+            cases.append({**case, "ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=True)})
+        if isinstance(normalizer, list):
+            patch["normalizer"] = normalizer
+        head = {"tokenizers": tokenizers.__version__, "base": f"base_{kind}.json", "patch": patch}
+        rows = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
+        (GOLDEN / f"{name}.json").write_text(json.dumps(head)[:-1] + ', "cases": [\n' + rows + "\n]}\n")
+    return 0
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--miao")

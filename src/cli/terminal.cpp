@@ -122,9 +122,13 @@ std::string human_seconds(double seconds) {
 }
 
 std::string grouped(uint64_t value) {
-  std::string text = std::to_string(value);
-  for (size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
-  return text;
+  const std::string digits = std::to_string(value);
+  std::string out;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) out += ',';
+    out += digits[i];
+  }
+  return out;
 }
 
 void Table::add(std::vector<std::string> cells) {
@@ -205,8 +209,8 @@ void ProgressBar::draw(bool last) {
     return;
   }
   const int width = terminal_width();
-  std::string right =
-      total_ ? fmt::format(" {:>9} of {:<9}", human_bytes(done_), human_bytes(total_)) : " " + human_bytes(done_);
+  std::string right = total_ ? fmt::format(" {:>9} of {:<9}", human_bytes(done_), human_bytes(total_))
+                             : fmt::format(" {:>9}", human_bytes(done_));
   right += fmt::format(" {:>9}/s", human_bytes(static_cast<uint64_t>(rate)));
   // The time that is left, at the end the time that it took.
   const double left = last ? seconds : rate > 0 ? static_cast<double>(total_ - std::min(total_, done_)) / rate : 0;

@@ -24,11 +24,12 @@ inline std::string random_blocks(DType dtype, int64_t n, double deviation, std::
   };
   // Codes are uniform, so d = deviation / (deviation of codes times mean scale); the second number centres the values.
   static constexpr Scale kScales[] = {
-      {DType::q4_0, 0, 1 / 4.6},   {DType::q4_1, 0, 1 / 4.6},   {DType::q4_1, 2, -7.5 / 4.6}, {DType::q5_0, 0, 1 / 9.2},
-      {DType::q5_1, 0, 1 / 9.2},   {DType::q5_1, 2, -15.5 / 9.2}, {DType::q8_0, 0, 1 / 74.0}, {DType::q2_k, 80, 1 / 10.0},
-      {DType::q2_k, 82, 0.15},     {DType::q3_k, 108, 1 / 40.0}, {DType::q4_k, 0, 1 / 165.0}, {DType::q4_k, 2, 7.5 / 165},
-      {DType::q5_k, 0, 1 / 330.0}, {DType::q5_k, 2, 15.5 / 330}, {DType::q6_k, 208, 1 / 1350.0}, {DType::iq4_nl, 0, 1 / 70.0},
-      {DType::iq4_xs, 0, 1 / 1300.0}};
+      {DType::q4_0, 0, 1 / 4.6},    {DType::q4_1, 0, 1 / 4.6},     {DType::q4_1, 2, -7.5 / 4.6},
+      {DType::q5_0, 0, 1 / 9.2},    {DType::q5_1, 0, 1 / 9.2},     {DType::q5_1, 2, -15.5 / 9.2},
+      {DType::q8_0, 0, 1 / 74.0},   {DType::q2_k, 80, 1 / 10.0},   {DType::q2_k, 82, 0.15},
+      {DType::q3_k, 108, 1 / 40.0}, {DType::q4_k, 0, 1 / 165.0},   {DType::q4_k, 2, 7.5 / 165},
+      {DType::q5_k, 0, 1 / 330.0},  {DType::q5_k, 2, 15.5 / 330},  {DType::q6_k, 208, 1 / 1350.0},
+      {DType::iq4_nl, 0, 1 / 70.0}, {DType::iq4_xs, 0, 1 / 1300.0}};
   if (dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16) {
     std::normal_distribution<float> normal(0, static_cast<float>(deviation));
     std::vector<float> values(static_cast<size_t>(n));
@@ -64,7 +65,8 @@ struct TinyModel {
     io::GgufBuilder b;
     b.key("general.architecture", "llama").key("general.name", "tiny");
     b.key("llama.block_count", static_cast<uint32_t>(layers)).key("llama.context_length", uint32_t{512});
-    b.key("llama.embedding_length", static_cast<uint32_t>(dim)).key("llama.feed_forward_length", static_cast<uint32_t>(ffn));
+    b.key("llama.embedding_length", static_cast<uint32_t>(dim))
+        .key("llama.feed_forward_length", static_cast<uint32_t>(ffn));
     b.key("llama.attention.head_count", static_cast<uint32_t>(heads));
     b.key("llama.attention.head_count_kv", static_cast<uint32_t>(kv_heads));
     b.key("llama.attention.key_length", static_cast<uint32_t>(head_dim));

@@ -40,7 +40,7 @@ void check_run(const std::filesystem::path& model, const std::filesystem::path& 
   const auto ids = run["ids"].get<std::vector<int32_t>>();
   const auto positions = run["positions"].get<std::vector<int64_t>>();
   EngineOptions options;
-  options.threads = 2;
+  options.threads = 1;
   options.kv = DType::f32;
   options.ctx = static_cast<int64_t>(ids.size());
   options.chunk = 64;

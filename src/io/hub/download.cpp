@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kAttempts = 5;               // in a row without a new byte
+constexpr int kConnectAttempts = 3;        // of a small request that gets no answer at all
 constexpr double kMaxBackoffSeconds = 60;  // also bounds Retry-After
 
 Error system_error(const fs::path& path, const char* what) {
@@ -286,7 +287,7 @@ Result<HttpResponse> fetch(Http& http, const HttpRequest& request, const Resolve
     if (response.ok() && !is_passing(response->status)) return response;
     if (!response.ok() && response.error().code != Code::busy) return response;
     if (is_cancelled(options)) return Error{Code::cancelled, "interrupted", url_for_people(request.url)};
-    if (attempt >= kAttempts) {
+    if (attempt >= (response.ok() ? kAttempts : kConnectAttempts)) {
       if (response.ok()) return response;
       return Error{Code::io, response.error().message, url_for_people(request.url)};
     }

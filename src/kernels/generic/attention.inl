@@ -10,7 +10,8 @@
 //
 // Speed: blocks of up to kRows query rows share each load of K and V. The three stages run over all rows of a tile in
 // turn, so that a widened K or V page stays in the first cache; where several blocks use a page of 16-bit elements it
-// is widened to scratch first, which changes no value.
+// is widened to scratch first, which changes no value. Where pages are read directly (decoding), they come from memory
+// once a token, so the next page is prefetched line by line beside the arithmetic of this one.
 
 #include "kernels/generic/attention_layout.h"
 #include "kernels/generic/math.inl"
@@ -20,6 +21,7 @@ namespace miao::kernels::MIAO_ISA {
 namespace {
 
 constexpr int kRows = 6;
+constexpr int kDirectRows = 8;  // up to here 16-bit pages are widened in registers
 constexpr int kPageVecs = kPage / 16;
 
 // Keys begin <= key < end of one page.
@@ -43,13 +45,30 @@ struct RowTile {
   float *sum, *p, *top, *correct, *weight;
 };
 
+// K and V of one page, and of the page that follows (itself for the last).
+template <class E>
+struct Page {
+  const E *k, *v, *next_k, *next_v;
+};
+
+// 64 elements of the next page; widened pages are in cache already.
+template <class E>
+inline void prefetch(const E* p) {
+  if constexpr (sizeof(E) < sizeof(float)) {
+    __builtin_prefetch(p);
+    __builtin_prefetch(p + 32);
+  }
+}
+
 // Scores of R rows and V vectors of keys from vector `first` of the page on.
 template <int R, int V, class E>
-void score(const Row* row, const E* k, int head_dim, int64_t dim, int first, float* p) {
-  const E* from = k + first * dim * 16;
+MIAO_NOINLINE void score(const Row* row, const Page<E>& page, int head_dim, int64_t dim, int first, float* p) {
+  const E* from = page.k + first * dim * 16;
+  const E* next = page.next_k + first * 16;
   Vec acc[R][V];
   MIAO_UNROLL for (int r = 0; r < R; ++r) { MIAO_UNROLL for (int v = 0; v < V; ++v) acc[r][v] = set1(0.0f); }
   for (int i = 0; i < head_dim; ++i) {
+    prefetch(next + i * kPage);
     Vec key[V];
     MIAO_UNROLL for (int v = 0; v < V; ++v) key[v] = load(from + (v * dim + i) * 16);
     MIAO_UNROLL for (int r = 0; r < R; ++r) {
@@ -64,7 +83,7 @@ void score(const Row* row, const E* k, int head_dim, int64_t dim, int first, flo
 
 // Scores of all vectors that hold a visible key, rounded outwards to what the register block takes at once.
 template <int R, class E>
-void score_block(const RowTile& t, int r0, const E* k, int head_dim) {
+void score_block(const RowTile& t, int r0, const Page<E>& page, int head_dim) {
   constexpr int kVecs = attention_vecs(R);
   constexpr int kHalf = kVecs > 2 ? 2 : kVecs;
   const Row* row = t.row + r0;
@@ -77,8 +96,9 @@ void score_block(const RowTile& t, int r0, const E* k, int head_dim) {
   const int end = (any.end + 15) / 16;
   float* p = t.p + r0 * kPage;
   int v = any.begin / (16 * kHalf) * kHalf;
-  for (; v + kVecs - kHalf < end && v + kVecs <= kPageVecs; v += kVecs) score<R, kVecs>(row, k, head_dim, t.dim, v, p);
-  for (; v < end; v += kHalf) score<R, kHalf>(row, k, head_dim, t.dim, v, p);
+  for (; v + kVecs - kHalf < end && v + kVecs <= kPageVecs; v += kVecs)
+    score<R, kVecs>(row, page, head_dim, t.dim, v, p);
+  for (; v < end; v += kHalf) score<R, kHalf>(row, page, head_dim, t.dim, v, p);
 }
 
 inline int clamp16(int x) { return x < 0 ? 0 : x > 16 ? 16 : x; }
@@ -123,12 +143,14 @@ void soften(const RowTile& t, const AttentionArgs& a) {
 
 // sum[r][..] = sum * correct + p * V over `keys`, for V vectors of dimensions from v on.
 template <int R, int V, class E>
-void gather(float* sum, const float* correct, const float* p, const E* v, int64_t dim, Keys keys) {
+MIAO_NOINLINE void gather(float* sum, const float* correct, const float* p, const E* v, const E* next, int64_t dim,
+                          Keys keys) {
   Vec acc[R][V];
   MIAO_UNROLL for (int r = 0; r < R; ++r) {
     MIAO_UNROLL for (int c = 0; c < V; ++c) acc[r][c] = load(sum + r * dim + c * 16) * set1(correct[r]);
   }
   for (int key = keys.begin; key < keys.end; ++key) {
+    if constexpr (V == 4) prefetch(next + key * dim);
     Vec value[V];
     MIAO_UNROLL for (int c = 0; c < V; ++c) value[c] = load(v + key * dim + c * 16);
     MIAO_UNROLL for (int r = 0; r < R; ++r) {
@@ -142,23 +164,24 @@ void gather(float* sum, const float* correct, const float* p, const E* v, int64_
 }
 
 template <int R, class E>
-void gather_rows(const RowTile& t, int r0, const E* v, Keys keys) {
+void gather_rows(const RowTile& t, int r0, const Page<E>& page, Keys keys) {
   constexpr int kVecs = attention_vecs(R);
   float* sum = t.sum + r0 * t.dim;
   const float* p = t.p + r0 * kPage;
   int64_t c = 0;
-  for (; c + kVecs * 16 <= t.dim; c += kVecs * 16) gather<R, kVecs>(sum + c, t.correct + r0, p, v + c, t.dim, keys);
-  if constexpr (kVecs > 2) {
-    for (; c + 32 <= t.dim; c += 32) gather<R, 2>(sum + c, t.correct + r0, p, v + c, t.dim, keys);
+  for (; c + kVecs * 16 <= t.dim; c += kVecs * 16)
+    gather<R, kVecs>(sum + c, t.correct + r0, p, page.v + c, page.next_v + c, t.dim, keys);
+  if constexpr (kVecs > 2 && R <= 2) {  // more rows have chains enough
+    for (; c + 32 <= t.dim; c += 32) gather<R, 2>(sum + c, t.correct + r0, p, page.v + c, page.next_v + c, t.dim, keys);
   }
   if constexpr (kVecs > 1) {
-    for (; c < t.dim; c += 16) gather<R, 1>(sum + c, t.correct + r0, p, v + c, t.dim, keys);
+    for (; c < t.dim; c += 16) gather<R, 1>(sum + c, t.correct + r0, p, page.v + c, page.next_v + c, t.dim, keys);
   }
 }
 
 // Rows of a block that see different keys: what they share is done together, the ends row by row.
 template <int R, class E>
-void gather_block(const RowTile& t, int r0, const E* v) {
+void gather_block(const RowTile& t, int r0, const Page<E>& page) {
   const Row* row = t.row + r0;
   Keys common{0, kPage};
   for (int r = 0; r < R; ++r) {
@@ -167,7 +190,7 @@ void gather_block(const RowTile& t, int r0, const E* v) {
   }
   const auto alone = [&](int r, Keys keys) {
     if (keys.empty()) return;
-    gather_rows<1>(t, r0 + r, v, keys);
+    gather_rows<1>(t, r0 + r, page, keys);
     t.correct[r0 + r] = 1.0f;
   };
   if (common.empty()) {
@@ -175,7 +198,7 @@ void gather_block(const RowTile& t, int r0, const E* v) {
     return;
   }
   for (int r = 0; r < R; ++r) alone(r, {row[r].keys.begin, common.begin});
-  gather_rows<R>(t, r0, v, common);
+  gather_rows<R>(t, r0, page, common);
   for (int r = 0; r < R; ++r) {
     t.correct[r0 + r] = 1.0f;
     alone(r, {common.end, row[r].keys.end});
@@ -186,22 +209,29 @@ template <int N>
 struct Count {
   static constexpr int value = N;
 };
-// f(first row, Count<rows>) for each block of a tile.
-template <class F>
+// f(first row, Count<rows>) for each block of a tile. Blocks of five would be one more copy of each loop.
+template <int kMost, class F>
 inline void each_block(int rows, F f) {
-  int r = 0;
-  for (; r + kRows <= rows; r += kRows) f(r, Count<kRows>());
-  switch (rows - r) {
-    case 1:
-      return f(r, Count<1>());
-    case 2:
-      return f(r, Count<2>());
-    case 3:
-      return f(r, Count<3>());
-    case 4:
-      return f(r, Count<4>());
-    case 5:
-      return f(r, Count<5>());
+  constexpr signed char kTake[] = {0, 1, 2, 3, 4, 3, kMost < kRows ? 3 : kRows, 4, 4};
+  for (int r = 0; r < rows;) {
+    const int take = rows - r > 8 ? kRows : kTake[rows - r];
+    switch (take) {
+      case 1:
+        f(r, Count<1>());
+        break;
+      case 2:
+        f(r, Count<2>());
+        break;
+      case 3:
+        f(r, Count<3>());
+        break;
+      case 4:
+        f(r, Count<4>());
+        break;
+      default:
+        if constexpr (kMost >= kRows) f(r, Count<kRows>());
+    }
+    r += take;
   }
 }
 
@@ -217,16 +247,17 @@ inline Sight sight(const AttentionArgs& a, int64_t position) {
 inline int clamp_page(int64_t x) { return x < 0 ? 0 : x > kPage ? kPage : static_cast<int>(x); }
 
 template <class E>
-void run_page(const AttentionArgs& a, const RowTile& t, int64_t page, const E* k, const E* v) {
+void run_page(const AttentionArgs& a, const RowTile& t, int64_t index, const Page<E>& page) {
   for (int i = 0; i < t.tokens; ++i) {
     const Sight s = sight(a, a.first + t.token + i);
-    Keys keys{clamp_page(s.begin - page * kPage), clamp_page(s.end - page * kPage)};
+    Keys keys{clamp_page(s.begin - index * kPage), clamp_page(s.end - index * kPage)};
     if (keys.empty()) keys = {0, 0};
     for (int h = 0; h < a.group; ++h) t.row[i * a.group + h].keys = keys;
   }
-  each_block(t.rows, [&](int r0, auto count) { score_block<count.value>(t, r0, k, a.head_dim); });
+  constexpr int kMost = sizeof(E) == sizeof(float) ? kRows : 4;  // two blocks of direct rows
+  each_block<kMost>(t.rows, [&](int r0, auto count) { score_block<count.value>(t, r0, page, a.head_dim); });
   soften(t, a);
-  each_block(t.rows, [&](int r0, auto count) { gather_block<count.value>(t, r0, v); });
+  each_block<kMost>(t.rows, [&](int r0, auto count) { gather_block<count.value>(t, r0, page); });
 }
 
 template <class E>
@@ -262,14 +293,13 @@ void finish(const AttentionArgs& a, const RowTile& t) {
 
 template <class E>
 void attention(const AttentionArgs& a) {
-  constexpr int kDirectRows = 2 * kRows;  // up to here 16-bit pages are widened in registers
   const AttentionLayout layout = attention_layout(a.head_dim, a.group);
   float* const scratch = static_cast<float*>(a.scratch);
   const int64_t tiles = (a.queries + layout.tokens - 1) / layout.tokens;
-  for (int64_t i = 0; i < tiles; ++i) {
+  for (int64_t tile = 0; tile < tiles; ++tile) {
     RowTile t;
-    t.token = a.queries * i / tiles;
-    t.tokens = static_cast<int>(a.queries * (i + 1) / tiles - t.token);
+    t.token = a.queries * tile / tiles;
+    t.tokens = static_cast<int>(a.queries * (tile + 1) / tiles - t.token);
     t.rows = t.tokens * a.group;
     t.dim = layout.dim;
     t.row = reinterpret_cast<Row*>(scratch + layout.row);
@@ -281,14 +311,18 @@ void attention(const AttentionArgs& a) {
     start(a, t);
     const int64_t begin = sight(a, a.first + t.token).begin / kPage;
     const int64_t end = (sight(a, a.first + t.token + t.tokens - 1).end + kPage - 1) / kPage;
-    for (int64_t page = begin; page < end; ++page) {
-      const E* k = static_cast<const E*>(a.k_pages[page]);
-      const E* v = static_cast<const E*>(a.v_pages[page]);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t next = i + 1 < end ? i + 1 : i;
+      const auto page_of = [](const void* const* pages, int64_t index) { return static_cast<const E*>(pages[index]); };
+      const Page<E> page{page_of(a.k_pages, i), page_of(a.v_pages, i), page_of(a.k_pages, next),
+                         page_of(a.v_pages, next)};
       if (t.rows <= kDirectRows) {
-        run_page(a, t, page, k, v);
+        run_page(a, t, i, page);
       } else {
         const int64_t n = kPage * layout.dim;
-        run_page(a, t, page, widen(k, n, scratch + layout.k), widen(v, n, scratch + layout.v));
+        const float* k = widen(page.k, n, scratch + layout.k);
+        const float* v = widen(page.v, n, scratch + layout.v);
+        run_page(a, t, i, Page<float>{k, v, k, v});
       }
     }
     finish(a, t);

@@ -34,7 +34,7 @@ struct Tokens {
 };
 
 template <int B, int T, class E>
-__attribute__((noinline)) void tile(const Panel<E>& p, const Tokens& tokens) {
+MIAO_NOINLINE void tile(const Panel<E>& p, const Tokens& tokens) {
   const float* x = tokens.x;
   float* y = tokens.y;
   const int64_t ldx = tokens.ldx, ldy = tokens.ldy, count = tokens.count;

@@ -1,4 +1,6 @@
 // Filters over sequences that need no key function, and the filter lookup.
+#include <algorithm>
+
 #include "prep/jinja/access.h"
 #include "prep/jinja/filters.h"
 #include "prep/jinja/operators.h"
@@ -8,8 +10,6 @@
 namespace miao::prep::jinja {
 
 namespace {
-
-Result<Value> generator(std::vector<Value> items) { return make_list(Kind::generator, std::move(items)); }
 
 Result<Value> do_default(Machine&, const Value& self, const Bound& b) {
   const bool absent = self.is(Kind::undefined) || (flag_or(b[1], false) && !truthy(self));
@@ -31,13 +31,13 @@ Result<Value> do_list(Machine& m, const Value& self, const Bound&) {
 Result<Value> do_first(Machine&, const Value& self, const Bound&) {
   MIAO_TRY(Cursor cursor, Cursor::open(self));
   Value item;
-  if (cursor.next(item)) return item;
+  MIAO_TRY(const bool any, cursor.next(item));
+  if (any) return item;
   return Value::undefined("no first item, sequence was empty");
 }
 
 Result<Value> do_last(Machine& m, const Value& self, const Bound&) {
-  if (self.is(Kind::generator) || self.is(Kind::undefined))
-    return bad_operand("last needs a sequence; add |list", self);
+  if (self.is(Kind::generator)) return bad_operand("last needs a sequence; add |list", self);
   MIAO_TRY(std::vector<Value> items, to_vector(m.budget, self));
   if (!items.empty()) return items.back();
   return Value::undefined("no last item, sequence was empty");
@@ -65,16 +65,15 @@ Result<Value> do_join(Machine& m, const Value& self, const Bound& b) {
   return Value(std::move(out));
 }
 
-Result<Value> do_items(Machine& m, const Value& self, const Bound&) {
-  if (self.is(Kind::undefined)) return generator({});
+Result<void> fill_items(Machine& m, const Value& self, const Bound&, std::vector<Value>& pairs) {
+  if (self.is(Kind::undefined)) return {};
   if (!self.is(Kind::dict)) return type_error("items needs a mapping, got " + type_name(self));
   MIAO_CHECK_OK(m.budget.items(self.dict().entries.size()));
-  std::vector<Value> pairs;
   for (const auto& [key, value] : self.dict().entries) {
     MIAO_TRY(Value pair, make_list(Kind::tuple, {key, value}, "tuple"));
     pairs.push_back(std::move(pair));
   }
-  return generator(std::move(pairs));
+  return {};
 }
 
 Result<Value> do_reverse(Machine& m, const Value& self, const Bound&) {
@@ -82,14 +81,15 @@ Result<Value> do_reverse(Machine& m, const Value& self, const Bound&) {
     return get_slice(m, self, Value::none(), Value::none(), Value(int64_t{-1}));
   }
   MIAO_TRY(std::vector<Value> items, to_vector(m.budget, self));
-  return generator(std::vector<Value>(items.rbegin(), items.rend()));
+  std::reverse(items.begin(), items.end());
+  if (self.is(Kind::generator)) return make_list(Kind::list, std::move(items));
+  return make_generator(std::move(items));
 }
 
-Result<Value> do_batch(Machine& m, const Value& self, const Bound& b) {
+Result<void> fill_batch(Machine& m, const Value& self, const Bound& b, std::vector<Value>& batches) {
   MIAO_TRY(const int64_t count, want_integer(*b[0], "linecount"));
   MIAO_TRY(const std::vector<Value> items, to_vector(m.budget, self));
   const bool fills = b[1] && !b[1]->is(Kind::none);
-  std::vector<Value> batches;
   std::vector<Value> batch;
   auto close = [&]() -> Result<void> {
     MIAO_TRY(Value list, make_list(Kind::list, std::move(batch)));
@@ -108,18 +108,17 @@ Result<Value> do_batch(Machine& m, const Value& self, const Bound& b) {
     }
     MIAO_CHECK_OK(close());
   }
-  return generator(std::move(batches));
+  return {};
 }
 
-Result<Value> do_slice(Machine& m, const Value& self, const Bound& b) {
+Result<void> fill_slice(Machine& m, const Value& self, const Bound& b, std::vector<Value>& result) {
   MIAO_TRY(const int64_t slices, want_integer(*b[0], "slices"));
   MIAO_TRY(const std::vector<Value> items, to_vector(m.budget, self));
   if (slices == 0) return type_error("slice: division by zero");
-  if (slices < 0) return generator({});
+  if (slices < 0) return {};
   MIAO_CHECK_OK(m.budget.items(static_cast<size_t>(slices)));
   const auto size = static_cast<int64_t>(items.size());
   const int64_t each = size / slices, longer = size % slices;
-  std::vector<Value> result;
   for (int64_t i = 0, at = 0; i < slices; ++i) {
     const int64_t count = each + (i < longer);
     std::vector<Value> part(items.begin() + at, items.begin() + at + count);
@@ -128,7 +127,7 @@ Result<Value> do_slice(Machine& m, const Value& self, const Bound& b) {
     MIAO_TRY(Value list, make_list(Kind::list, std::move(part)));
     result.push_back(std::move(list));
   }
-  return generator(std::move(result));
+  return {};
 }
 
 Result<Value> do_attr(Machine&, const Value& self, const Bound& b) {
@@ -161,12 +160,12 @@ constexpr Builtin kRows[] = {
     {"list", "", 0, do_list},
     {"first", "", 0, do_first},
     {"last", "", 0, do_last},
-    {"items", "", 0, do_items},
+    {"items", "", 0, lazily<fill_items>},
     {"count", "", 0, do_length},
     {"d", "default_value boolean", 0, do_default},
     {"reverse", "", 0, do_reverse},
-    {"batch", "linecount fill_with", 1, do_batch},
-    {"slice", "slices fill_with", 1, do_slice},
+    {"batch", "linecount fill_with", 1, lazily<fill_batch>},
+    {"slice", "slices fill_with", 1, lazily<fill_slice>},
     {"attr", "name", 1, do_attr},
     {"sum", "attribute start", 0, do_sum},
 };

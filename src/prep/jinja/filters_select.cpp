@@ -16,7 +16,6 @@ struct Keyed {
   Value item;
 };
 
-Result<Value> generator(std::vector<Value> items) { return make_list(Kind::generator, std::move(items)); }
 bool given(const Value* v) { return v && !v->is(Kind::none); }
 
 Result<Value> fold_case(Machine& m, Value v, bool case_sensitive) {
@@ -122,10 +121,9 @@ Result<Value> extreme(Machine& m, const Value& self, const Bound& b) {
   return items[best];
 }
 
-Result<Value> do_unique(Machine& m, const Value& self, const Bound& b) {
+Result<void> fill_unique(Machine& m, const Value& self, const Bound& b, std::vector<Value>& result) {
   MIAO_TRY(const std::vector<Value> items, to_vector(m.budget, self));
   std::unordered_set<std::string> seen;
-  std::vector<Value> result;
   for (const Value& item : items) {
     MIAO_TRY(const Value key, key_of(m, item, b[1], flag_or(b[0], false)));
     MIAO_CHECK_OK(pay_for_key(m.budget, key));
@@ -133,7 +131,7 @@ Result<Value> do_unique(Machine& m, const Value& self, const Bound& b) {
     if (hash.empty()) return type_error("unhashable type: '" + type_name(key) + "'");
     if (seen.insert(std::move(hash)).second) result.push_back(item);
   }
-  return generator(std::move(result));
+  return {};
 }
 
 Result<Value> do_groupby(Machine& m, const Value& self, const Bound& b) {
@@ -170,7 +168,8 @@ Arguments rest_of(const Arguments& all, size_t skip) {
   return rest;
 }
 
-Result<Value> map_attribute(Machine& m, const std::vector<Value>& items, const Arguments& all) {
+Result<void> map_attribute(Machine& m, const std::vector<Value>& items, const Arguments& all,
+                           std::vector<Value>& result) {
   const Value *path = nullptr, *otherwise = nullptr;
   for (const auto& [name, value] : all.named) {
     if (name == "attribute")
@@ -180,35 +179,34 @@ Result<Value> map_attribute(Machine& m, const std::vector<Value>& items, const A
     else
       return type_error("map: unexpected keyword argument '" + clipped(name) + "'");
   }
-  std::vector<Value> result;
   for (const Value& item : items) {
     MIAO_TRY(Value value, key_of(m, item, path, true, otherwise));
     result.push_back(std::move(value));
   }
-  return generator(std::move(result));
+  return {};
 }
 
-Result<Value> do_map(Machine& m, const Value& self, const Bound& b) {
-  if (!truthy(self)) return generator({});
+Result<void> fill_map(Machine& m, const Value& self, const Bound& b, std::vector<Value>& result) {
+  if (!truthy(self)) return {};
   MIAO_TRY(const std::vector<Value> items, to_vector(m.budget, self));
   if (b.all.positional.empty()) {
     if (b.all.named.empty()) return type_error("map needs a filter name or attribute=");
-    return map_attribute(m, items, b.all);
+    return map_attribute(m, items, b.all, result);
   }
   MIAO_TRY(const Text* name, want_text(b.all.positional[0], "filter name"));
   const Builtin* filter = find_filter(name->view());
   if (!filter) return type_error("no filter named '" + clipped(name->bytes()) + "'");
   const Arguments rest = rest_of(b.all, 1);
-  std::vector<Value> result;
   for (const Value& item : items) {
     MIAO_TRY(Value value, call_builtin(m, *filter, item, rest));
     result.push_back(std::move(value));
   }
-  return generator(std::move(result));
+  return {};
 }
 
-Result<Value> choose(Machine& m, const Value& self, const Bound& b, bool keep, bool by_attribute) {
-  if (!truthy(self)) return generator({});
+template <bool keep, bool by_attribute>
+Result<void> choose(Machine& m, const Value& self, const Bound& b, std::vector<Value>& result) {
+  if (!truthy(self)) return {};
   const auto& arguments = b.all.positional;
   const size_t first = by_attribute ? 1 : 0;
   if (arguments.size() < first) return type_error("missing attribute name");
@@ -220,7 +218,6 @@ Result<Value> choose(Machine& m, const Value& self, const Bound& b, bool keep, b
   }
   const Arguments rest = rest_of(b.all, test ? first + 1 : arguments.size());
   MIAO_TRY(const std::vector<Value> items, to_vector(m.budget, self));
-  std::vector<Value> result;
   for (const Value& item : items) {
     Value subject = item;
     if (by_attribute) {
@@ -231,23 +228,18 @@ Result<Value> choose(Machine& m, const Value& self, const Bound& b, bool keep, b
     }
     if (truthy(subject) == keep) result.push_back(item);
   }
-  return generator(std::move(result));
+  return {};
 }
 
-Result<Value> do_select(Machine& m, const Value& self, const Bound& b) { return choose(m, self, b, true, false); }
-Result<Value> do_reject(Machine& m, const Value& self, const Bound& b) { return choose(m, self, b, false, false); }
-Result<Value> do_selectattr(Machine& m, const Value& self, const Bound& b) { return choose(m, self, b, true, true); }
-Result<Value> do_rejectattr(Machine& m, const Value& self, const Bound& b) { return choose(m, self, b, false, true); }
-
 constexpr Builtin kRows[] = {
-    {"map", "*", 0, do_map},
-    {"selectattr", "*", 0, do_selectattr},
-    {"rejectattr", "*", 0, do_rejectattr},
-    {"select", "*", 0, do_select},
-    {"reject", "*", 0, do_reject},
+    {"map", "*", 0, lazily<fill_map>},
+    {"selectattr", "*", 0, lazily<choose<true, true>>},
+    {"rejectattr", "*", 0, lazily<choose<false, true>>},
+    {"select", "*", 0, lazily<choose<true, false>>},
+    {"reject", "*", 0, lazily<choose<false, false>>},
     {"sort", "reverse case_sensitive attribute", 0, do_sort},
     {"dictsort", "case_sensitive by reverse", 0, do_dictsort},
-    {"unique", "case_sensitive attribute", 0, do_unique},
+    {"unique", "case_sensitive attribute", 0, lazily<fill_unique>},
     {"groupby", "attribute default case_sensitive", 1, do_groupby},
     {"min", "case_sensitive attribute", 0, extreme<-1>},
     {"max", "case_sensitive attribute", 0, extreme<1>},

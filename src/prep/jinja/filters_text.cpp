@@ -116,8 +116,7 @@ Result<Value> do_indent(Machine& m, const Value& self, const Bound& b) {
 }
 
 Result<Value> do_truncate(Machine& m, const Value& self, const Bound& b) {
-  MIAO_TRY(const Text* text, want_text(self, "truncate input"));
-  MIAO_TRY(const int64_t length, integer_or(b[0], 255, "length"));
+  MIAO_TRY(const int64_t limit, integer_or(b[0], 255, "length"));
   const bool kill_words = flag_or(b[1], false);
   Text end("...", true);
   if (b[2]) {
@@ -128,12 +127,13 @@ Result<Value> do_truncate(Machine& m, const Value& self, const Bound& b) {
   if (b[3] && !b[3]->is(Kind::none)) {
     MIAO_TRY(leeway, want_integer(*b[3], "leeway"));
   }
-  MIAO_CHECK_OK(m.budget.text(text->size()));
   const auto end_size = static_cast<int64_t>(count_code_points(end.view()));
-  if (length < end_size || leeway < 0) return type_error("truncate: length must not be less than the end mark");
-  const auto size = static_cast<int64_t>(count_code_points(text->view()));
-  if (leeway > size || size <= length + std::min(leeway, size)) return self;
-  Text out = text->slice(0, offset_of(text->view(), static_cast<size_t>(length - end_size)));
+  if (limit < end_size || leeway < 0) return type_error("truncate: length must not be less than the end mark");
+  if (self.is(Kind::string)) MIAO_CHECK_OK(m.budget.text(self.text().size()));
+  MIAO_TRY(const int64_t size, length(self));
+  if (leeway > size || size - leeway <= limit) return self;  // lists too, when short enough
+  MIAO_TRY(const Text* text, want_text(self, "truncate input"));
+  Text out = text->slice(0, offset_of(text->view(), static_cast<size_t>(limit - end_size)));
   if (!kill_words) {
     const size_t space = out.view().rfind(' ');
     if (space != std::string_view::npos) out = out.slice(0, space);
@@ -181,7 +181,7 @@ Result<void> quote_value(Machine& m, Text& out, const Value& v, bool query) {
 
 Result<Value> do_urlencode(Machine& m, const Value& self, const Bound&) {
   Text out;
-  if (self.is(Kind::string) || !(self.is(Kind::dict) || self.has_items())) {
+  if (self.is(Kind::string) || !Cursor::open(self).ok()) {
     MIAO_CHECK_OK(quote_value(m, out, self, false));
     return Value(std::move(out));
   }

@@ -96,7 +96,7 @@ Result<Value> field_value(Machine& machine, std::string_view name, const Argumen
     for (const auto& [key, v] : arguments.named) {
       if (key == first) found = &v;
     }
-    if (!found) return bad_format("argument '" + std::clipped(string(first)) + "' is missing");
+    if (!found) return bad_format("argument '" + clipped(first) + "' is missing");
     value = *found;
   }
   for (size_t at = stop; at < name.size();) {

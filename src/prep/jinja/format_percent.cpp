@@ -30,8 +30,10 @@ struct PercentSource {
     return bad_format("not enough arguments for format string");
   }
   bool all_used() const {
-    if (by_name || argument.is(Kind::dict)) return true;
-    return argument.is(Kind::tuple) ? used == argument.items().size() : used > 0 || argument.is(Kind::list);
+    if (argument.is(Kind::tuple)) return used == argument.items().size();
+    const bool mapping =
+        argument.is(Kind::dict) || argument.is(Kind::list) || argument.is(Kind::range) || argument.is(Kind::undefined);
+    return by_name || used > 0 || mapping;
   }
 };
 
@@ -105,9 +107,7 @@ Result<Value> format_percent(Budget& budget, const Text& format, const Value& ar
       if (close == std::string_view::npos) return bad_format("'(' without ')'");
       if (!argument.is(Kind::dict)) return bad_format("%(name)s needs a mapping");
       const Value* found = argument.dict().find(f.substr(at + 1, close - at - 1));
-      if (!found)
-        return bad_format("key '" + std::string(f.substr(at + 1, std::min<size_t>(close - at - 1, 60))) +
-                          "' is missing");
+      if (!found) return bad_format("key '" + clipped(f.substr(at + 1, close - at - 1)) + "' is missing");
       value = *found;
       source.by_name = true;
       at = close + 1;

@@ -4,7 +4,9 @@
 namespace miao::prep::jinja {
 
 Result<void> LoopState::look(size_t count) {
-  for (Value item; ahead.size() < count && source.next(item);) {
+  for (Value item; ahead.size() < count;) {
+    MIAO_TRY(const bool more, source.next(item));
+    if (!more) break;
     if (filter) {
       MIAO_TRY(const bool passes, filter(item));
       if (!passes) continue;

@@ -163,11 +163,12 @@ Result<bool> contains(Budget& budget, const Value& container, const Value& item)
       return container.dict().find(item) != nullptr;
     default: {
       MIAO_TRY(Cursor cursor, Cursor::open(container));
-      for (Value each; cursor.next(each);) {
+      for (Value each;;) {
+        MIAO_TRY(const bool more, cursor.next(each));
+        if (!more) return false;
         MIAO_TRY(const bool same, equals(budget, each, item));
         if (same) return true;
       }
-      return false;
     }
   }
 }

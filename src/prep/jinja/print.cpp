@@ -42,9 +42,12 @@ Result<void> Writer::write(const Value& v) {
   ++depth;
   Result<void> done;
   switch (v.kind()) {
+    case Kind::undefined:
+      done = put("Undefined");
+      break;
     case Kind::string:
       trusted = trusted && v.text().trusted();
-      done = put(quoted(v.text().view()));
+      done = put(v.text().markup ? "Markup(" + quoted(v.text().view()) + ")" : quoted(v.text().view()));
       break;
     case Kind::list:
       done = put("[");
@@ -154,7 +157,6 @@ Result<void> print(Budget& budget, Text& out, const Value& v) {
 }
 
 Result<Text> repr(Budget& budget, const Value& v) {
-  if (v.is(Kind::undefined)) return Text("Undefined", true);
   Writer writer{.budget = budget};
   MIAO_CHECK_OK(writer.write(v));
   return finish(writer);

@@ -154,6 +154,12 @@ Result<Value> make_list(Kind kind, std::vector<Value> items, const char* name) {
   return Value::object(kind, std::move(list));
 }
 
+Result<Value> make_generator(std::vector<Value> items, std::optional<Error> failure) {
+  MIAO_TRY(Value generator, make_list(Kind::generator, std::move(items)));
+  generator.list().failure = std::move(failure);
+  return generator;
+}
+
 Result<Value> make_dict(std::shared_ptr<DictObject> dict) {
   int depth = 0;
   for (const auto& [key, value] : dict->entries) depth = std::max({depth, key.depth(), value.depth()});
@@ -273,7 +279,7 @@ Result<Cursor> Cursor::open(const Value& v) {
   return cursor;
 }
 
-bool Cursor::next(Value& item) {
+Result<bool> Cursor::next(Value& item) {
   switch (source_.kind()) {
     case Kind::string: {
       const Text& text = source_.text();
@@ -285,7 +291,10 @@ bool Cursor::next(Value& item) {
     }
     case Kind::generator: {
       ListObject& list = source_.list();
-      if (list.used >= list.items.size()) return false;
+      if (list.used >= list.items.size()) {
+        if (list.failure) return *list.failure;
+        return false;
+      }
       item = list.items[list.used++];
       return true;
     }
@@ -331,8 +340,11 @@ Result<std::vector<Value>> to_vector(Budget& budget, const Value& v) {
   MIAO_CHECK_OK(budget.items(count));
   std::vector<Value> items;
   items.reserve(count);
-  for (Value item; cursor.next(item);) items.push_back(std::move(item));
-  return items;
+  for (Value item;;) {
+    MIAO_TRY(const bool more, cursor.next(item));
+    if (!more) return items;
+    items.push_back(std::move(item));
+  }
 }
 
 }  // namespace miao::prep::jinja

@@ -120,8 +120,9 @@ class Value {
 
 struct ListObject : Object {
   std::vector<Value> items;
-  const char* name = "list";  // how Python calls a view: dict_items
-  size_t used = 0;            // items a generator has given away
+  const char* name = "list";     // how Python calls a view: dict_items
+  size_t used = 0;               // items a generator has given away
+  std::optional<Error> failure;  // what comes after the last item of a generator
 };
 inline const std::vector<Value>& Value::items() const { return static_cast<const ListObject&>(*object_).items; }
 inline ListObject& Value::list() const { return static_cast<ListObject&>(*object_); }
@@ -161,6 +162,8 @@ std::string hash_key(const Value& key);
 
 // Containers of finished items; an Error when the nesting exceeds kMaxDepth.
 Result<Value> make_list(Kind kind, std::vector<Value> items, const char* name = "list");
+// Items made in advance; the Error, if any, comes when a reader gets past them, as from a lazy generator.
+Result<Value> make_generator(std::vector<Value> items, std::optional<Error> failure = std::nullopt);
 Result<Value> make_dict(std::shared_ptr<DictObject> dict);  // also sets its depth
 
 // "int", "str", "NoneType", "list", "Undefined" ... as in Python's messages.
@@ -176,11 +179,11 @@ Error type_error(std::string message);
 // The Error for using an undefined value, or a type error naming both kinds.
 Error bad_operand(std::string_view what, const Value& v);
 
-// Walks anything iterable; a generator is consumed. Errors: not iterable.
+// Walks anything iterable; a generator is consumed, and may fail on the way. Errors: not iterable.
 class Cursor {
  public:
   static Result<Cursor> open(const Value& v);
-  bool next(Value& item);
+  Result<bool> next(Value& item);
   // Items left, without consuming them.
   size_t left() const;
 

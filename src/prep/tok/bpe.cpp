@@ -14,6 +14,7 @@ namespace {
 constexpr uint32_t kNoRank = UINT32_MAX;
 constexpr uint64_t kNoKey = UINT64_MAX;
 constexpr size_t kShort = 40;  // symbols
+constexpr uint8_t kSpaceCode = 0xFF;
 
 // One word and its ids; 64 bytes. A word of at most 24 bytes is known by its size and three (overlapping) loads.
 struct Word {
@@ -114,7 +115,7 @@ Bpe::Bpe(const Vocab& vocab, BpeOptions options) : vocab_(vocab), options_(std::
   static std::atomic<uint32_t> serial{0};
   serial_ = ++serial;
   byte_id_.fill(-1);
-  cut_at_space_ = !options_.byte_level && !options_.spelled_bytes;
+  cut_ = !options_.byte_level && options_.prefix.empty() && options_.suffix.empty();
 }
 
 std::string_view Bpe::kind() const {
@@ -161,8 +162,19 @@ Result<void> Bpe::merge(std::string_view left, std::string_view right) {
       break;
     }
   }
-  cut_at_space_ = cut_at_space_ && !(right.starts_with(kMetaSpace) && !left.ends_with(kMetaSpace));
+  if (cut_) allow_join(left, right);
   return {};
+}
+
+void Bpe::allow_join(std::string_view left, std::string_view right) {
+  const uint8_t before = left.ends_with(kMetaSpace) ? kSpaceCode : static_cast<uint8_t>(left.back());
+  const uint8_t after = right.starts_with(kMetaSpace) ? kSpaceCode : static_cast<uint8_t>(right.front());
+  joins_[before].set(after);
+  // A byte token's text says nothing about the bytes beside it.
+  if (options_.byte_fallback && (left.ends_with('>') || right.starts_with("<0x"))) {
+    const auto byte_token = [](std::string_view t) { return t.size() == 6 && t.starts_with("<0x"); };
+    if (byte_token(left) || byte_token(right)) cut_ = false;
+  }
 }
 
 void Bpe::set_scores(std::vector<float> scores, std::vector<bool> mergeable) {
@@ -174,8 +186,9 @@ void Bpe::set_scores(std::vector<float> scores, std::vector<bool> mergeable) {
     const uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
     rank_of_[id] = std::min(~ascending, kNoRank - 1);
     const std::string_view piece = vocab_.piece(static_cast<int32_t>(id));
-    for (size_t at = piece.find(kMetaSpace, 1); at != std::string_view::npos; at = piece.find(kMetaSpace, at + 1)) {
-      if (!piece.substr(0, at).ends_with(kMetaSpace)) cut_at_space_ = false;
+    for (size_t at = 0, size; at < piece.size(); at += size) {
+      size = rune_at(piece.data() + at).size;
+      if (at) allow_join(piece.substr(0, at), piece.substr(at));
     }
   }
 }
@@ -206,7 +219,11 @@ void Bpe::finish(const std::vector<bool>& in_model) {
       byte_id_[b] = vocab_.find({name, sizeof name});
     }
   }
-  cut_at_space_ = cut_at_space_ && options_.prefix.empty() && options_.suffix.empty() && vocab_.find(kMetaSpace) >= 0;
+  for (size_t c = 0; c < 128; ++c) {
+    const char text = static_cast<char>(c);
+    solid_[c] = vocab_.find({&text, 1}) >= 0;
+  }
+  solid_[kSpaceCode] = vocab_.find(kMetaSpace) >= 0;
 }
 
 Bpe::Pair Bpe::find(int32_t left, int32_t right) const {
@@ -237,17 +254,33 @@ void Bpe::encode(std::string_view word, Ids& out) const {
     for (char c : word) append_utf8(spelled, byte_level_alphabet()[static_cast<uint8_t>(c)]);
     return encode_word(spelled, out);
   }
-  if (!cut_at_space_) return encode_word(word, out);
+  if (!cut_) return encode_word(word, out);
   if (options_.ignore_merges) {
     if (const int32_t id = find_piece(word); id >= 0) return out.push_back(id);
   }
-  for (size_t begin = 0; begin < word.size();) {
-    size_t end = begin;
-    while (word.substr(end).starts_with(kMetaSpace)) end += kMetaSpace.size();
-    end = std::min(word.find(kMetaSpace, end), word.size());
-    encode_word(word.substr(begin, end - begin), out);
-    begin = end;
+  encode_cut(word, out);
+}
+
+void Bpe::encode_cut(std::string_view word, Ids& out) const {
+  size_t begin = 0;
+  uint8_t before = 0;
+  for (size_t at = 0; at < word.size();) {
+    auto after = static_cast<uint8_t>(word[at]);
+    uint8_t last = after;
+    size_t size = 1;
+    if (after >= 0x80) {
+      size = rune_at(word.data() + at).size;
+      last = static_cast<uint8_t>(word[at + size - 1]);
+      if (word.substr(at, size) == kMetaSpace) after = last = kSpaceCode;
+    }
+    if (at > begin && !joins_[before][after] && (solid_[before] || solid_[after])) {
+      encode_word(word.substr(begin, at - begin), out);
+      begin = at;
+    }
+    before = last;
+    at += size;
   }
+  encode_word(word.substr(begin), out);
 }
 
 void Bpe::encode_word(std::string_view word, Ids& out) const {
@@ -257,7 +290,7 @@ void Bpe::encode_word(std::string_view word, Ids& out) const {
   const uint64_t h = mix(key.a ^ word.size() ^ static_cast<uint64_t>(serial_) << 32, key.b + key.c * 0x9E3779B97F4A7C15u);
   Word& entry = scratch().words[h & (kWords - 1)];
   if (entry.a == key.a && entry.b == key.b && entry.c == key.c && entry.size == word.size() && entry.serial == serial_) {
-    out.insert(out.end(), entry.ids, entry.ids + entry.count);
+    for (size_t i = 0; i < entry.count; ++i) out.push_back(entry.ids[i]);
     return;
   }
   const size_t before = out.size();
@@ -272,7 +305,7 @@ void Bpe::encode_word(std::string_view word, Ids& out) const {
 }
 
 void Bpe::merge_word(std::string_view word, Ids& out) const {
-  if (options_.ignore_merges && !cut_at_space_) {
+  if (options_.ignore_merges && !cut_) {
     if (const int32_t id = find_piece(word); id >= 0) return out.push_back(id);
   }
   Scratch& s = scratch();

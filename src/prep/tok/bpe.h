@@ -13,6 +13,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <memory>
 
 #include "base/result.h"
@@ -69,6 +70,8 @@ class Bpe : public Model {
   Pair find_text(std::string_view text) const;
   Pair pair_of(const char* word, const Symbol& a, const Symbol& b) const;
   int32_t find_piece(std::string_view bytes) const;  // of raw bytes when byte level
+  void allow_join(std::string_view left, std::string_view right);
+  void encode_cut(std::string_view word, Ids& out) const;
   void encode_word(std::string_view word, Ids& out) const;
   void merge_word(std::string_view word, Ids& out) const;
   void first_symbols(std::string_view word, std::vector<Symbol>& symbols) const;
@@ -83,7 +86,11 @@ class Bpe : public Model {
   std::vector<uint32_t> rank_of_;  // sentencepiece: of a piece by id
   Vocab raw_;                      // ignore_merges with byte level: the pieces as bytes
   std::array<int32_t, 256> byte_id_;
-  bool cut_at_space_ = false;  // no merge reaches over "x|U+2581": words can be cut there
+  // Characters: words are cut where no merge can reach over, so that the word table and the short loop serve them.
+  // Indices are the last byte of the text before and the first byte of the text behind, kSpaceCode for U+2581.
+  bool cut_ = false;
+  std::array<std::bitset<256>, 256> joins_;
+  std::bitset<256> solid_;  // characters that are pieces: a run of unknown ones must stay together
 };
 
 // ByteLevel spells each byte as one code point; -1: not such a code point.
