@@ -33,6 +33,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import zipfile
 
@@ -56,14 +57,10 @@ class Ran:
             start = time.perf_counter()
             process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=err, stdin=subprocess.DEVNULL,
                                        env={**os.environ, **(env or {})})
-            deadline = start + timeout
-            while True:
-                pid, status, usage = os.wait4(process.pid, os.WNOHANG if timeout else 0)
-                if pid:
-                    break
-                if time.perf_counter() > deadline:
-                    process.kill()
-                time.sleep(0.0005)
+            timer = threading.Timer(timeout, process.kill)
+            timer.start()
+            _, status, usage = os.wait4(process.pid, 0)
+            timer.cancel()
             self.seconds = time.perf_counter() - start
             process.returncode = self.code = os.waitstatus_to_exitcode(status)
             self.peak_rss = usage.ru_maxrss * 1024

@@ -571,18 +571,21 @@ def golden_variants():
 
 def write_golden():
     GOLDEN.mkdir(parents=True, exist_ok=True)
-    for old in GOLDEN.glob("*.json"):
-        old.unlink()
-    with tempfile.TemporaryDirectory() as directory:
-        bases = {kind: train(kind, Path(directory)) for kind in ("bytes", "chars", "unigram", "words")}
-    for kind, doc in bases.items():
-        (GOLDEN / f"base_{kind}.json").write_text(json.dumps(doc, separators=(",", ":")) + "\n")
+    bases = {}
+    for kind in ("bytes", "chars", "unigram", "words"):
+        path = GOLDEN / f"base_{kind}.json"
+        if not path.exists():  # training is not deterministic: the small models stay what they are
+            with tempfile.TemporaryDirectory() as directory:
+                path.write_text(json.dumps(train(kind, Path(directory)), separators=(",", ":")) + "\n")
+        bases[kind] = json.loads(path.read_text())
     for name, (kind, patch) in golden_variants().items():
         normalizer = patch.get("normalizer")
         if isinstance(normalizer, list):  # "<base>" stands for the base's own
             patch["normalizer"] = sequence("normalizers", *[bases[kind]["normalizer"] if n == "<base>" else n for n in normalizer])
         doc = {**bases[kind], **patch}
         tokenizer = Tokenizer.from_str(json.dumps(doc))
+        for token in patch.get("added_tokens", []):  # the library numbers the new ones itself
+            token["id"] = tokenizer.token_to_id(token["content"])
         cases = []
         for raw in make_strings("golden " + name, 120, specials_of(doc), True):
             if len(raw) > 160:

@@ -200,12 +200,16 @@ void ProgressBar::end() {
 void ProgressBar::draw(bool last) {
   const double seconds = std::max(now_seconds() - begin_, 1e-3);
   const double rate = static_cast<double>(done_ - std::min(done_, begin_bytes_)) / seconds;
+  constexpr uint64_t kWorthALine = 1'000'000;  // of what stays on the screen
   if (!tty_) {
-    constexpr uint64_t kWorthALine = 1'000'000;
     if (last && done_ >= kWorthALine) {
       fmt::print(stderr, "{}: {} ({}/s)\n", printable(name_), human_bytes(done_),
                  human_bytes(static_cast<uint64_t>(rate)));
     }
+    return;
+  }
+  if (last && done_ < kWorthALine) {
+    fmt::print(stderr, "\r\x1b[K");
     return;
   }
   const int width = terminal_width();
@@ -224,7 +228,9 @@ void ProgressBar::draw(bool last) {
         " [" + std::string(full, '#') + std::string(static_cast<size_t>(bar) - std::min<size_t>(full, bar), '-') + "]";
   }
   const int room = std::max(width - 1 - static_cast<int>(right.size() + middle.size()), 10);
-  std::string name = shorten(printable(name_), static_cast<size_t>(room));
+  std::string name = printable(name_);
+  if (display_width(name) > static_cast<size_t>(room)) name = name.substr(name.find_last_of('/') + 1);
+  name = shorten(name, static_cast<size_t>(room));
   if (!middle.empty()) name.resize(std::max<size_t>(name.size(), static_cast<size_t>(std::min(room, 36))), ' ');
   fmt::print(stderr, "\r{}{}{}\x1b[K{}", name, middle, right, last ? "\n" : "");
   std::fflush(stderr);

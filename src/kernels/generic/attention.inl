@@ -21,7 +21,7 @@ namespace miao::kernels::MIAO_ISA {
 namespace {
 
 constexpr int kRows = 6;
-constexpr int kDirectRows = 8;  // up to here 16-bit pages are widened in registers
+constexpr int kDirectRows = 8;  // up to here (two blocks) 16-bit pages are widened in registers
 constexpr int kPageVecs = kPage / 16;
 
 // Keys begin <= key < end of one page.
@@ -209,7 +209,8 @@ template <int N>
 struct Count {
   static constexpr int value = N;
 };
-// f(first row, Count<rows>) for each block of a tile. Blocks of five would be one more copy of each loop.
+// f(first row, Count<rows>) for each block of a tile: 1, 2, 3, 4 or 6 rows, at most kMost (4 or 6). Five would be one
+// more copy of every loop.
 template <int kMost, class F>
 inline void each_block(int rows, F f) {
   constexpr signed char kTake[] = {0, 1, 2, 3, 4, 3, kMost < kRows ? 3 : kRows, 4, 4};
@@ -254,7 +255,7 @@ void run_page(const AttentionArgs& a, const RowTile& t, int64_t index, const Pag
     if (keys.empty()) keys = {0, 0};
     for (int h = 0; h < a.group; ++h) t.row[i * a.group + h].keys = keys;
   }
-  constexpr int kMost = sizeof(E) == sizeof(float) ? kRows : 4;  // two blocks of direct rows
+  constexpr int kMost = sizeof(E) == sizeof(float) ? kRows : kDirectRows / 2;
   each_block<kMost>(t.rows, [&](int r0, auto count) { score_block<count.value>(t, r0, page, a.head_dim); });
   soften(t, a);
   each_block<kMost>(t.rows, [&](int r0, auto count) { gather_block<count.value>(t, r0, page); });

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "prep/jinja/callable.h"
+#include "prep/jinja/loop.h"
 #include "prep/jinja/unicode.h"
 
 namespace miao::prep::jinja {
@@ -248,6 +249,8 @@ Result<int64_t> length(const Value& v) {
       return static_cast<int64_t>(v.dict().entries.size());
     case Kind::range:
       return v.range().count;
+    case Kind::loop:
+      return v.as<LoopState>().length();
     default:
       return type_error("object of type '" + type_name(v) + "' has no len()");
   }
@@ -285,7 +288,9 @@ Result<bool> Cursor::next(Value& item) {
       const Text& text = source_.text();
       if (at_ >= text.size()) return false;
       const size_t end = std::min(text.size(), at_ + sequence_length(text.bytes()[at_]));
-      item = Value(text.slice(at_, end));
+      Text character = text.slice(at_, end);
+      character.markup = false;
+      item = Value(std::move(character));
       at_ = end;
       return true;
     }

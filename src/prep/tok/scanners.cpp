@@ -229,6 +229,9 @@ Stretch three_digits(const char* p, const char* end) {  // [0-9][0-9][0-9]
   for (++p; p < end && !here(p);) ++p;
   return {p, false};
 }
+Stretch space_run(const char* p, const char* end) {
+  return set_run(p, end, 0, [](uint32_t cp) { return (class_of(cp) & kSpace) != 0; });
+}
 Stretch trailing_space(const char* p, const char* end) {  // \s+$
   const char* q = run(p, end, kSpace);
   if (q > p && q == end) return {end, true};
@@ -344,6 +347,7 @@ constexpr Known kKnown[] = {
     {"[\r\n]", line_break},
     {"[\\r\\n]", line_break},
     {" {2,}", blank_run},
+    {"\\s+", space_run},
     {"\\s+$", trailing_space},
     {"\\s?\\p{L}+", spaced_run<kLetter>},
     {"\\s?\\p{P}+", spaced_run<kPunct>},
