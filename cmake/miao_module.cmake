@@ -18,7 +18,8 @@ function(miao_module name)
   add_library(miao_${name} STATIC ${sources})
   target_include_directories(miao_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   target_compile_options(miao_${name} PRIVATE -Wall -Wextra -Wshadow -Wno-missing-field-initializers -fno-math-errno
-                         -ffp-contract=off -fvisibility-inlines-hidden)
+                         -ffp-contract=off -fvisibility-inlines-hidden
+                         $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # g++ 12 warns of std::string operator+ itself
   list(TRANSFORM ARG_DEPS PREPEND miao_ OUTPUT_VARIABLE deps)
   target_link_libraries(miao_${name} PUBLIC ${deps} ${ARG_LIBS})
   if(ARG_EXECUTABLE)
@@ -55,11 +56,18 @@ function(miao_module name)
   endif()
 endfunction()
 
-# miao_isa(folder flags...): compile src/kernels/<folder>/*.cpp with these flags.
+# miao_isa(folder flags...): compile src/kernels/<folder>/*.cpp with these flags. The headers of g++ 12 make it believe that
+# the undefined vectors of AVX-512 intrinsics are read.
 function(miao_isa folder)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/${folder}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    list(APPEND ARGN -Wno-maybe-uninitialized -Wno-uninitialized)
+  endif()
+  if(CMAKE_BUILD_TYPE STREQUAL Release)
+    list(APPEND ARGN -O3)
+  endif()
   if(sources)
-    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${ARGN};-O3")
+    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${ARGN}")
   endif()
 endfunction()

@@ -12,9 +12,10 @@ class Bug : public std::logic_error {
 
 [[noreturn]] void bug(const char* expression, const char* file, int line);
 
-#define MIAO_CHECK(cond) \
-  do {                   \
-    if (!(cond)) [[unlikely]] ::miao::bug(#cond, __FILE__, __LINE__); \
+#define MIAO_CHECK(cond)                      \
+  do {                                        \
+    if (!(cond)) [[unlikely]]                 \
+      ::miao::bug(#cond, __FILE__, __LINE__); \
   } while (0)
 #ifdef NDEBUG
 #define MIAO_DCHECK(cond) ((void)0)

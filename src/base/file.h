@@ -13,7 +13,8 @@
 namespace miao {
 
 // A read-only mapping of a regular file. Move-only; the bytes live as long as the object.
-// A file that another process shrinks while mapped ends the process with a message that names it (see guard in file.cpp).
+// A file that another process shrinks while mapped ends the process with a message that names it (see guard in
+// file.cpp).
 class MappedFile {
  public:
   static Result<MappedFile> open(const std::filesystem::path& path);

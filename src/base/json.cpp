@@ -15,8 +15,10 @@ int nesting(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (in_string) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_string = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = false;
     } else if (c == '"') {
       in_string = true;
     } else if (c == '[' || c == '{') {
@@ -48,7 +50,8 @@ Result<Json> parse_json(std::string_view text, std::string_view where, int max_d
   };
   Json root = Json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/false);
   if (root.is_discarded()) return Error{Code::corrupt, "not valid JSON (or not UTF-8)", place};
-  if (!duplicate.empty()) return Error{Code::corrupt, "JSON key '" + duplicate + "' appears twice in one object", place};
+  if (!duplicate.empty())
+    return Error{Code::corrupt, "JSON key '" + duplicate + "' appears twice in one object", place};
   return root;
 }
 

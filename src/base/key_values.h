@@ -16,7 +16,7 @@ namespace miao {
 
 class KeyValues {
  public:
-  using Ints = std::vector<int64_t>;               // bool arrays too (0 or 1)
+  using Ints = std::vector<int64_t>;  // bool arrays too (0 or 1)
   using Floats = std::vector<double>;
   using Strings = std::vector<std::string_view>;
   // string_views point into memory that `owner` keeps alive.
@@ -37,7 +37,8 @@ class KeyValues {
   bool has(std::string_view key) const { return find(key) != nullptr; }
   const Value* find(std::string_view key) const;
 
-  // Required values: not_found when absent, invalid when of another type (integral floats count as integers; integers as floats).
+  // Required values: not_found when absent, invalid when of another type (integral floats count as integers; integers
+  // as floats).
   Result<int64_t> integer(std::string_view key) const;
   Result<double> number(std::string_view key) const;
   Result<bool> boolean(std::string_view key) const;

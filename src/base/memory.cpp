@@ -14,7 +14,8 @@ Result<Memory> Memory::allocate(size_t bytes) {
   constexpr size_t kHuge = size_t{2} << 20;
   const bool huge = bytes >= kHuge;
   const size_t unit = huge ? kHuge : 4096;
-  if (bytes > SIZE_MAX - 2 * unit) return Error{Code::out_of_memory, "cannot allocate " + std::to_string(bytes) + " bytes", {}};
+  if (bytes > SIZE_MAX - 2 * unit)
+    return Error{Code::out_of_memory, "cannot allocate " + std::to_string(bytes) + " bytes", {}};
   const size_t rounded = (bytes + unit - 1) / unit * unit;
   const size_t extra = huge ? kHuge : 0;  // to cut an aligned block out of
   void* p = ::mmap(nullptr, rounded + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -19,7 +19,9 @@ class Memory {
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
   template <class T>
-  T* as(size_t byte_offset = 0) const { return reinterpret_cast<T*>(data_ + byte_offset); }
+  T* as(size_t byte_offset = 0) const {
+    return reinterpret_cast<T*>(data_ + byte_offset);
+  }
 
  private:
   std::byte* data_ = nullptr;

@@ -5,15 +5,24 @@ namespace miao {
 
 const char* code_name(Code code) {
   switch (code) {
-    case Code::not_found: return "not found";
-    case Code::corrupt: return "corrupt";
-    case Code::unsupported: return "unsupported";
-    case Code::invalid: return "invalid";
-    case Code::out_of_memory: return "out of memory";
-    case Code::busy: return "busy";
-    case Code::cancelled: return "cancelled";
-    case Code::io: return "i/o error";
-    case Code::device: return "device error";
+    case Code::not_found:
+      return "not found";
+    case Code::corrupt:
+      return "corrupt";
+    case Code::unsupported:
+      return "unsupported";
+    case Code::invalid:
+      return "invalid";
+    case Code::out_of_memory:
+      return "out of memory";
+    case Code::busy:
+      return "busy";
+    case Code::cancelled:
+      return "cancelled";
+    case Code::io:
+      return "i/o error";
+    case Code::device:
+      return "device error";
   }
   return "error";
 }

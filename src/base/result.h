@@ -1,4 +1,5 @@
-// Result<T>: a value or an Error. Everything that a file, a flag or a request can cause is an Error, never an exception.
+// Result<T>: a value or an Error. Everything that a file, a flag or a request can cause is an Error, never an
+// exception.
 //
 // An Error says what is wrong (code, message with the mend) and where (file, offset, tensor or key).
 //   Result<int> f();            MIAO_TRY(int x, f());  // returns the Error from the calling function
@@ -22,8 +23,8 @@ struct Error {
   std::string message;  // one line: what is wrong and how to mend it
   std::string where;    // "file.gguf: tensor blk.0.attn_q.weight"; may be empty
 
-  std::string str() const;                 // "where: message (code)"
-  Error at(std::string_view place) &&;     // prefixes `where` with an outer place
+  std::string str() const;              // "where: message (code)"
+  Error at(std::string_view place) &&;  // prefixes `where` with an outer place
 };
 
 template <class T>
@@ -69,9 +70,10 @@ class [[nodiscard]] Result<void> {
 // MIAO_TRY(T x, expr): x is the value of expr, or the Error is returned from the enclosing function.
 #define MIAO_TRY(decl, expr) MIAO_TRY_IMPL(MIAO_CONCAT(miao_try_, __LINE__), decl, expr)
 // MIAO_CHECK_OK(expr): for Result<void> (or a value that is not wanted).
-#define MIAO_CHECK_OK(expr)                                              \
-  do {                                                                   \
-    if (auto miao_r = (expr); !miao_r.ok()) return std::move(miao_r.error()); \
+#define MIAO_CHECK_OK_IMPL(tmp, expr)                                \
+  do {                                                               \
+    if (auto tmp = (expr); !tmp.ok()) return std::move(tmp.error()); \
   } while (0)
+#define MIAO_CHECK_OK(expr) MIAO_CHECK_OK_IMPL(MIAO_CONCAT(miao_ok_, __LINE__), expr)
 
 }  // namespace miao

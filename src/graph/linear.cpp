@@ -12,6 +12,12 @@ namespace miao::graph {
 
 using kernels::kLanes;
 
+namespace {
+
+constexpr int64_t kSliceBytes = int64_t{8} << 20;  // of a source tensor between two calls of `done`
+
+}  // namespace
+
 Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> parts, bool f32) {
   MIAO_CHECK(!parts.empty());
   Linear out;
@@ -60,26 +66,40 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
 void Linear::pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done) {
   for (Segment& s : segments_) {
     s.packed = memory;
-    context.pool.run([&](Worker& worker) {
-      std::vector<float> decoded(s.decode ? static_cast<size_t>(kLanes * cols_) : 0);
-      const Range mine = worker.split(s.blocks);
-      for (int64_t b = mine.begin; b < mine.end; ++b) {
-        const void* rows[kLanes];
-        for (int lane = 0; lane < kLanes; ++lane) {
-          const int64_t r = b * kLanes + lane;
-          rows[lane] = r < s.rows ? s.source.row(r) : nullptr;
-          if (s.decode && rows[lane]) {
-            float* const dst = decoded.data() + lane * cols_;
-            format(s.source.dtype).decode(rows[lane], dst, cols_);
-            rows[lane] = dst;
-          }
-        }
-        s.kernel->pack(rows, cols_, memory + b * s.block_bytes);
-      }
-    });
+    const int64_t source_bytes = kLanes * row_bytes(s.source.dtype, cols_);  // of a block
+    const int64_t slice = std::max<int64_t>(context.pool.threads(), kSliceBytes / source_bytes);
+    for (int64_t first = 0; first < s.blocks; first += slice) {
+      const int64_t count = std::min(slice, s.blocks - first);
+      context.pool.run([&](Worker& worker) {
+        const Range mine = worker.split(count);
+        pack_blocks(s, {first + mine.begin, first + mine.end}, memory);
+      });
+      if (!done) continue;
+      TensorView packed = s.source;
+      packed.shape[0] = std::min(count * kLanes, s.rows - first * kLanes);
+      packed.data = s.source.row(first * kLanes);
+      packed.bytes = static_cast<uint64_t>(packed.rows() * row_bytes(packed.dtype, cols_));
+      done(packed);
+    }
     memory += kernels::round_up(s.blocks * s.block_bytes, 64);
-    if (done) done(s.source);
     s.source.data = nullptr;
+  }
+}
+
+void Linear::pack_blocks(const Segment& s, Range blocks, std::byte* memory) const {
+  std::vector<float> decoded(s.decode ? static_cast<size_t>(kLanes * cols_) : 0);
+  for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+    const void* rows[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int64_t r = b * kLanes + lane;
+      rows[lane] = r < s.rows ? s.source.row(r) : nullptr;
+      if (s.decode && rows[lane]) {
+        float* const dst = decoded.data() + lane * cols_;
+        format(s.source.dtype).decode(rows[lane], dst, cols_);
+        rows[lane] = dst;
+      }
+    }
+    s.kernel->pack(rows, cols_, memory + b * s.block_bytes);
   }
 }
 

@@ -29,8 +29,8 @@ class Linear {
   static Result<Linear> describe(const Context& context, std::vector<LinearPart> parts, bool f32);
 
   int64_t packed_bytes() const { return packed_bytes_; }
-  // Packs to `memory` (packed_bytes(), 64-byte aligned) with all threads; `done(part)` after each part, so that the
-  // source pages can go. The sources are not read afterwards.
+  // Packs to `memory` (packed_bytes(), 64-byte aligned) with all threads. `done(rows)` gets the rows of a source that
+  // have just been packed and are not read again, some MiB at a time, so that their pages can go.
   void pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done);
 
   int64_t cols() const { return cols_; }          // inputs
@@ -63,6 +63,7 @@ class Linear {
     int64_t block_bytes = 0;
     bool decode = false;  // integer source, FP32 kernel
   };
+  void pack_blocks(const Segment& segment, Range blocks, std::byte* memory) const;
 
   std::vector<Segment> segments_;
   std::vector<float> bias_;

@@ -39,11 +39,16 @@ const Kernels& table(Isa isa) {
 
 bool has(const CpuFeatures& cpu, Isa isa) {
   switch (isa) {
-    case Isa::scalar: return true;
-    case Isa::avx2: return cpu.avx2;
-    case Isa::avx512: return cpu.avx512_vnni;
-    case Isa::amx: return cpu.amx_int8;
-    case Isa::count: break;
+    case Isa::scalar:
+      return true;
+    case Isa::avx2:
+      return cpu.avx2;
+    case Isa::avx512:
+      return cpu.avx512_vnni;
+    case Isa::amx:
+      return cpu.amx_int8;
+    case Isa::count:
+      break;
   }
   return false;
 }

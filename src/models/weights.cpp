@@ -133,10 +133,10 @@ class Reader {
 
 template <class Body>
 void for_linears(Weights& w, const Body& body) {
+  body(w.head);
   for (BlockWeights& b : w.blocks) {
     for (graph::Linear* linear : {&b.qkv, &b.o, &b.gate_up, &b.down}) body(*linear);
   }
-  body(w.head);
 }
 
 int64_t padded_bytes(const graph::Linear& linear) { return kernels::round_up(linear.packed_bytes(), 64); }

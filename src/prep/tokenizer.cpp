@@ -52,7 +52,8 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
   return encode_with(*data_, text, options.add_special, [&](size_t, size_t) { return options.parse_special; });
 }
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, std::span<const Segment> segments, bool add_special) const {
+std::vector<int32_t> Tokenizer::encode(std::string_view text, std::span<const Segment> segments,
+                                       bool add_special) const {
   // Broken sequences are repaired segment by segment, so that the trusted ranges keep their meaning.
   std::string repaired;
   std::vector<Segment> ranges;
@@ -67,7 +68,8 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, std::span<const Se
     }
   }
   return encode_with(*data_, repaired, add_special, [&](size_t begin, size_t end) {
-    const auto r = std::upper_bound(ranges.begin(), ranges.end(), begin, [](size_t at, const Segment& s) { return at < s.end; });
+    const auto r =
+        std::upper_bound(ranges.begin(), ranges.end(), begin, [](size_t at, const Segment& s) { return at < s.end; });
     return r != ranges.end() && r->begin <= begin && end <= r->end;
   });
 }
@@ -101,10 +103,20 @@ std::span<const int32_t> Tokenizer::eog_ids() const { return data_->eog; }
 std::string_view Tokenizer::kind() const { return data_->model->kind(); }
 
 void TokenizerData::collect_eog() {
-  constexpr std::string_view kNames[] = {"<|im_end|>",      "<|eot_id|>",   "<|eom_id|>",    "<|end_of_text|>",
-                                         "<|endoftext|>",   "<|end|>",      "<end_of_turn>", "<|return|>",
-                                         "<|call|>",        "<EOT>",        "[EOT]",         "<|end_of_turn|>",
-                                         "<end_of_utterance>", "<turn|>",
+  constexpr std::string_view kNames[] = {"<|im_end|>",
+                                         "<|eot_id|>",
+                                         "<|eom_id|>",
+                                         "<|end_of_text|>",
+                                         "<|endoftext|>",
+                                         "<|end|>",
+                                         "<end_of_turn>",
+                                         "<|return|>",
+                                         "<|call|>",
+                                         "<EOT>",
+                                         "[EOT]",
+                                         "<|end_of_turn|>",
+                                         "<end_of_utterance>",
+                                         "<turn|>",
                                          "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
   if (eos) eog.push_back(*eos);
   for (std::string_view name : kNames) {

@@ -45,17 +45,17 @@ class Tokenizer {
   // Valid UTF-8. Ids outside the vocabulary are skipped; `skip_special` leaves control tokens out.
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
 
-  int32_t vocab_size() const;  // ids are 0 .. vocab_size() - 1; some of them may have no piece
+  int32_t vocab_size() const;                      // ids are 0 .. vocab_size() - 1; some of them may have no piece
   std::string_view id_to_piece(int32_t id) const;  // as its file spells it; empty: no such id
   std::optional<int32_t> piece_to_id(std::string_view piece) const;
   std::optional<int32_t> bos_id() const;
   std::optional<int32_t> eos_id() const;
   std::optional<int32_t> unk_id() const;
   std::optional<int32_t> pad_id() const;
-  bool is_special(int32_t id) const;          // a control token
-  bool is_eog(int32_t id) const;              // generation ends at it
-  std::span<const int32_t> eog_ids() const;   // ascending
-  std::string_view kind() const;              // "byte-level BPE", "BPE", "SentencePiece BPE", "Unigram", "WordPiece"
+  bool is_special(int32_t id) const;         // a control token
+  bool is_eog(int32_t id) const;             // generation ends at it
+  std::span<const int32_t> eog_ids() const;  // ascending
+  std::string_view kind() const;             // "byte-level BPE", "BPE", "SentencePiece BPE", "Unigram", "WordPiece"
 
  private:
   friend class StreamDecoder;

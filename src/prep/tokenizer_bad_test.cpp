@@ -16,7 +16,9 @@ struct BadJson {
   const char* base = "bytes";
 };
 
-Json split(const char* regex) { return Json{{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}, {"invert", false}}; }
+Json split(const char* regex) {
+  return Json{{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}, {"invert", false}};
+}
 Json nested_sequence(const char* list, int depth) {
   Json inner = Json{{"type", "Sequence"}, {list, Json::array()}};
   for (int i = 0; i < depth; ++i) inner = Json{{"type", "Sequence"}, {list, Json::array({inner})}};
@@ -48,50 +50,159 @@ const std::vector<BadJson>& bad_json() {
       {"merge of one piece", [](Json& j) { j["model"]["merges"].push_back("ab"); }, "is not two pieces"},
       {"merge of three pieces", [](Json& j) { j["model"]["merges"].push_back("a b c"); }, "is not two pieces"},
       {"merge of a number", [](Json& j) { j["model"]["merges"].push_back(7); }, "is not two pieces"},
-      {"merge with an empty piece", [](Json& j) { j["model"]["merges"].push_back(Json::array({"", "a"})); }, "is not two pieces"},
-      {"merge of an unknown part", [](Json& j) { j["model"]["merges"].push_back("a \u4e00"); }, "a part is not in the vocabulary"},
-      {"merge into nothing", [](Json& j) { j["model"]["merges"].push_back(Json::array({"Z", "Z"})); }, "the whole is not in the vocabulary"},
+      {"merge with an empty piece",
+       [](Json& j) {
+         j["model"]["merges"].push_back(Json::array({"", "a"}));
+       },
+       "is not two pieces"},
+      {"merge of an unknown part", [](Json& j) { j["model"]["merges"].push_back("a \u4e00"); },
+       "a part is not in the vocabulary"},
+      {"merge into nothing",
+       [](Json& j) {
+         j["model"]["merges"].push_back(Json::array({"Z", "Z"}));
+       },
+       "the whole is not in the vocabulary"},
       {"merge listed twice", [](Json& j) { j["model"]["merges"].push_back(j["model"]["merges"][0]); }, "listed twice"},
       {"dropout", [](Json& j) { j["model"]["dropout"] = 0.1; }, "dropout"},
       {"unk_token not there", [](Json& j) { j["model"]["unk_token"] = "<nope>"; }, "unk_token"},
       {"unk_token is a number", [](Json& j) { j["model"]["unk_token"] = 3; }, "must be a string"},
-      {"added token without content", [](Json& j) { j["added_tokens"].push_back(Json{{"id", 3}}); }, "content"},
-      {"added token without id", [](Json& j) { j["added_tokens"].push_back(Json{{"content", "x"}}); }, "\"id\""},
-      {"added token with a negative id", [](Json& j) { j["added_tokens"].push_back(added(-5, "<new>")); }, "out of range"},
-      {"added token far away", [](Json& j) { j["added_tokens"].push_back(added(10'000'000, "<new>")); }, "is not below"},
+      {"added token without content",
+       [](Json& j) {
+         j["added_tokens"].push_back(Json{{"id", 3}});
+       },
+       "content"},
+      {"added token without id",
+       [](Json& j) {
+         j["added_tokens"].push_back(Json{{"content", "x"}});
+       },
+       "\"id\""},
+      {"added token with a negative id", [](Json& j) { j["added_tokens"].push_back(added(-5, "<new>")); },
+       "out of range"},
+      {"added token far away", [](Json& j) { j["added_tokens"].push_back(added(10'000'000, "<new>")); },
+       "is not below"},
       {"added token on a used id", [](Json& j) { j["added_tokens"].push_back(added(300, "<new>")); }, "is given to"},
       {"added_tokens is an object", [](Json& j) { j["added_tokens"] = Json::object(); }, "must be an array"},
-      {"unknown normalizer", [](Json& j) { j["normalizer"] = Json{{"type", "Rot13"}}; }, "Rot13"},
+      {"unknown normalizer",
+       [](Json& j) {
+         j["normalizer"] = Json{{"type", "Rot13"}};
+       },
+       "Rot13"},
       {"normalizer without a type", [](Json& j) { j["normalizer"] = Json::object(); }, "type"},
-      {"normalizer nested 100 deep", [](Json& j) { j["normalizer"] = nested_sequence("normalizers", 100); }, "nested too deeply"},
-      {"1000 normalizers", [](Json& j) { j["normalizer"] = many("normalizers", Json{{"type", "NFC"}}, 1000); }, "too many steps"},
-      {"charsmap is not base64", [](Json& j) { j["normalizer"] = Json{{"type", "Precompiled"}, {"precompiled_charsmap", "*"}}; }, "base64"},
-      {"charsmap too short", [](Json& j) { j["normalizer"] = Json{{"type", "Precompiled"}, {"precompiled_charsmap", "AAA="}}; }, "charsmap"},
-      {"charsmap trie past its end", [](Json& j) { j["normalizer"] = Json{{"type", "Precompiled"}, {"precompiled_charsmap", "////fw=="}}; }, "does not fit"},
-      {"replace of nothing", [](Json& j) { j["normalizer"] = Json{{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", "x"}}; }, "empty"},
+      {"normalizer nested 100 deep", [](Json& j) { j["normalizer"] = nested_sequence("normalizers", 100); },
+       "nested too deeply"},
+      {"1000 normalizers",
+       [](Json& j) {
+         j["normalizer"] = many("normalizers", Json{{"type", "NFC"}}, 1000);
+       },
+       "too many steps"},
+      {"charsmap is not base64",
+       [](Json& j) {
+         j["normalizer"] = Json{{"type", "Precompiled"}, {"precompiled_charsmap", "*"}};
+       },
+       "base64"},
+      {"charsmap too short",
+       [](Json& j) {
+         j["normalizer"] = Json{{"type", "Precompiled"}, {"precompiled_charsmap", "AAA="}};
+       },
+       "charsmap"},
+      {"charsmap trie past its end",
+       [](Json& j) {
+         j["normalizer"] = Json{{"type", "Precompiled"}, {"precompiled_charsmap", "////fw=="}};
+       },
+       "does not fit"},
+      {"replace of nothing",
+       [](Json& j) {
+         j["normalizer"] = Json{{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", "x"}};
+       },
+       "empty"},
       {"unknown expression", [](Json& j) { j["pre_tokenizer"] = split("(a+)+$"); }, "(a+)+$"},
       {"expression with a look-behind", [](Json& j) { j["pre_tokenizer"] = split("(?<=x)y"); }, "(?<=x)y"},
-      {"unknown pre-tokenizer", [](Json& j) { j["pre_tokenizer"] = Json{{"type", "UnicodeScripts"}}; }, "UnicodeScripts"},
-      {"100 pre-tokenizers", [](Json& j) { j["pre_tokenizer"] = many("pretokenizers", split("\\p{N}"), 100); }, "too many steps"},
-      {"pre-tokenizer nested 50 deep", [](Json& j) { j["pre_tokenizer"] = nested_sequence("pretokenizers", 50); }, "nested too deeply"},
-      {"unknown behavior", [](Json& j) { j["pre_tokenizer"] = split("\\p{N}"); j["pre_tokenizer"]["behavior"] = "Eaten"; }, "Eaten"},
-      {"unknown prepend_scheme", [](Json& j) { j["pre_tokenizer"] = Json{{"type", "Metaspace"}, {"prepend_scheme", "maybe"}}; }, "maybe"},
-      {"split behind ByteLevel", [](Json& j) { j["pre_tokenizer"] = many("pretokenizers", Json{{"type", "ByteLevel"}}, 1); j["pre_tokenizer"]["pretokenizers"].push_back(split("\\p{N}")); }, "behind ByteLevel"},
-      {"unknown decoder", [](Json& j) { j["decoder"] = Json{{"type", "CTC"}}; }, "CTC"},
-      {"decoder strip count", [](Json& j) { j["decoder"] = Json{{"type", "Strip"}, {"content", " "}, {"start", -1}, {"stop", 0}}; }, "Strip"},
-      {"unknown post-processor", [](Json& j) { j["post_processor"] = Json{{"type", "Bow"}}; }, "Bow"},
-      {"template id outside", [](Json& j) { j["post_processor"] = Json{{"type", "BertProcessing"}, {"sep", {"x", 99999}}, {"cls", {"y", 1}}}; }, "99999"},
-      {"template drops the text", [](Json& j) { j["post_processor"] = Json{{"type", "TemplateProcessing"}, {"single", Json::array()}, {"special_tokens", Json::object()}}; }, "drops the text"},
-      {"template token undefined", [](Json& j) { j["post_processor"] = Json{{"type", "TemplateProcessing"}, {"single", Json::array({Json{{"SpecialToken", {{"id", "<q>"}, {"type_id", 0}}}}})}, {"special_tokens", Json::object()}}; }, "<q>"},
-      {"unigram vocabulary as an object", [](Json& j) { j["model"]["vocab"] = Json{{"a", 1}}; }, "must be an array", "unigram"},
-      {"unigram entry without a score", [](Json& j) { j["model"]["vocab"].push_back(Json::array({"x"})); }, "a piece and its score", "unigram"},
-      {"unigram score is text", [](Json& j) { j["model"]["vocab"].push_back(Json::array({"x", "y"})); }, "a piece and its score", "unigram"},
+      {"unknown pre-tokenizer",
+       [](Json& j) {
+         j["pre_tokenizer"] = Json{{"type", "UnicodeScripts"}};
+       },
+       "UnicodeScripts"},
+      {"100 pre-tokenizers", [](Json& j) { j["pre_tokenizer"] = many("pretokenizers", split("\\p{N}"), 100); },
+       "too many steps"},
+      {"pre-tokenizer nested 50 deep", [](Json& j) { j["pre_tokenizer"] = nested_sequence("pretokenizers", 50); },
+       "nested too deeply"},
+      {"unknown behavior",
+       [](Json& j) {
+         j["pre_tokenizer"] = split("\\p{N}");
+         j["pre_tokenizer"]["behavior"] = "Eaten";
+       },
+       "Eaten"},
+      {"unknown prepend_scheme",
+       [](Json& j) {
+         j["pre_tokenizer"] = Json{{"type", "Metaspace"}, {"prepend_scheme", "maybe"}};
+       },
+       "maybe"},
+      {"split behind ByteLevel",
+       [](Json& j) {
+         j["pre_tokenizer"] = many("pretokenizers", Json{{"type", "ByteLevel"}}, 1);
+         j["pre_tokenizer"]["pretokenizers"].push_back(split("\\p{N}"));
+       },
+       "behind ByteLevel"},
+      {"unknown decoder",
+       [](Json& j) {
+         j["decoder"] = Json{{"type", "CTC"}};
+       },
+       "CTC"},
+      {"decoder strip count",
+       [](Json& j) {
+         j["decoder"] = Json{{"type", "Strip"}, {"content", " "}, {"start", -1}, {"stop", 0}};
+       },
+       "Strip"},
+      {"unknown post-processor",
+       [](Json& j) {
+         j["post_processor"] = Json{{"type", "Bow"}};
+       },
+       "Bow"},
+      {"template id outside",
+       [](Json& j) {
+         j["post_processor"] = Json{{"type", "BertProcessing"}, {"sep", {"x", 99999}}, {"cls", {"y", 1}}};
+       },
+       "99999"},
+      {"template drops the text",
+       [](Json& j) {
+         j["post_processor"] =
+             Json{{"type", "TemplateProcessing"}, {"single", Json::array()}, {"special_tokens", Json::object()}};
+       },
+       "drops the text"},
+      {"template token undefined",
+       [](Json& j) {
+         j["post_processor"] = Json{{"type", "TemplateProcessing"},
+                                    {"single", Json::array({Json{{"SpecialToken", {{"id", "<q>"}, {"type_id", 0}}}}})},
+                                    {"special_tokens", Json::object()}};
+       },
+       "<q>"},
+      {"unigram vocabulary as an object",
+       [](Json& j) {
+         j["model"]["vocab"] = Json{{"a", 1}};
+       },
+       "must be an array", "unigram"},
+      {"unigram entry without a score", [](Json& j) { j["model"]["vocab"].push_back(Json::array({"x"})); },
+       "a piece and its score", "unigram"},
+      {"unigram score is text",
+       [](Json& j) {
+         j["model"]["vocab"].push_back(Json::array({"x", "y"}));
+       },
+       "a piece and its score", "unigram"},
       {"unk_id outside", [](Json& j) { j["model"]["unk_id"] = 100000; }, "unk_id", "unigram"},
       {"unk_id negative", [](Json& j) { j["model"]["unk_id"] = -1; }, "unk_id", "unigram"},
-      {"unigram behind ByteLevel", [](Json& j) { j["pre_tokenizer"] = Json{{"type", "ByteLevel"}}; }, "ByteLevel", "unigram"},
+      {"unigram behind ByteLevel",
+       [](Json& j) {
+         j["pre_tokenizer"] = Json{{"type", "ByteLevel"}};
+       },
+       "ByteLevel", "unigram"},
       {"word piece without unk_token", [](Json& j) { j["model"].erase("unk_token"); }, "unk_token", "words"},
-      {"word piece with a negative limit", [](Json& j) { j["model"]["max_input_chars_per_word"] = -1; }, "negative", "words"},
-      {"word piece behind ByteLevel", [](Json& j) { j["pre_tokenizer"] = Json{{"type", "ByteLevel"}}; }, "ByteLevel", "words"},
+      {"word piece with a negative limit", [](Json& j) { j["model"]["max_input_chars_per_word"] = -1; }, "negative",
+       "words"},
+      {"word piece behind ByteLevel",
+       [](Json& j) {
+         j["pre_tokenizer"] = Json{{"type", "ByteLevel"}};
+       },
+       "ByteLevel", "words"},
   };
   return table;
 }
@@ -111,23 +222,26 @@ TEST(BadTokenizerJson, EachIsAnErrorThatSaysWhy) {
 }
 
 TEST(BadTokenizerJson, NotJson) {
-  for (const std::string text : {std::string(), std::string("{"), std::string("[]"), std::string("null"), std::string("{\"model\":"),
-                                 std::string("\xFF\xFE"), std::string("{\"a\":\"\\ud800\"}"), std::string(100'000, '['),
-                                 std::string("{\"model\":{\"vocab\":{\"\xC3\":1}}}")}) {
+  for (const std::string text :
+       {std::string(), std::string("{"), std::string("[]"), std::string("null"), std::string("{\"model\":"),
+        std::string("\xFF\xFE"), std::string("{\"a\":\"\\ud800\"}"), std::string(100'000, '['),
+        std::string("{\"model\":{\"vocab\":{\"\xC3\":1}}}")}) {
     EXPECT_FALSE(Tokenizer::from_json(text, "", "t").ok()) << text.substr(0, 40);
   }
 }
 
 TEST(BadTokenizerJson, EveryTruncationIsAnError) {
   const std::string text = dump_json(test::golden_json("base_words.json"));
-  for (size_t size = 0; size < text.size(); size += 97) EXPECT_FALSE(Tokenizer::from_json(text.substr(0, size), "", "t").ok());
+  for (size_t size = 0; size < text.size(); size += 97)
+    EXPECT_FALSE(Tokenizer::from_json(text.substr(0, size), "", "t").ok());
 }
 
 TEST(BadTokenizerJson, BadConfigs) {
   const std::string json = dump_json(test::golden_json("base_bytes.json"));
-  for (const char* config : {"[", "[]", R"({"bos_token": 7})", R"({"added_tokens_decoder": {"x": {"content": "q"}}})",
-                             R"({"added_tokens_decoder": {"99999999999999999999": {"content": "q"}}})",
-                             R"({"added_tokens_decoder": {"5": {}}})", R"({"added_tokens_decoder": {"5": {"content": "<q>"}}})"}) {
+  for (const char* config :
+       {"[", "[]", R"({"bos_token": 7})", R"({"added_tokens_decoder": {"x": {"content": "q"}}})",
+        R"({"added_tokens_decoder": {"99999999999999999999": {"content": "q"}}})",
+        R"({"added_tokens_decoder": {"5": {}}})", R"({"added_tokens_decoder": {"5": {"content": "<q>"}}})"}) {
     EXPECT_FALSE(Tokenizer::from_json(json, config, "t").ok()) << config;
   }
 }
@@ -142,12 +256,21 @@ const std::vector<BadGguf>& bad_gguf() {
   static const std::vector<BadGguf> table = {
       {"unknown model", [](auto& v) { v.model = "rwkv9"; }, "rwkv9"},
       {"unknown pre-tokenizer", [](auto& v) { v.pre = "klingon"; }, "klingon"},
-      {"no tokens", [](auto& v) { v.tokens.clear(); v.types.clear(); }, "empty"},
+      {"no tokens",
+       [](auto& v) {
+         v.tokens.clear();
+         v.types.clear();
+       },
+       "empty"},
       {"token is not UTF-8", [](auto& v) { v.tokens[5] = "\xFF"; }, "not valid UTF-8"},
       {"token of 100 kB", [](auto& v) { v.tokens[5].assign(100'000, 'x'); }, "bytes"},
       {"too few types", [](auto& v) { v.types.pop_back(); }, "types for"},
       {"too many types", [](auto& v) { v.types.push_back(1); }, "types for"},
-      {"too few scores", [](auto& v) { v.scores = {1, 2, 3}; }, "scores for"},
+      {"too few scores",
+       [](auto& v) {
+         v.scores = {1, 2, 3};
+       },
+       "scores for"},
       {"no merges", [](auto& v) { v.merges.clear(); }, "merges"},
       {"merge without a blank", [](auto& v) { v.merges.push_back("ab"); }, "two pieces"},
       {"merge that ends in a blank", [](auto& v) { v.merges.push_back("ab "); }, "two pieces"},
@@ -157,8 +280,19 @@ const std::vector<BadGguf>& bad_gguf() {
       {"merge listed twice", [](auto& v) { v.merges.push_back(v.merges[0]); }, "listed twice"},
       {"llama without scores", [](auto& v) { v.model = "llama"; }, "scores"},
       {"t5 without scores", [](auto& v) { v.model = "t5"; }, "scores"},
-      {"bert without unknown", [](auto& v) { v.model = "bert"; v.tokens.resize(50); v.types.resize(50); }, "unknown_token_id"},
-      {"t5 with infinite scores", [](auto& v) { v.model = "t5"; v.scores.assign(v.tokens.size(), std::numeric_limits<double>::infinity()); }, "not finite"},
+      {"bert without unknown",
+       [](auto& v) {
+         v.model = "bert";
+         v.tokens.resize(50);
+         v.types.resize(50);
+       },
+       "unknown_token_id"},
+      {"t5 with infinite scores",
+       [](auto& v) {
+         v.model = "t5";
+         v.scores.assign(v.tokens.size(), std::numeric_limits<double>::infinity());
+       },
+       "not finite"},
   };
   return table;
 }
@@ -213,9 +347,10 @@ TEST(BadTokenizerGguf, Charsmaps) {
   v.types = {3, 3, 2, 1};
   v.scores = {0, 0, 0, -1};
   ASSERT_TRUE(Tokenizer::from_gguf(v.meta()).ok());
-  for (const KeyValues::Ints& blob : {KeyValues::Ints{1, 2, 3}, KeyValues::Ints{255, 255, 255, 127, 0}, KeyValues::Ints{3, 0, 0, 0, 1, 2, 3},
-                                      KeyValues::Ints{0, 0, 0, 0}, KeyValues::Ints{4, 0, 0, 0, 0, 0, 0, 0, 300},
-                                      KeyValues::Ints{4, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFE}}) {
+  for (const KeyValues::Ints& blob :
+       {KeyValues::Ints{1, 2, 3}, KeyValues::Ints{255, 255, 255, 127, 0}, KeyValues::Ints{3, 0, 0, 0, 1, 2, 3},
+        KeyValues::Ints{0, 0, 0, 0}, KeyValues::Ints{4, 0, 0, 0, 0, 0, 0, 0, 300},
+        KeyValues::Ints{4, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFE}}) {
     KeyValues kv = v.meta();
     kv.set("tokenizer.ggml.precompiled_charsmap", blob);
     EXPECT_FALSE(Tokenizer::from_gguf(kv).ok());

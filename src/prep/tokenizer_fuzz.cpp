@@ -10,7 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto tokenizer = miao::prep::Tokenizer::from_json(json, "", "fuzz");
   if (!tokenizer.ok()) return 0;
   constexpr std::string_view kText =
-      "Hello, world! It's 2024\n\n  \t<s>caf\u00e9 \u4f60\u597d \U0001F600\u200D\U0001F600 a\u0301\u0316 \xFF\xE2\x82 <|end|> 12345'LL";
+      "Hello, world! It's 2024\n\n  \t<s>caf\u00e9 \u4f60\u597d \U0001F600\u200D\U0001F600 a\u0301\u0316 \xFF\xE2\x82 "
+      "<|end|> 12345'LL";
   const auto ids = tokenizer->encode(kText);
   (void)tokenizer->decode(ids);
   miao::prep::StreamDecoder stream(*tokenizer, false);

@@ -1,5 +1,5 @@
-// Golden samples: tests/golden/tokenizers holds small tokenizers and the ids and texts that Hugging Face's library gives.
-// Each file names a base tokenizer.json and the fields that differ from it.
+// Golden samples: tests/golden/tokenizers holds small tokenizers and the ids and texts that Hugging Face's library
+// gives. Each file names a base tokenizer.json and the fields that differ from it.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -1,4 +1,5 @@
-// Tokenizer behaviour that the golden samples do not show: GGUF metadata, control tokens and trust, streams, limits, threads.
+// Tokenizer behaviour that the golden samples do not show: GGUF metadata, control tokens and trust, streams, limits,
+// threads.
 #include "prep/tokenizer.h"
 
 #include <gtest/gtest.h>
@@ -56,7 +57,8 @@ TEST(Tokenizer, GgufEqualsJson) {
     for (const Json& row : golden["cases"]) {
       if (!row.contains("text")) continue;
       const auto text = row["text"].get<std::string>();
-      EXPECT_EQ(gguf->encode(text, {.add_special = false}), json->encode(text, {.add_special = false})) << pre << ": " << text;
+      EXPECT_EQ(gguf->encode(text, {.add_special = false}), json->encode(text, {.add_special = false}))
+          << pre << ": " << text;
       const auto ids = row["ids"].get<Ids>();
       EXPECT_EQ(gguf->decode(ids), json->decode(ids));
     }
@@ -146,8 +148,10 @@ TEST(Tokenizer, EmptyTextIsItsEnds) {
 
 TEST(Tokenizer, ReadsTheConfig) {
   const std::string json = dump_json(test::golden_json("base_bytes.json"));
-  auto t = Tokenizer::from_json(json, R"({"bos_token": "<|im_start|>", "eos_token": {"content": "<|end|>"}, "pad_token": null,
-      "added_tokens_decoder": {"0": {"content": "<|end|>", "special": true}, "1500": {"content": "<extra>", "special": true}}})", "t");
+  const std::string config = R"({"bos_token": "<|im_start|>", "eos_token": {"content": "<|end|>"}, "pad_token": null,
+      "added_tokens_decoder": {"0": {"content": "<|end|>", "special": true},
+                               "1500": {"content": "<extra>", "special": true}}})";
+  auto t = Tokenizer::from_json(json, config, "t");
   ASSERT_TRUE(t.ok()) << t.error().str();
   EXPECT_EQ(t->bos_id(), 1);
   EXPECT_EQ(t->eos_id(), 0);
@@ -274,7 +278,9 @@ TEST(Tokenizer, ManyThreadsShareOne) {
 
 // A repeated pattern, a run of one letter and so on: work must grow with the length, not with its square.
 const std::vector<std::string>& long_patterns() {
-  static const std::vector<std::string> patterns = {"a", " ", "Z", "the end", "\n", "\r\n ", "'", "9", "\u4e00", "\u05d0A", "a\u0301\u0316", ".", "<|", "<0x41>", "\u2581", "\t x", "\U0001F468\u200D"};
+  static const std::vector<std::string> patterns = {
+      "a", " ",  "Z",      "the end", "\n",   "\r\n ",           "'", "9", "\u4e00", "\u05d0A", "a\u0301\u0316",
+      ".", "<|", "<0x41>", "\u2581",  "\t x", "\U0001F468\u200D"};
   return patterns;
 }
 

@@ -72,7 +72,8 @@ inline GgufVocab gguf_of(const Json& document) {
   out.tokens.resize(model["vocab"].size());
   for (const auto& [piece, id] : model["vocab"].items()) out.tokens[id.get<size_t>()] = piece;
   out.types.assign(out.tokens.size(), 1);
-  for (const Json& token : document["added_tokens"]) out.types[token["id"].get<size_t>()] = token["special"].get<bool>() ? 3 : 4;
+  for (const Json& token : document["added_tokens"])
+    out.types[token["id"].get<size_t>()] = token["special"].get<bool>() ? 3 : 4;
   for (const Json& merge : model["merges"]) {
     out.merges.push_back(merge.is_string() ? merge.get<std::string>()
                                            : merge[0].get<std::string>() + " " + merge[1].get<std::string>());

@@ -31,7 +31,8 @@ static void configure() {
 }
 
 template <int kSub, bool kMin>
-static inline void add_group(const int32_t* sums, const Panel& p, int64_t index, const GroupMeta* meta, int64_t ldm, __m512* acc) {
+static inline void add_group(const int32_t* sums, const Panel& p, int64_t index, const GroupMeta* meta, int64_t ldm,
+                             __m512* acc) {
   const __m512 scale = _mm512_load_ps(p.scale + index * 16);
   const int64_t g = index / kSub;
 #pragma GCC unroll 16
@@ -47,13 +48,13 @@ static inline void add_group(const int32_t* sums, const Panel& p, int64_t index,
 }
 
 // Multiplies group `index` into sums[slot]. A macro, because the intrinsics want literal tile numbers.
-#define MIAO_MULTIPLY(index, slot, a, b)                    \
-  if ((index) < n) {                                        \
-    _tile_loadd(a, q + depth * (index), ldq);               \
-    _tile_loadd(b, p.codes + 16 * depth * (index), 64);     \
-    _tile_zero(slot);                                       \
-    _tile_dpbssd(slot, a, b);                               \
-    _tile_stored(slot, sums[slot], 64);                     \
+#define MIAO_MULTIPLY(index, slot, a, b)                \
+  if ((index) < n) {                                    \
+    _tile_loadd(a, q + depth * (index), ldq);           \
+    _tile_loadd(b, p.codes + 16 * depth * (index), 64); \
+    _tile_zero(slot);                                   \
+    _tile_dpbssd(slot, a, b);                           \
+    _tile_stored(slot, sums[slot], 64);                 \
   }
 #define MIAO_ADD(index, slot) \
   if ((index) < n) add_group<kSub, kMin>(sums[slot], p, index, meta, ldm, acc)
@@ -61,8 +62,8 @@ static inline void add_group(const int32_t* sums, const Panel& p, int64_t index,
 // 16 tokens (the first `valid` are stored) x the 16 rows of one panel. Three groups are in flight while one is added:
 // from the loads to the stored sums a multiplication takes about 100 cycles, an addition 25.
 template <int kSub, bool kMin>
-static void tile16(const Panel& p, int64_t groups, const int8_t* q, int64_t ldq, const GroupMeta* meta, int64_t ldm, int64_t valid,
-                   float* y, int64_t ldy) {
+static void tile16(const Panel& p, int64_t groups, const int8_t* q, int64_t ldq, const GroupMeta* meta, int64_t ldm,
+                   int64_t valid, float* y, int64_t ldy) {
   constexpr int depth = 32 / kSub;
   alignas(64) int32_t sums[4][16 * kTileRows];
   __m512 acc[kTileRows];
@@ -90,7 +91,8 @@ static void tile16(const Panel& p, int64_t groups, const int8_t* q, int64_t ldq,
 }
 
 template <DType D>
-static void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy, void* scratch) {
+static void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
+                void* scratch) {
   constexpr QuantTraits t = quant_traits(D);
   const auto* block = static_cast<const uint8_t*>(packed);
   if (in.rows == 1) return gemv<D>(block, cols, blocks, in.q, in.meta, y);
@@ -100,8 +102,8 @@ static void run(const void* packed, int64_t cols, int64_t blocks, const Activati
   for (int64_t b = 0; b < blocks; ++b, block += packed_block_bytes(t, cols)) {
     unpack_panel<D, true>(block, cols, panel);
     for (int64_t r = 0; r < in.rows; r += kTileRows) {
-      tile16<t.sub, has_min(t.scales)>(panel, cols / 32, in.q + r * in.ldq, in.ldq, in.meta + r * in.ldm, in.ldm, in.rows - r,
-                                       y + r * ldy + 16 * b, ldy);
+      tile16<t.sub, has_min(t.scales)>(panel, cols / 32, in.q + r * in.ldq, in.ldq, in.meta + r * in.ldm, in.ldm,
+                                       in.rows - r, y + r * ldy + 16 * b, ldy);
     }
   }
   _tile_release();

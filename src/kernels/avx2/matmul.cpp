@@ -26,14 +26,15 @@ static inline void look_up(const uint8_t table[16], uint8_t codes[64]) {
 #include "kernels/quant/unpack.inl"
 
 static inline __m256i dot4(__m256i w, __m256i a, bool sign) {
-  const __m256i pairs = sign ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w)) : _mm256_maddubs_epi16(w, a);
+  const __m256i pairs =
+      sign ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w)) : _mm256_maddubs_epi16(w, a);
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
 // One unpacked block against NR rows: lanes 0-7 and 8-15 of the 16 output rows in two registers.
 template <DType D, int NR>
-static void tile(const uint8_t* codes, const float* scales, const float* mins, int64_t groups, const int8_t* q, int64_t ldq,
-                 const GroupMeta* meta, int64_t ldm, float* y, int64_t ldy) {
+static void tile(const uint8_t* codes, const float* scales, const float* mins, int64_t groups, const int8_t* q,
+                 int64_t ldq, const GroupMeta* meta, int64_t ldm, float* y, int64_t ldy) {
   constexpr QuantTraits t = quant_traits(D);
   constexpr int sub = t.sub, quads = 8 / sub;
   __m256 acc[NR][2];
@@ -57,7 +58,8 @@ static void tile(const uint8_t* codes, const float* scales, const float* mins, i
         const __m256 scale = _mm256_loadu_ps(scales + (g * sub + h) * 16 + 8 * half);
         for (int r = 0; r < NR; ++r) {
           const GroupMeta& gm = meta[r * ldm + g];
-          acc[r][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][half]), _mm256_mul_ps(scale, _mm256_set1_ps(gm.scale)), acc[r][half]);
+          acc[r][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][half]),
+                                         _mm256_mul_ps(scale, _mm256_set1_ps(gm.scale)), acc[r][half]);
           if constexpr (has_min(t.scales)) {
             const __m256 min = _mm256_loadu_ps(mins + (g * sub + h) * 16 + 8 * half);
             acc[r][half] = _mm256_fmadd_ps(min, _mm256_set1_ps(sub == 1 ? gm.dsum : gm.dsum16[h]), acc[r][half]);
@@ -75,7 +77,8 @@ static void tile(const uint8_t* codes, const float* scales, const float* mins, i
 static int64_t scratch_bytes(int64_t cols) { return cols * 16 + cols / 32 * 2 * 64 * 2; }
 
 template <DType D>
-static void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy, void* scratch) {
+static void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
+                void* scratch) {
   constexpr QuantTraits t = quant_traits(D);
   const int64_t groups = cols / 32;
   const auto* block = static_cast<const uint8_t*>(packed);
@@ -91,10 +94,12 @@ static void run(const void* packed, int64_t cols, int64_t blocks, const Activati
     }
     int64_t r = 0;
     for (; r + 2 <= in.rows; r += 2) {
-      tile<D, 2>(codes, scales, mins, groups, in.q + r * in.ldq, in.ldq, in.meta + r * in.ldm, in.ldm, y + r * ldy + 16 * b, ldy);
+      tile<D, 2>(codes, scales, mins, groups, in.q + r * in.ldq, in.ldq, in.meta + r * in.ldm, in.ldm,
+                 y + r * ldy + 16 * b, ldy);
     }
     if (r < in.rows) {
-      tile<D, 1>(codes, scales, mins, groups, in.q + r * in.ldq, in.ldq, in.meta + r * in.ldm, in.ldm, y + r * ldy + 16 * b, ldy);
+      tile<D, 1>(codes, scales, mins, groups, in.q + r * in.ldq, in.ldq, in.meta + r * in.ldm, in.ldm,
+                 y + r * ldy + 16 * b, ldy);
     }
   }
 }

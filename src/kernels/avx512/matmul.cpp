@@ -6,7 +6,8 @@ namespace miao::kernels {
 namespace avx512 {
 
 template <DType D>
-static void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy, void* scratch) {
+static void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
+                void* scratch) {
   const auto* block = static_cast<const uint8_t*>(packed);
   if (in.rows == 1) {
     gemv<D>(block, cols, blocks, in.q, in.meta, y);

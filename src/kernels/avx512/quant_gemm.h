@@ -1,5 +1,5 @@
-// AVX-512 VNNI, several activation rows: two unpacked panels (32 output rows) x up to 6 tokens a register tile. The same
-// products and the same order of FP32 additions as the GEMV, so an output does not depend on the rows beside it.
+// AVX-512 VNNI, several activation rows: two unpacked panels (32 output rows) x up to 6 tokens a register tile. The
+// same products and the same order of FP32 additions as the GEMV, so an output does not depend on the rows beside it.
 #pragma once
 
 #include "kernels/avx512/quant_gemv.h"
@@ -9,8 +9,8 @@ namespace avx512 {
 
 // NR tokens x MB panels; every token's group sum starts at zero_shift-scaled -sum(q), which cancels the code offset.
 template <int NR, int MB, int kSub, bool kMin>
-static inline void tile(const Panel* panels, int64_t groups, int shift, const int8_t* q, int64_t ldq, const GroupMeta* meta,
-                 int64_t ldm, float* y, int64_t ldy) {
+static inline void tile(const Panel* panels, int64_t groups, int shift, const int8_t* q, int64_t ldq,
+                        const GroupMeta* meta, int64_t ldm, float* y, int64_t ldy) {
   constexpr int quads_a_sub = 8 / kSub;
   __m512 acc[NR][MB];
   for (int r = 0; r < NR; ++r)
@@ -39,8 +39,10 @@ static inline void tile(const Panel* panels, int64_t groups, int shift, const in
         if constexpr (kMin) min = _mm512_load_ps(panels[m].min + (g * kSub + h) * 16);
         for (int r = 0; r < NR; ++r) {
           const GroupMeta& gm = meta[r * ldm + g];
-          acc[r][m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r][m]), _mm512_mul_ps(scale, _mm512_set1_ps(gm.scale)), acc[r][m]);
-          if constexpr (kMin) acc[r][m] = _mm512_fmadd_ps(min, _mm512_set1_ps(kSub == 1 ? gm.dsum : gm.dsum16[h]), acc[r][m]);
+          acc[r][m] =
+              _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r][m]), _mm512_mul_ps(scale, _mm512_set1_ps(gm.scale)), acc[r][m]);
+          if constexpr (kMin)
+            acc[r][m] = _mm512_fmadd_ps(min, _mm512_set1_ps(kSub == 1 ? gm.dsum : gm.dsum16[h]), acc[r][m]);
         }
       }
     }
@@ -51,7 +53,8 @@ static inline void tile(const Panel* panels, int64_t groups, int shift, const in
 
 // All rows of `in` against MB panels.
 template <int MB, int kSub, bool kMin>
-static void sweep(const Panel* panels, int64_t cols, int shift, const Activations& in, int64_t first, float* y, int64_t ldy) {
+static void sweep(const Panel* panels, int64_t cols, int shift, const Activations& in, int64_t first, float* y,
+                  int64_t ldy) {
   const int64_t groups = cols / 32;
   int64_t r = first;
   const auto at = [&](auto fn) {
@@ -59,19 +62,31 @@ static void sweep(const Panel* panels, int64_t cols, int shift, const Activation
   };
   for (; r + 6 <= in.rows; r += 6) at(tile<6, MB, kSub, kMin>);
   switch (in.rows - r) {
-    case 1: at(tile<1, MB, kSub, kMin>); break;
-    case 2: at(tile<2, MB, kSub, kMin>); break;
-    case 3: at(tile<3, MB, kSub, kMin>); break;
-    case 4: at(tile<4, MB, kSub, kMin>); break;
-    case 5: at(tile<5, MB, kSub, kMin>); break;
-    default: break;
+    case 1:
+      at(tile<1, MB, kSub, kMin>);
+      break;
+    case 2:
+      at(tile<2, MB, kSub, kMin>);
+      break;
+    case 3:
+      at(tile<3, MB, kSub, kMin>);
+      break;
+    case 4:
+      at(tile<4, MB, kSub, kMin>);
+      break;
+    case 5:
+      at(tile<5, MB, kSub, kMin>);
+      break;
+    default:
+      break;
   }
 }
 
 static inline int64_t gemm_scratch(int64_t cols) { return 2 * panel_bytes(cols); }
 
 template <DType D>
-static void gemm(const uint8_t* block, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy, void* scratch) {
+static void gemm(const uint8_t* block, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
+                 void* scratch) {
   constexpr QuantTraits t = quant_traits(D);
   const int64_t stride = packed_block_bytes(t, cols);
   const Panel panels[2] = {panel_at(scratch, cols), panel_at(static_cast<uint8_t*>(scratch) + panel_bytes(cols), cols)};

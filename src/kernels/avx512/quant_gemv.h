@@ -1,6 +1,6 @@
-// AVX-512 VNNI, one activation row: codes go from the packed stream to vpdpbusd in registers. Each of the 16 lanes is an
-// output row, so there are no horizontal sums and no shuffles; activations are broadcast from memory (load ports only).
-// Private to avx512/ and amx/ files: everything is static inside the including file's namespace.
+// AVX-512 VNNI, one activation row: codes go from the packed stream to vpdpbusd in registers. Each of the 16 lanes is
+// an output row, so there are no horizontal sums and no shuffles; activations are broadcast from memory (load ports
+// only). Private to avx512/ and amx/ files: everything is static inside the including file's namespace.
 #pragma once
 
 #include <immintrin.h>
@@ -18,7 +18,8 @@ static inline void widen_f16(const uint8_t* src, float* dst) { _mm512_storeu_ps(
 template <DType D>
 static inline void quads(const uint8_t* g, int j, __m512i& low, __m512i& high) {
   constexpr Codes c = quant_traits(D).codes;
-  constexpr bool nibble = c == Codes::nibble || c == Codes::nibble_lut || c == Codes::nibble_bit || c == Codes::nibble_two;
+  constexpr bool nibble =
+      c == Codes::nibble || c == Codes::nibble_lut || c == Codes::nibble_bit || c == Codes::nibble_two;
   const __m512i m4 = _mm512_set1_epi8(15);
   if constexpr (c == Codes::byte) {
     low = _mm512_loadu_si512(g + 64 * j);
@@ -88,7 +89,8 @@ struct Scale16 {
       inner = (inner + 1) & 7;
       for (int h = 0; h < t.sub; ++h) {
         const __m128i s = _mm_loadu_si128((const __m128i*)(p + 16 * h));
-        scale[h] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(has_min(t.scales) ? _mm512_cvtepu8_epi32(s) : _mm512_cvtepi8_epi32(s)));
+        scale[h] =
+            _mm512_mul_ps(d, _mm512_cvtepi32_ps(has_min(t.scales) ? _mm512_cvtepu8_epi32(s) : _mm512_cvtepi8_epi32(s)));
         if constexpr (has_min(t.scales)) {
           const __m128i m = _mm_loadu_si128((const __m128i*)(p + 16 * (t.sub + h)));
           min[h] = _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(m)));
@@ -169,7 +171,8 @@ static void unpack_panel(const uint8_t* block, int64_t cols, const Panel& out) {
   constexpr QuantTraits t = quant_traits(D);
   Scale16<D> scales(block);
   const uint8_t* codes = block + scale_area(t, cols);
-  const __m512i zero = _mm512_set1_epi8(kSigned && t.zero_shift >= 0 ? (char)(1u << (t.zero_shift < 0 ? 0 : t.zero_shift)) : 0);
+  const __m512i zero =
+      _mm512_set1_epi8(kSigned && t.zero_shift >= 0 ? (char)(1u << (t.zero_shift < 0 ? 0 : t.zero_shift)) : 0);
   for (int64_t g = 0; g < cols / 32; ++g, codes += code_bytes(t.codes)) {
     __m512 scale[2], min[2];
     scales.next(scale, min);

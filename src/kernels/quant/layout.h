@@ -33,19 +33,32 @@ inline constexpr uint8_t kMxfp4Codes[16] = {128, 129, 130, 131, 132, 134, 136, 1
 
 static constexpr QuantTraits quant_traits(DType d) {
   switch (d) {
-    case DType::q4_0: return {Codes::nibble, Scales::f16, 3, 1};
-    case DType::q4_1: return {Codes::nibble, Scales::f16_min, -1, 1};
-    case DType::q5_0: return {Codes::nibble_bit, Scales::f16, 4, 1};
-    case DType::q5_1: return {Codes::nibble_bit, Scales::f16_min, -1, 1};
-    case DType::q8_0: return {Codes::byte, Scales::f16, 7, 1};
-    case DType::q2_k: return {Codes::two, Scales::k_min, -1, 2};
-    case DType::q3_k: return {Codes::two_bit, Scales::k, 2, 2};
-    case DType::q4_k: return {Codes::nibble, Scales::k_min, -1, 1};
-    case DType::q5_k: return {Codes::nibble_bit, Scales::k_min, -1, 1};
-    case DType::q6_k: return {Codes::nibble_two, Scales::k, 5, 2};
-    case DType::iq4_nl: return {Codes::nibble_lut, Scales::f16, 7, 1};
-    case DType::iq4_xs: return {Codes::nibble_lut, Scales::k, 7, 1};
-    default: return {Codes::nibble_lut, Scales::e8m0, 7, 1};  // mxfp4
+    case DType::q4_0:
+      return {Codes::nibble, Scales::f16, 3, 1};
+    case DType::q4_1:
+      return {Codes::nibble, Scales::f16_min, -1, 1};
+    case DType::q5_0:
+      return {Codes::nibble_bit, Scales::f16, 4, 1};
+    case DType::q5_1:
+      return {Codes::nibble_bit, Scales::f16_min, -1, 1};
+    case DType::q8_0:
+      return {Codes::byte, Scales::f16, 7, 1};
+    case DType::q2_k:
+      return {Codes::two, Scales::k_min, -1, 2};
+    case DType::q3_k:
+      return {Codes::two_bit, Scales::k, 2, 2};
+    case DType::q4_k:
+      return {Codes::nibble, Scales::k_min, -1, 1};
+    case DType::q5_k:
+      return {Codes::nibble_bit, Scales::k_min, -1, 1};
+    case DType::q6_k:
+      return {Codes::nibble_two, Scales::k, 5, 2};
+    case DType::iq4_nl:
+      return {Codes::nibble_lut, Scales::f16, 7, 1};
+    case DType::iq4_xs:
+      return {Codes::nibble_lut, Scales::k, 7, 1};
+    default:
+      return {Codes::nibble_lut, Scales::e8m0, 7, 1};  // mxfp4
   }
 }
 static constexpr const uint8_t* code_table(DType d) { return d == DType::mxfp4 ? kMxfp4Codes : kIq4Codes; }
@@ -55,23 +68,34 @@ static constexpr int super_groups(Scales s) { return s == Scales::k || s == Scal
 static constexpr int super_bytes(Scales s) { return s == Scales::k ? 32 : s == Scales::k_min ? 64 : 0; }
 static constexpr int scale_bytes(Scales s, int sub) {
   switch (s) {
-    case Scales::f16: return 32;
-    case Scales::f16_min: return 64;
-    case Scales::e8m0: return 16;
-    case Scales::k: return 16 * sub;
-    case Scales::k_min: return 32 * sub;
+    case Scales::f16:
+      return 32;
+    case Scales::f16_min:
+      return 64;
+    case Scales::e8m0:
+      return 16;
+    case Scales::k:
+      return 16 * sub;
+    case Scales::k_min:
+      return 32 * sub;
   }
   return 0;
 }
 static constexpr int code_bytes(Codes c) {
   switch (c) {
     case Codes::nibble:
-    case Codes::nibble_lut: return 256;
-    case Codes::nibble_bit: return 320;
-    case Codes::nibble_two: return 384;
-    case Codes::two: return 128;
-    case Codes::two_bit: return 192;
-    case Codes::byte: return 512;
+    case Codes::nibble_lut:
+      return 256;
+    case Codes::nibble_bit:
+      return 320;
+    case Codes::nibble_two:
+      return 384;
+    case Codes::two:
+      return 128;
+    case Codes::two_bit:
+      return 192;
+    case Codes::byte:
+      return 512;
   }
   return 0;
 }

@@ -155,7 +155,9 @@ struct Reader<DType::q3_k> : SuperBlock<BlockQ3_K> {
     for (int i = 0; i < 32; ++i) out[i] = static_cast<uint8_t>((q[i] >> shift & 3) | (b.hmask[i] >> g & 1) << 2);
   }
   static GroupScales scales(const BlockQ3_K& b, int g) {
-    return {.d = b.d, .s = {static_cast<uint8_t>(scale_q3_k(b.scales, 2 * g)), static_cast<uint8_t>(scale_q3_k(b.scales, 2 * g + 1))}};
+    return {.d = b.d,
+            .s = {static_cast<uint8_t>(scale_q3_k(b.scales, 2 * g)),
+                  static_cast<uint8_t>(scale_q3_k(b.scales, 2 * g + 1))}};
   }
 };
 template <>
@@ -177,7 +179,8 @@ struct Reader<DType::q2_k> : SuperBlock<BlockQ2_K> {
 // Spreads the 32 codes of one row into the planes of its group.
 template <Codes C>
 void place_codes(const uint8_t* c, int row, uint8_t* group) {
-  constexpr bool nibble = C == Codes::nibble || C == Codes::nibble_lut || C == Codes::nibble_bit || C == Codes::nibble_two;
+  constexpr bool nibble =
+      C == Codes::nibble || C == Codes::nibble_lut || C == Codes::nibble_bit || C == Codes::nibble_two;
   if constexpr (C == Codes::byte) {
     for (int j = 0; j < 8; ++j) std::memcpy(group + 64 * j + 4 * row, c + 4 * j, 4);
     return;
@@ -271,14 +274,15 @@ int64_t block_bytes(int64_t cols) {
 
 void fill_pack(DType dtype, MatMul& entry) {
   entry.integer = true;
-#define MIAO_CASE(name)                       \
-  case DType::name:                           \
+#define MIAO_CASE(name)                           \
+  case DType::name:                               \
     entry.block_bytes = block_bytes<DType::name>; \
-    entry.pack = pack<DType::name>;           \
+    entry.pack = pack<DType::name>;               \
     break;
   switch (dtype) {
     MIAO_QUANT_FORMATS(MIAO_CASE)
-    default: break;
+    default:
+      break;
   }
 #undef MIAO_CASE
 }

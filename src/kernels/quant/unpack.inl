@@ -8,7 +8,8 @@ template <DType D, bool kSigned>
 static inline void unpack_codes(const uint8_t* __restrict group, uint8_t* __restrict out) {
   constexpr QuantTraits t = quant_traits(D);
   constexpr Codes c = t.codes;
-  constexpr bool nibble = c == Codes::nibble || c == Codes::nibble_lut || c == Codes::nibble_bit || c == Codes::nibble_two;
+  constexpr bool nibble =
+      c == Codes::nibble || c == Codes::nibble_lut || c == Codes::nibble_bit || c == Codes::nibble_two;
   constexpr uint8_t zero = kSigned && t.zero_shift >= 0 ? uint8_t(1u << (t.zero_shift < 0 ? 0 : t.zero_shift)) : 0;
   if constexpr (c == Codes::byte) {
     for (int i = 0; i < 512; ++i) out[i] = uint8_t(group[i] - zero);

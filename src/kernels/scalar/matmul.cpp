@@ -64,13 +64,13 @@ static int64_t no_scratch(int64_t) { return 0; }
 }  // namespace scalar
 
 void fill_matmul_scalar(Kernels& table) {
-#define MIAO_FILL(name)                                            \
-  {                                                                \
-    MatMul& m = table.matmul[static_cast<size_t>(DType::name)];    \
-    fill_pack(DType::name, m);                                     \
-    m.gemv = m.gemm = #name ".scalar";                             \
-    m.run = scalar::run<DType::name>;                              \
-    m.scratch_bytes = scalar::no_scratch;                          \
+#define MIAO_FILL(name)                                         \
+  {                                                             \
+    MatMul& m = table.matmul[static_cast<size_t>(DType::name)]; \
+    fill_pack(DType::name, m);                                  \
+    m.gemv = m.gemm = #name ".scalar";                          \
+    m.run = scalar::run<DType::name>;                           \
+    m.scratch_bytes = scalar::no_scratch;                       \
   }
   MIAO_QUANT_FORMATS(MIAO_FILL)
 #undef MIAO_FILL

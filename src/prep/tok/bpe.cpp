@@ -146,16 +146,18 @@ Result<void> Bpe::merge(std::string_view left, std::string_view right) {
   }
   if (id < 0) {
     const bool part = a < 0 || b < 0;
-    return Error{Code::corrupt, "merge " + std::to_string(merges_) + " (\"" + std::string(left.substr(0, 60)) + "\" + \"" +
-                                    std::string(right.substr(0, 60)) + "\"): " + (part ? "a part" : "the whole") +
+    return Error{Code::corrupt, "merge " + std::to_string(merges_) + " (\"" + std::string(left.substr(0, 60)) +
+                                    "\" + \"" + std::string(right.substr(0, 60)) +
+                                    "\"): " + (part ? "a part" : "the whole") +
                                     " is not in the vocabulary; export the tokenizer again"};
   }
   const uint64_t key = pair_key(a, b);
   for (size_t i = pair_hash(key) & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
     Slot& slot = slots_[i];
     if (slot.key == key) {
-      return Error{Code::corrupt, "merge " + std::to_string(merges_) + " (\"" + std::string(left.substr(0, 60)) + "\" + \"" +
-                                      std::string(right.substr(0, 60)) + "\") is listed twice; export the tokenizer again"};
+      return Error{Code::corrupt, "merge " + std::to_string(merges_) + " (\"" + std::string(left.substr(0, 60)) +
+                                      "\" + \"" + std::string(right.substr(0, 60)) +
+                                      "\") is listed twice; export the tokenizer again"};
     }
     if (slot.key == kNoKey) {
       slot = {key, merges_++, id};
@@ -287,9 +289,11 @@ void Bpe::encode_word(std::string_view word, Ids& out) const {
   if (word.size() > kWordBytes) return merge_word(word, out);
   Word key;
   load_word(word.data(), word.size(), &key);
-  const uint64_t h = mix(key.a ^ word.size() ^ static_cast<uint64_t>(serial_) << 32, key.b + key.c * 0x9E3779B97F4A7C15u);
+  const uint64_t h =
+      mix(key.a ^ word.size() ^ static_cast<uint64_t>(serial_) << 32, key.b + key.c * 0x9E3779B97F4A7C15u);
   Word& entry = scratch().words[h & (kWords - 1)];
-  if (entry.a == key.a && entry.b == key.b && entry.c == key.c && entry.size == word.size() && entry.serial == serial_) {
+  if (entry.a == key.a && entry.b == key.b && entry.c == key.c && entry.size == word.size() &&
+      entry.serial == serial_) {
     for (size_t i = 0; i < entry.count; ++i) out.push_back(entry.ids[i]);
     return;
   }

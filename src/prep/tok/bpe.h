@@ -8,8 +8,8 @@
 //   merges   {left, right -> rank, id}: open addressing, 16 bytes a slot, at most 2/3 full
 //   words    a table per thread of {word of up to 24 bytes -> up to 8 ids}: English hits it over nine times in ten
 //
-// Words of up to kShort symbols merge in arrays on the stack by scanning for the lowest rank; longer ones in a heap with a
-// linked list, O(n log n), because a prompt may be one word of a million letters.
+// Words of up to kShort symbols merge in arrays on the stack by scanning for the lowest rank; longer ones in a heap
+// with a linked list, O(n log n), because a prompt may be one word of a million letters.
 #pragma once
 
 #include <array>

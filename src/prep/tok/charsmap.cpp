@@ -13,22 +13,26 @@ Result<Charsmap> Charsmap::parse(std::string_view blob) {
     for (size_t i = 0; i < 4; ++i) v |= static_cast<uint32_t>(static_cast<uint8_t>(blob[at + i])) << (8 * i);
     return v;
   };
-  if (blob.size() < 4) return Error{Code::corrupt, "precompiled charsmap of " + std::to_string(blob.size()) + " bytes has no header"};
+  if (blob.size() < 4)
+    return Error{Code::corrupt, "precompiled charsmap of " + std::to_string(blob.size()) + " bytes has no header"};
   const uint32_t trie = u32(0);
   if (trie % 4 || trie < 4 || trie > blob.size() - 4) {
-    return Error{Code::corrupt, "precompiled charsmap: the trie of " + std::to_string(trie) + " bytes does not fit in " +
-                                    std::to_string(blob.size()) + " bytes"};
+    return Error{Code::corrupt, "precompiled charsmap: the trie of " + std::to_string(trie) +
+                                    " bytes does not fit in " + std::to_string(blob.size()) + " bytes"};
   }
   Charsmap map;
   map.units_.resize(trie / 4);
   for (size_t i = 0; i < map.units_.size(); ++i) map.units_[i] = u32(4 + 4 * i);
   map.replacements_ = blob.substr(4 + trie);
-  if (!is_utf8(map.replacements_)) return Error{Code::corrupt, "precompiled charsmap: a replacement is not valid UTF-8"};
+  if (!is_utf8(map.replacements_))
+    return Error{Code::corrupt, "precompiled charsmap: a replacement is not valid UTF-8"};
   return map;
 }
 
 std::optional<Charsmap::Hit> Charsmap::find(std::string_view text, bool longest) const {
-  const auto offset = [](uint32_t unit) -> uint64_t { return static_cast<uint64_t>(unit >> 10) << ((unit & 0x200) >> 6); };
+  const auto offset = [](uint32_t unit) -> uint64_t {
+    return static_cast<uint64_t>(unit >> 10) << ((unit & 0x200) >> 6);
+  };
   std::optional<Hit> hit;
   uint64_t at = offset(units_[0]);
   for (size_t i = 0; i < text.size(); ++i) {

@@ -20,13 +20,13 @@ struct TokenizerData {
   TokenizerData(const TokenizerData&) = delete;  // the model points into `vocab`
   TokenizerData& operator=(const TokenizerData&) = delete;
 
-  static constexpr int32_t kMaxVocab = 1 << 24;       // ids
-  static constexpr size_t kMaxPieceBytes = 1 << 30;   // all pieces together
-  static constexpr size_t kMaxTokenBytes = 1 << 16;   // one piece
+  static constexpr int32_t kMaxVocab = 1 << 24;      // ids
+  static constexpr size_t kMaxPieceBytes = 1 << 30;  // all pieces together
+  static constexpr size_t kMaxTokenBytes = 1 << 16;  // one piece
 
-  Vocab vocab;                  // all ids; added tokens that the model does not know are not searchable in it
-  std::vector<uint8_t> special; // by id: a control token
-  Vocab added_names;            // texts of the added tokens that are not searchable in `vocab`
+  Vocab vocab;                     // all ids; added tokens that the model does not know are not searchable in it
+  std::vector<uint8_t> special;    // by id: a control token
+  Vocab added_names;               // texts of the added tokens that are not searchable in `vocab`
   std::vector<int32_t> added_ids;  // and their ids
   AddedTokens added;
   Normalizer normalizer;

@@ -1,6 +1,7 @@
 // Tokenizers from GGUF metadata (keys tokenizer.ggml.*).
 //
-//   model   gpt2: byte-level BPE, the pre-tokenizer is named by `pre`; llama: SentencePiece BPE with scores; t5: Unigram;
+//   model   gpt2: byte-level BPE, the pre-tokenizer is named by `pre`; llama: SentencePiece BPE with scores; t5:
+//   Unigram;
 //           bert: WordPiece, whose pieces are spelled with U+2581 before words instead of "##" inside them;
 //           gemma4: BPE with merges over characters
 //   token_type   1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte
@@ -36,8 +37,10 @@ constexpr std::string_view kSeed =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|"
     "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 constexpr std::string_view kGpt4o =
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|"
+    "'d)?|"
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|"
+    "'d)?|"
     "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 constexpr std::string_view kTekken =
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|"
@@ -51,7 +54,8 @@ constexpr std::string_view kHanKana = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]
 constexpr std::string_view kDeepSeekCjk = "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+";
 
 // The names that GGUF files give to pre-tokenizers: expressions applied in turn; then kGpt2 and kDigits below.
-constexpr std::string_view kGpt2 = "<gpt2>", kDigits = "<digits>", kPunctuation = "<punctuation>", kByteDigits = "<byte-digits>";
+constexpr std::string_view kGpt2 = "<gpt2>", kDigits = "<digits>", kPunctuation = "<punctuation>",
+                           kByteDigits = "<byte-digits>";
 struct Pre {
   std::string_view names;  // separated by blanks
   std::vector<std::string_view> steps;
@@ -62,7 +66,8 @@ struct Pre {
 
 const std::vector<Pre>& pre_tokenizers() {
   static const std::vector<Pre> table = {
-      {"gpt-2 phi-2 mpt olmo jais trillion granite-docling jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum"
+      {"gpt-2 phi-2 mpt olmo jais trillion granite-docling jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 "
+       "mellum"
        " modern-bert exaone4",
        {kGpt2}},
       {"jina-v1-en jina-v2-code roberta-bpe", {kGpt2}, false, false, true},
@@ -104,7 +109,8 @@ class Loader {
     MIAO_TRY(const std::string_view model, meta_.string(key("model")));
     kind_ = model;
     if (model != "gpt2" && model != "llama" && model != "t5" && model != "bert" && model != "gemma4") {
-      return Error{Code::unsupported, "tokenizer model \"" + std::string(model) + "\" is not known (gpt2, llama, t5, bert, gemma4 are)",
+      return Error{Code::unsupported,
+                   "tokenizer model \"" + std::string(model) + "\" is not known (gpt2, llama, t5, bert, gemma4 are)",
                    key("model")};
     }
     MIAO_CHECK_OK(read_pieces());
@@ -128,7 +134,8 @@ class Loader {
     MIAO_TRY(const KeyValues::Strings* tokens, meta_.strings(key("tokens")));
     if (tokens->empty()) return bad("tokens", "the vocabulary is empty");
     if (tokens->size() > static_cast<size_t>(TokenizerData::kMaxVocab)) {
-      return bad("tokens", std::to_string(tokens->size()) + " tokens; at most " + std::to_string(TokenizerData::kMaxVocab) + " are supported");
+      return bad("tokens", std::to_string(tokens->size()) + " tokens; at most " +
+                               std::to_string(TokenizerData::kMaxVocab) + " are supported");
     }
     const size_t n = tokens->size();
     if (meta_.has(key("token_type"))) {
@@ -151,7 +158,8 @@ class Loader {
       }
       bytes += piece.size() + 2;
     }
-    if (bytes > TokenizerData::kMaxPieceBytes) return bad("tokens", "the tokens have " + std::to_string(bytes) + " bytes");
+    if (bytes > TokenizerData::kMaxPieceBytes)
+      return bad("tokens", "the tokens have " + std::to_string(bytes) + " bytes");
     data_->vocab.reserve(n, bytes);
     data_->special.resize(n);
     std::string spelled;
@@ -180,7 +188,8 @@ class Loader {
     if (id >= 0 && id < size()) return std::optional(static_cast<int32_t>(id));
     // Converters write -1 (also as unsigned) for "none".
     if (!given || id == -1 || id == UINT32_MAX) return std::optional<int32_t>();
-    return bad(name, "id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(size()) + " tokens");
+    return bad(name,
+               "id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(size()) + " tokens");
   }
 
   Result<void> read_specials() {
@@ -207,7 +216,8 @@ class Loader {
       if (space == std::string_view::npos || space + 1 == text.size()) {
         return bad("merges", "merge " + std::to_string(i) + " is not two pieces with a blank between them");
       }
-      if (auto r = bpe.merge(text.substr(0, space), text.substr(space + 1)); !r.ok()) return std::move(r.error()).at(key("merges"));
+      if (auto r = bpe.merge(text.substr(0, space), text.substr(space + 1)); !r.ok())
+        return std::move(r.error()).at(key("merges"));
     }
     return {};
   }
@@ -222,7 +232,8 @@ class Loader {
     MIAO_TRY(const std::string_view name, meta_.string(key("pre"), "gpt-2"));
     const Pre* pre = find_pre(name == "default" ? "gpt-2" : name);
     if (!pre) {
-      return Error{Code::unsupported, "pre-tokenizer \"" + std::string(name) + "\" is not known to this version", key("pre")};
+      return Error{Code::unsupported, "pre-tokenizer \"" + std::string(name) + "\" is not known to this version",
+                   key("pre")};
     }
     auto bpe = std::make_unique<Bpe>(data_->vocab, BpeOptions{.byte_level = true, .ignore_merges = pre->ignore_merges});
     MIAO_CHECK_OK(read_merges(*bpe));
@@ -257,8 +268,8 @@ class Loader {
   }
 
   Result<void> character_bpe() {
-    auto bpe = std::make_unique<Bpe>(data_->vocab, BpeOptions{.byte_fallback = true, .fuse_unk = true,
-                                                              .unk = data_->unk.value_or(-1)});
+    auto bpe = std::make_unique<Bpe>(
+        data_->vocab, BpeOptions{.byte_fallback = true, .fuse_unk = true, .unk = data_->unk.value_or(-1)});
     MIAO_CHECK_OK(read_merges(*bpe));
     bpe->finish(in_model());
     data_->model = std::move(bpe);
@@ -280,15 +291,17 @@ class Loader {
   std::vector<bool> text_pieces() const {  // pieces that text may become
     std::vector<bool> in(static_cast<size_t>(size()));
     for (size_t id = 0; id < in.size(); ++id) {
-      in[id] = (type_of(id) == kNormal || type_of(id) == kUserDefined) && !data_->vocab.piece(static_cast<int32_t>(id)).empty();
+      in[id] = (type_of(id) == kNormal || type_of(id) == kUserDefined) &&
+               !data_->vocab.piece(static_cast<int32_t>(id)).empty();
     }
     return in;
   }
 
   Result<void> sentencepiece_bpe() {
-    if (scores_.empty()) return Error{Code::not_found, "a llama tokenizer needs the scores of its tokens", key("scores")};
-    auto bpe = std::make_unique<Bpe>(data_->vocab, BpeOptions{.sentencepiece = true, .byte_fallback = true,
-                                                              .unk = data_->unk.value_or(-1)});
+    if (scores_.empty())
+      return Error{Code::not_found, "a llama tokenizer needs the scores of its tokens", key("scores")};
+    auto bpe = std::make_unique<Bpe>(
+        data_->vocab, BpeOptions{.sentencepiece = true, .byte_fallback = true, .unk = data_->unk.value_or(-1)});
     bpe->set_scores({scores_.begin(), scores_.end()}, text_pieces());
     MIAO_CHECK_OK(check_bytes());
     bpe->finish({});
@@ -344,7 +357,8 @@ class Loader {
     if (!data_->unk) return Error{Code::not_found, "a bert tokenizer needs unknown_token_id", key("unknown_token_id")};
     MIAO_TRY(const bool lower, meta_.boolean(key("normalizer.lowercase"), true));
     MIAO_TRY(const bool accents, meta_.boolean(key("normalizer.strip_accents"), lower));
-    data_->normalizer.steps = {{.kind = NormalizerStep::Kind::bert, .clean_text = true, .chinese = true, .accents = accents, .lower = lower}};
+    data_->normalizer.steps = {
+        {.kind = NormalizerStep::Kind::bert, .clean_text = true, .chinese = true, .accents = accents, .lower = lower}};
     data_->pre_tokenizer.steps = {
         {.kind = PreStep::Kind::characters, .flags = kWhite, .behavior = Behavior::removed},
         {.kind = PreStep::Kind::characters, .flags = kBertPunct},

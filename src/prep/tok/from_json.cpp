@@ -46,7 +46,8 @@ class Loader {
       data_->decoder.separator = " ";
     }
     if (const auto e = json_field(root, "post_processor")) {
-      MIAO_CHECK_OK(part(read_post_processor(*e, data_->vocab.size(), &data_->prefix, &data_->suffix), "post_processor"));
+      MIAO_CHECK_OK(
+          part(read_post_processor(*e, data_->vocab.size(), &data_->prefix, &data_->suffix), "post_processor"));
     }
     MIAO_CHECK_OK(part(build_model(), "model"));
     register_added();
@@ -79,14 +80,17 @@ class Loader {
 
   Result<void> place(std::string_view text, int64_t id, bool model) {
     if (id < 0 || id >= limit_) {
-      return corrupt("the id " + std::to_string(id) + " of " + name_of(text) + " is not below " + std::to_string(limit_));
+      return corrupt("the id " + std::to_string(id) + " of " + name_of(text) + " is not below " +
+                     std::to_string(limit_));
     }
-    if (text.size() > TokenizerData::kMaxTokenBytes) return corrupt("token " + std::to_string(id) + " has too many bytes");
+    if (text.size() > TokenizerData::kMaxTokenBytes)
+      return corrupt("token " + std::to_string(id) + " has too many bytes");
     const auto at = static_cast<size_t>(id);
     if (at >= pieces_.size()) pieces_.resize(std::max(at + 1, pieces_.size() * 2));
     size_ = std::max(size_, at + 1);
     if (pieces_[at].set) {
-      return corrupt("the id " + std::to_string(id) + " is given to " + name_of(pieces_[at].text) + " and to " + name_of(text));
+      return corrupt("the id " + std::to_string(id) + " is given to " + name_of(pieces_[at].text) + " and to " +
+                     name_of(text));
     }
     pieces_[at] = {text, model, true};
     bytes_ += text.size();
@@ -97,7 +101,10 @@ class Loader {
   Result<void> read_vocab() {
     const auto vocab = json_field(model_, "vocab");
     if (!vocab) return Error{Code::not_found, "the model has no vocabulary"};
-    MIAO_TRY(const std::string_view name, json_string(model_, "type", vocab->is_array() ? "Unigram" : json_field(model_, "merges") ? "BPE" : "WordPiece"));
+    MIAO_TRY(const std::string_view name, json_string(model_, "type",
+                                                      vocab->is_array()              ? "Unigram"
+                                                      : json_field(model_, "merges") ? "BPE"
+                                                                                     : "WordPiece"));
     if (name == "BPE") {
       type_ = Type::bpe;
     } else if (name == "Unigram") {
@@ -105,7 +112,8 @@ class Loader {
     } else if (name == "WordPiece") {
       type_ = Type::word_piece;
     } else {
-      return Error{Code::unsupported, "the model type " + name_of(name) + " is not known (BPE, Unigram, WordPiece are)"};
+      return Error{Code::unsupported,
+                   "the model type " + name_of(name) + " is not known (BPE, Unigram, WordPiece are)"};
     }
     if (type_ == Type::unigram) return read_unigram_vocab(*vocab);
     MIAO_TRY(const JsonObject object, json_object(*vocab, "the vocabulary"));
@@ -140,7 +148,8 @@ class Loader {
       JsonArray pair;
       std::string_view text;
       double score;
-      if (entry.get_array().get(pair) || pair.size() != 2 || pair.at(0).get_string().get(text) || pair.at(1).get_double().get(score)) {
+      if (entry.get_array().get(pair) || pair.size() != 2 || pair.at(0).get_string().get(text) ||
+          pair.at(1).get_double().get(score)) {
         return corrupt("entry " + std::to_string(id) + " is not a piece and its score");
       }
       MIAO_CHECK_OK(place(text, id++, true));
@@ -191,12 +200,14 @@ class Loader {
     for (const auto& field : tokens) {
       int64_t id = 0;
       for (char c : field.key) {
-        if (c < '0' || c > '9' || id > TokenizerData::kMaxVocab) return corrupt("the id " + name_of(field.key) + " is not a number");
+        if (c < '0' || c > '9' || id > TokenizerData::kMaxVocab)
+          return corrupt("the id " + name_of(field.key) + " is not a number");
         id = id * 10 + (c - '0');
       }
       MIAO_TRY(AddedToken token, added_token(field.value, id));
       const auto same = [&](const AddedToken& t) { return t.content == token.content; };
-      if (token.content.empty() || std::any_of(added_.begin(), added_.begin() + static_cast<ptrdiff_t>(listed), same)) continue;
+      if (token.content.empty() || std::any_of(added_.begin(), added_.begin() + static_cast<ptrdiff_t>(listed), same))
+        continue;
       if (added_.size() > listed + 65536) return corrupt("too many added tokens");
       added_.push_back(std::move(token));
     }
@@ -263,7 +274,8 @@ class Loader {
   Result<void> build_bpe() {
     if (const auto dropout = json_field(model_, "dropout")) {
       double value;
-      if (dropout->get_double().get(value) || value != 0) return Error{Code::unsupported, "a BPE model with dropout is not usable here; set \"dropout\" to null"};
+      if (dropout->get_double().get(value) || value != 0)
+        return Error{Code::unsupported, "a BPE model with dropout is not usable here; set \"dropout\" to null"};
     }
     BpeOptions options{.byte_level = byte_level_};
     MIAO_TRY(options.byte_fallback, json_bool(model_, "byte_fallback", false));
@@ -282,7 +294,8 @@ class Loader {
     MIAO_TRY(const JsonArray merges, json_array(model_, "merges"));
     size_t count = 0;
     for ([[maybe_unused]] JsonElement merge : merges) ++count;
-    if (count > static_cast<size_t>(TokenizerData::kMaxVocab)) return corrupt(std::to_string(count) + " merges are too many");
+    if (count > static_cast<size_t>(TokenizerData::kMaxVocab))
+      return corrupt(std::to_string(count) + " merges are too many");
     bpe->reserve_merges(count);
     size_t index = 0;
     for (JsonElement merge : merges) {
@@ -309,13 +322,15 @@ class Loader {
   }
 
   Result<void> build_unigram() {
-    if (byte_level_) return Error{Code::unsupported, "a Unigram model behind a ByteLevel pre-tokenizer is not known to this version"};
+    if (byte_level_)
+      return Error{Code::unsupported, "a Unigram model behind a ByteLevel pre-tokenizer is not known to this version"};
     UnigramOptions options;
     MIAO_TRY(options.byte_fallback, json_bool(model_, "byte_fallback", false));
     if (json_field(model_, "unk_id")) {
       MIAO_TRY(const int64_t unk, json_integer(model_, "unk_id"));
       if (unk < 0 || unk >= static_cast<int64_t>(scores_.size())) {
-        return corrupt("unk_id " + std::to_string(unk) + " is outside the vocabulary of " + std::to_string(scores_.size()) + " pieces");
+        return corrupt("unk_id " + std::to_string(unk) + " is outside the vocabulary of " +
+                       std::to_string(scores_.size()) + " pieces");
       }
       options.unk = static_cast<int32_t>(unk);
       data_->unk = options.unk;
@@ -334,7 +349,9 @@ class Loader {
   }
 
   Result<void> build_word_piece() {
-    if (byte_level_) return Error{Code::unsupported, "a WordPiece model behind a ByteLevel pre-tokenizer is not known to this version"};
+    if (byte_level_)
+      return Error{Code::unsupported,
+                   "a WordPiece model behind a ByteLevel pre-tokenizer is not known to this version"};
     MIAO_TRY(const std::string_view prefix, json_string(model_, "continuing_subword_prefix", "##"));
     MIAO_TRY(const int64_t most, json_integer(model_, "max_input_chars_per_word", 100));
     MIAO_TRY(data_->unk, model_token("unk_token"));

@@ -11,7 +11,8 @@ namespace {
 constexpr int kMaxDepth = 8;
 
 Error unsupported(std::string_view part, std::string_view what) {
-  return {Code::unsupported, std::string(part) + " \"" + std::string(what.substr(0, 200)) + "\" is not known to this version"};
+  return {Code::unsupported,
+          std::string(part) + " \"" + std::string(what.substr(0, 200)) + "\" is not known to this version"};
 }
 Error wrong(std::string_view name, const char* wanted) {
   return {Code::invalid, "field \"" + std::string(name) + "\" must be " + wanted};
@@ -120,7 +121,8 @@ Result<NormalizerStep> normalizer_step(const JsonObject& object, std::string_vie
   if (type == "Replace") {
     MIAO_TRY(Pattern pattern, read_pattern(object));
     MIAO_TRY(const std::string_view content, json_string(object, "content"));
-    return NormalizerStep{.kind = Kind::replace, .a = std::move(pattern.text), .b = std::string(content), .scanner = pattern.scanner};
+    return NormalizerStep{
+        .kind = Kind::replace, .a = std::move(pattern.text), .b = std::string(content), .scanner = pattern.scanner};
   }
   if (type == "BertNormalizer") {
     NormalizerStep step{.kind = Kind::bert};
@@ -135,7 +137,8 @@ Result<NormalizerStep> normalizer_step(const JsonObject& object, std::string_vie
     const auto blob = decode_base64(text);
     if (!blob) return Error{Code::corrupt, "precompiled_charsmap is not base64"};
     MIAO_TRY(Charsmap map, Charsmap::parse(*blob));
-    return NormalizerStep{.kind = Kind::charsmap, .left = true, .map = std::make_shared<const Charsmap>(std::move(map))};
+    return NormalizerStep{
+        .kind = Kind::charsmap, .left = true, .map = std::make_shared<const Charsmap>(std::move(map))};
   }
   return unsupported("the normalizer", type);
 }
@@ -144,7 +147,8 @@ Result<void> pre_step(const JsonObject& object, std::string_view type, PreTokeni
   using Kind = PreStep::Kind;
   const auto add = [&](PreStep step) { out.steps.push_back(std::move(step)); };
   if (*byte_level && type != "Digits" && type != "Split") {
-    return Error{Code::unsupported, "the pre-tokenizer \"" + std::string(type) + "\" behind ByteLevel is not known to this version"};
+    return Error{Code::unsupported,
+                 "the pre-tokenizer \"" + std::string(type) + "\" behind ByteLevel is not known to this version"};
   }
   if (type == "ByteLevel") {
     MIAO_TRY(const bool space, json_bool(object, "add_prefix_space", true));
@@ -193,7 +197,8 @@ Result<void> pre_step(const JsonObject& object, std::string_view type, PreTokeni
   } else {
     return unsupported("the pre-tokenizer", type);
   }
-  if (out.steps.size() > PreTokenizer::kMaxSteps) return Error{Code::unsupported, "the pre-tokenizer has too many steps"};
+  if (out.steps.size() > PreTokenizer::kMaxSteps)
+    return Error{Code::unsupported, "the pre-tokenizer has too many steps"};
   return {};
 }
 
@@ -222,7 +227,8 @@ Result<DecodeStep> decode_step(const JsonObject& object, std::string_view type) 
   }
   if (type == "Replace") {
     MIAO_TRY(Pattern pattern, read_pattern(object));
-    if (pattern.scanner) return Error{Code::unsupported, "a Replace decoder with an expression is not known to this version"};
+    if (pattern.scanner)
+      return Error{Code::unsupported, "a Replace decoder with an expression is not known to this version"};
     MIAO_TRY(const std::string_view content, json_string(object, "content"));
     return DecodeStep{.kind = Kind::replace, .a = std::move(pattern.text), .b = std::string(content)};
   }
@@ -267,7 +273,9 @@ Result<void> read_template(const JsonObject& object, int32_t vocab, Ids* prefix,
     MIAO_TRY(const std::string_view name, json_string(reference, "id"));
     std::optional<JsonElement> entry;
     if (tokens && tokens->is_object()) entry = json_field(tokens->get_object().value_unsafe(), name);
-    if (!entry) return Error{Code::corrupt, "the post-processor's token \"" + std::string(name.substr(0, 60)) + "\" is not in its special_tokens"};
+    if (!entry)
+      return Error{Code::corrupt, "the post-processor's token \"" + std::string(name.substr(0, 60)) +
+                                      "\" is not in its special_tokens"};
     MIAO_TRY(const JsonObject definition, json_object(*entry, "a special token"));
     MIAO_TRY(const JsonArray ids, json_array(definition, "ids"));
     for (JsonElement value : ids) {

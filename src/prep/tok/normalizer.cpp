@@ -25,14 +25,16 @@ int combining_class(int32_t cp) {
 // Composes runs of `points`, cut before the code points that must not compose or let others compose over them.
 void append_composed(std::vector<utf8proc_int32_t>& points, std::string& out) {
   const auto cut = [](int32_t cp) {
-    return cp == 0x11930 || (!(class_of(static_cast<uint32_t>(cp)) & kNormal) && utf8proc_get_property(cp)->combining_class);
+    return cp == 0x11930 ||
+           (!(class_of(static_cast<uint32_t>(cp)) & kNormal) && utf8proc_get_property(cp)->combining_class);
   };
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
   for (size_t begin = 0; begin < points.size();) {
     size_t end = begin + 1;
     while (end < points.size() && (points[end] < 0x300 || !cut(points[end]))) ++end;
     const auto n = utf8proc_normalize_utf32(&points[begin], static_cast<utf8proc_ssize_t>(end - begin), options);
-    for (utf8proc_ssize_t i = 0; i < n; ++i) append_utf8(out, static_cast<uint32_t>(points[begin + static_cast<size_t>(i)]));
+    for (utf8proc_ssize_t i = 0; i < n; ++i)
+      append_utf8(out, static_cast<uint32_t>(points[begin + static_cast<size_t>(i)]));
     begin = end;
   }
 }

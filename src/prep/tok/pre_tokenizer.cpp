@@ -100,17 +100,20 @@ void PreTokenizer::cut(const PreStep& s, std::string_view text, Next&& emit) con
       } else if (s.scanner) {
         apply(s.behavior, s.invert, text, s.scanner, emit);
       } else {
-        apply(s.behavior, s.invert, text, [&](auto* p, auto* end) { return find_text(p, end, s.pattern); }, emit);
+        apply(
+            s.behavior, s.invert, text, [&](auto* p, auto* end) { return find_text(p, end, s.pattern); }, emit);
       }
       break;
     case PreStep::Kind::characters:
-      apply(s.behavior, s.invert, text, [&](auto* p, auto* end) { return one_of(p, end, s.flags); }, emit);
+      apply(
+          s.behavior, s.invert, text, [&](auto* p, auto* end) { return one_of(p, end, s.flags); }, emit);
       break;
     case PreStep::Kind::byte_digits:
       apply(s.behavior, s.invert, text, byte_digit, emit);
       break;
     default:
-      apply(s.behavior, s.invert, text, [&](auto* p, auto* end) { return find_text(p, end, s.pattern); }, emit);
+      apply(
+          s.behavior, s.invert, text, [&](auto* p, auto* end) { return find_text(p, end, s.pattern); }, emit);
   }
 }
 

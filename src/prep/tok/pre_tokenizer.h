@@ -19,12 +19,12 @@ enum class Prepend { never, first, always };
 
 struct PreStep {
   enum class Kind {
-    split,       // by `scanner`, or by the text `pattern` when there is no scanner
-    characters,  // every code point with one of `flags` is a match
-    delimiter,   // every code point equal to `pattern`
-    metaspace,   // ' ' -> pattern, prefix by `prepend`, then cut before each pattern when `cut`
-    prefix,      // a leading ' ' unless there is one (ByteLevel's add_prefix_space)
-    byte_digits, // Digits behind ByteLevel, where the text is bytes spelled as characters
+    split,        // by `scanner`, or by the text `pattern` when there is no scanner
+    characters,   // every code point with one of `flags` is a match
+    delimiter,    // every code point equal to `pattern`
+    metaspace,    // ' ' -> pattern, prefix by `prepend`, then cut before each pattern when `cut`
+    prefix,       // a leading ' ' unless there is one (ByteLevel's add_prefix_space)
+    byte_digits,  // Digits behind ByteLevel, where the text is bytes spelled as characters
   };
   Kind kind = Kind::split;
   Scanner scanner = nullptr;

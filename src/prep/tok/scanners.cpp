@@ -35,7 +35,9 @@ const char* newlines(const char* p, const char* end) {
 // 's 't 're 've 'm 'll 'd at an apostrophe: bytes, or 0. With `fold` in any case, and U+017F is an s.
 size_t contraction(const char* p, const char* end, bool fold) {
   if (end - p < 2 || *p != '\'') return 0;
-  const auto letter = [&](size_t i) { return static_cast<char>(fold && p[i] >= 'A' && p[i] <= 'Z' ? p[i] + 32 : p[i]); };
+  const auto letter = [&](size_t i) {
+    return static_cast<char>(fold && p[i] >= 'A' && p[i] <= 'Z' ? p[i] + 32 : p[i]);
+  };
   const char a = letter(1);
   if (a == 's' || a == 't' || a == 'm' || a == 'd') return 2;
   if (end - p < 3) return 0;
@@ -76,7 +78,8 @@ Stretch gpt2(const char* p, const char* end) {
 }
 
 // Llama 3 and its relatives:
-//   (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?W+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+//   (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?W+|\p{N}{1,digits}|
+//   ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 // where W is \p{L} or, with marks, [\p{L}\p{M}] (and then \p{M} leaves the fourth alternative). `tail` false leaves the
 // line breaks after punctuation out. `contractions` false leaves the first alternative out.
 template <int digits, bool marks = false, bool tail = true, bool contractions = true>
@@ -102,7 +105,8 @@ Stretch llama3(const char* p, const char* end) {
 }
 
 // o200k and Tekken:
-//   [^\r\n\p{L}\p{N}]?U*W+C?|[^\r\n\p{L}\p{N}]?U+W*C?|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+//   [^\r\n\p{L}\p{N}]?U*W+C?|[^\r\n\p{L}\p{N}]?U+W*C?|\p{N}{1,digits}|
+//   ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
 // with U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], W = [\p{Ll}\p{Lm}\p{Lo}\p{M}], C = the contractions in any case.
 // U and W share Lm, Lo and M, so U* may have to give characters back for W+.
 bool is_upper(uint32_t flags) { return (flags & (kLetter | kMark)) && !(flags & kLower); }
@@ -217,10 +221,12 @@ Stretch blank_run(const char* p, const char* end) {  // " {2,}": a single blank 
   return {p, false};
 }
 Stretch han_kana(const char* p, const char* end) {  // [U+4E00-U+9FA5 U+3040-U+309F U+30A0-U+30FF]+
-  return set_run(p, end, 0, [](uint32_t cp) { return (cp >= 0x4E00 && cp <= 0x9FA5) || (cp >= 0x3040 && cp <= 0x30FF); });
+  return set_run(p, end, 0,
+                 [](uint32_t cp) { return (cp >= 0x4E00 && cp <= 0x9FA5) || (cp >= 0x3040 && cp <= 0x30FF); });
 }
 Stretch deepseek_cjk(const char* p, const char* end) {  // [U+4E00-U+9FA5 U+0800-U+4E00 U+AC00-U+D7FF]+
-  return set_run(p, end, 0, [](uint32_t cp) { return (cp >= 0x800 && cp <= 0x9FA5) || (cp >= 0xAC00 && cp <= 0xD7FF); });
+  return set_run(p, end, 0,
+                 [](uint32_t cp) { return (cp >= 0x800 && cp <= 0x9FA5) || (cp >= 0xAC00 && cp <= 0xD7FF); });
 }
 Stretch three_digits(const char* p, const char* end) {  // [0-9][0-9][0-9]
   const auto digit = [&](const char* q) { return q < end && *q >= '0' && *q <= '9'; };
@@ -232,13 +238,15 @@ Stretch three_digits(const char* p, const char* end) {  // [0-9][0-9][0-9]
 Stretch space_run(const char* p, const char* end) {
   return set_run(p, end, 0, [](uint32_t cp) { return (class_of(cp) & kSpace) != 0; });
 }
-Stretch trailing_space(const char* p, const char* end) {  // \s+$
-  const char* q = run(p, end, kSpace);
-  if (q > p && q == end) return {end, true};
-  while (q < end) {
-    const char* word_end = run<true>(q, end, kSpace);
-    q = run(word_end, end, kSpace);
-    if (q == end && q > word_end) return {word_end, false};
+// \s+$ where $ is the end of the text or of a line: of a run of whitespace the part before its last line break, which
+// must not be its first character.
+Stretch trailing_space(const char* p, const char* end) {
+  for (const char* q = p; q < end;) {
+    const char* space = run<true>(q, end, kSpace);
+    q = run(space, end, kSpace);
+    const char* stop = q;
+    while (q < end && stop > space && *stop != '\n') --stop;
+    if (stop > space) return space == p ? Stretch{stop, true} : Stretch{space, false};
   }
   return {end, false};
 }
@@ -258,8 +266,8 @@ Stretch spaced_run(const char* p, const char* end) {
   return {p, false};
 }
 
-// [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|
-// \s+(?!\S)|\s+    (DeepSeek 3)
+// [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|
+// ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+| \s+(?!\S)|\s+    (DeepSeek 3)
 const char* deepseek3_match(const char* p, const char* end) {
   constexpr uint32_t lm = kLetter | kMark, ps = kPunct | kSymbol;
   const auto ascii_letter = [&](const char* q) { return q < end && ((*q | 32) >= 'a' && (*q | 32) <= 'z'); };
@@ -286,8 +294,20 @@ Stretch deepseek3(const char* p, const char* end) {
 //  ?[^(\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+ (BLOOM); the inner brackets nest, they are not in the set
 bool bloom_stop(uint32_t cp) {
   switch (cp) {
-    case '(': case '|': case ')': case '.': case ',': case '!': case '?':
-    case 0x2026: case 0x3002: case 0xFF0C: case 0x3001: case 0x0964: case 0x06D4: case 0x060C:
+    case '(':
+    case '|':
+    case ')':
+    case '.':
+    case ',':
+    case '!':
+    case '?':
+    case 0x2026:
+    case 0x3002:
+    case 0xFF0C:
+    case 0x3001:
+    case 0x0964:
+    case 0x06D4:
+    case 0x060C:
       return true;
     default:
       return class_of(cp) & kSpace;
@@ -318,7 +338,8 @@ struct Known {
 
 constexpr Known kKnown[] = {
     {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", gpt2},
-    {MIAO_CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" MIAO_SPACES, llama3<3>},
+    {MIAO_CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" MIAO_SPACES,
+     llama3<3>},
     {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|"
      "\\s*[\\r\\n]|\\s+(?!\\S)|\\s+",
      llama3<3>},
@@ -327,7 +348,8 @@ constexpr Known kKnown[] = {
      "\\s*[\\r\\n]|\\s+(?!\\S)|\\s+",
      llama3<1>},
     {MIAO_CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}+| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" MIAO_SPACES, llama3<0>},
-    {MIAO_CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" MIAO_SPACES,
+    {MIAO_CONTRACTIONS
+     "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" MIAO_SPACES,
      llama3<1, true>},
     {MIAO_CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" MIAO_SPACES,
      llama3<1, false, false>},

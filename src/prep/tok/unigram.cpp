@@ -17,7 +17,8 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
   for (int32_t id = 0; id < vocab.size(); ++id) {
     if (!in_model[static_cast<size_t>(id)]) continue;
     const double score = scores[static_cast<size_t>(id)];
-    if (!std::isfinite(score)) return Error{Code::invalid, "the score of token " + std::to_string(id) + " is not finite"};
+    if (!std::isfinite(score))
+      return Error{Code::invalid, "the score of token " + std::to_string(id) + " is not finite"};
     lowest = std::min(lowest, score);
     if (!vocab.piece(id).empty()) model->trie_.insert(vocab.piece(id), id);
   }

@@ -14,7 +14,7 @@ namespace miao::prep {
 
 struct UnigramOptions {
   int32_t unk = -1;
-  bool byte_fallback = true;  // where the vocabulary has all byte tokens of an unknown text
+  bool byte_fallback = true;     // where the vocabulary has all byte tokens of an unknown text
   std::optional<double> lowest;  // score that unknown text is measured from; absent: the lowest of the model's pieces
 };
 
@@ -27,7 +27,6 @@ class Unigram : public Model {
   std::string_view kind() const override { return "Unigram"; }
 
  private:
-
   Trie trie_;
   std::vector<double> scores_;
   double unk_score_ = 0;

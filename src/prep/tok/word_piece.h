@@ -12,7 +12,8 @@ namespace miao::prep {
 class WordPiece : public Model {
  public:
   // `prefix` begins the pieces that continue a word; words of more than `max_chars` code points are unknown.
-  WordPiece(const Vocab& vocab, const std::vector<bool>& in_model, std::string_view prefix, int32_t unk, size_t max_chars);
+  WordPiece(const Vocab& vocab, const std::vector<bool>& in_model, std::string_view prefix, int32_t unk,
+            size_t max_chars);
   void encode(std::string_view word, Ids& out) const override;
   std::string_view kind() const override { return "WordPiece"; }
 

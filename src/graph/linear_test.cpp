@@ -1,0 +1,183 @@
+#include "graph/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+
+namespace miao::graph {
+namespace {
+
+// A matrix that owns its bytes. Q8_0 blocks: F16 scale, 32 signed codes.
+struct Source {
+  std::string bytes;
+  TensorView view;
+
+  Source(std::string name, DType dtype, int64_t rows, int64_t cols, uint32_t seed) {
+    std::mt19937 random(seed);
+    bytes.resize(static_cast<size_t>(rows * row_bytes(dtype, cols)));
+    if (dtype == DType::f32) {
+      std::normal_distribution<float> normal;
+      for (size_t i = 0; i < bytes.size(); i += 4) {
+        const float value = normal(random);
+        std::memcpy(bytes.data() + i, &value, 4);
+      }
+    } else {
+      for (char& byte : bytes) byte = static_cast<char>(random());
+      const Format& f = format(dtype);
+      const uint16_t scale = f32_to_f16(0.01f);
+      for (size_t at = 0; at < bytes.size(); at += static_cast<size_t>(f.bytes))
+        std::memcpy(bytes.data() + at, &scale, 2);
+    }
+    view = {std::move(name), dtype, {rows, cols}, reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()};
+  }
+  Source(const Source&) = delete;
+};
+
+const kernels::Kernels& scalar() { return **kernels::select(cpu_features(), "scalar"); }
+
+// Float and code activations of the same rows.
+struct Input {
+  std::vector<float> x;
+  std::vector<int8_t> q;
+  std::vector<kernels::GroupMeta> meta;
+  kernels::Activations view;
+
+  Input(int64_t rows, int64_t cols) : x(static_cast<size_t>(rows * cols)), q(static_cast<size_t>(16 * cols)) {
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal;
+    for (float& value : x) value = normal(random);
+    meta.resize(static_cast<size_t>(16 * cols / 32));
+    for (int64_t t = 0; t < rows; ++t) {
+      scalar().quantize(x.data() + t * cols, cols, q.data() + t * cols, meta.data() + t * (cols / 32));
+    }
+    view = {x.data(), cols, q.data(), cols, meta.data(), cols / 32, rows};
+  }
+};
+
+std::vector<float> product(const Linear& linear, const Input& in, Range blocks) {
+  const int64_t width = 16 * blocks.size();
+  std::vector<float> y(static_cast<size_t>(in.view.rows * width), NAN);
+  auto scratch = Memory::allocate(static_cast<size_t>(linear.scratch_bytes()) + 64);
+  linear.run(blocks, in.view, y.data(), width, scratch->data());
+  return y;
+}
+
+double exact(const Source& w, int64_t row, const Input& in, int64_t t) {
+  std::vector<float> values(static_cast<size_t>(w.view.cols()));
+  format(w.view.dtype).decode(w.view.row(row), values.data(), w.view.cols());
+  double sum = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    sum += static_cast<double>(values[i]) * static_cast<double>(in.x[static_cast<size_t>(t) * values.size() + i]);
+  }
+  return sum;
+}
+
+TEST(Linear, StacksPartsOfDifferentFormats) {
+  const Source a("a", DType::q8_0, 40, 64, 1);
+  const Source b("b", DType::f32, 7, 64, 2);
+  const Source c("c", DType::q4_0, 16, 64, 3);
+  const Input in(3, 64);
+  for (const int threads : {1, 2, 3}) {
+    ThreadPool pool(threads);
+    const Context context{scalar(), pool};
+    auto linear = Linear::describe(context, {{a.view, {}}, {b.view, std::vector<float>(7, 2.0f)}, {c.view, {}}}, false);
+    ASSERT_TRUE(linear.ok()) << linear.error().str();
+    EXPECT_EQ(linear->blocks(), 3 + 1 + 1);
+    EXPECT_EQ(linear->offset(1), 48);
+    EXPECT_EQ(linear->offset(2), 64);
+    EXPECT_TRUE(linear->reads_codes());
+    auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
+    linear->pack(context, memory->data(), {});
+    const std::vector<float> y = product(*linear, in, {0, 5});
+    const Source* sources[] = {&a, &b, &c};
+    for (size_t part = 0; part < 3; ++part) {
+      for (int64_t t = 0; t < 3; ++t) {
+        for (int64_t r = 0; r < linear->rows(part); ++r) {
+          const double want = exact(*sources[part], r, in, t);
+          EXPECT_NEAR(y[static_cast<size_t>(t * 80 + linear->offset(part) + r)], want, part == 1 ? 1e-4 : 0.3);
+        }
+      }
+    }
+    for (int64_t column = 40; column < 48; ++column) EXPECT_EQ(y[static_cast<size_t>(column)], 0);  // padding
+    ASSERT_NE(linear->bias(), nullptr);
+    EXPECT_EQ(linear->bias()[47], 0);
+    EXPECT_EQ(linear->bias()[48], 2);
+    EXPECT_EQ(linear->bias()[55], 0);
+
+    // A range that starts inside one part and ends in another.
+    const std::vector<float> piece = product(*linear, in, {2, 4});
+    for (int64_t t = 0; t < 3; ++t) {
+      EXPECT_EQ(std::memcmp(piece.data() + t * 32, y.data() + t * 80 + 32, 32 * sizeof(float)), 0);
+    }
+  }
+}
+
+TEST(Linear, Fp32ModeDecodesIntegers) {
+  const Source w("w", DType::q4_0, 20, 96, 4);
+  const Input in(2, 96);
+  ThreadPool pool(2);
+  const Context context{scalar(), pool};
+  auto linear = Linear::describe(context, {{w.view, {}}}, true);
+  ASSERT_TRUE(linear.ok());
+  EXPECT_FALSE(linear->reads_codes());
+  EXPECT_EQ(linear->file_dtype(0), DType::q4_0);
+  auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
+  linear->pack(context, memory->data(), {});
+  const std::vector<float> y = product(*linear, in, {0, 2});
+  for (int64_t t = 0; t < 2; ++t) {
+    for (int64_t r = 0; r < 20; ++r) EXPECT_NEAR(y[static_cast<size_t>(t * 32 + r)], exact(w, r, in, t), 1e-5);
+  }
+}
+
+TEST(Linear, GivesSourceRowsBackInOrder) {
+  const Source w("w", DType::f32, 9000, 512, 6);  // 18 MB: several slices
+  ThreadPool pool(2);
+  const Context context{scalar(), pool};
+  auto linear = Linear::describe(context, {{w.view, {}}}, false);
+  ASSERT_TRUE(linear.ok());
+  auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
+  const std::byte* next = w.view.data;
+  int calls = 0;
+  linear->pack(context, memory->data(), [&](const TensorView& rows) {
+    EXPECT_EQ(rows.data, next);
+    EXPECT_EQ(rows.bytes, static_cast<uint64_t>(rows.rows()) * 2048);
+    next += rows.bytes;
+    ++calls;
+  });
+  EXPECT_EQ(next, w.view.data + w.view.bytes);
+  EXPECT_GE(calls, 3);
+}
+
+TEST(Linear, Errors) {
+  ThreadPool pool(1);
+  const Context context{scalar(), pool};
+  const Source good("good", DType::f32, 16, 32, 1);
+  const Source narrow("narrow", DType::f32, 16, 31, 1);
+  TensorView integers = good.view;
+  integers.dtype = DType::i32;
+  TensorView vector = good.view;
+  vector.shape = {16 * 32};
+  struct Case {
+    std::vector<LinearPart> parts;
+    Code code;
+  };
+  const Case cases[] = {{{{good.view, {}}, {narrow.view, {}}}, Code::invalid},
+                        {{{integers, {}}}, Code::unsupported},
+                        {{{vector, {}}}, Code::invalid},
+                        {{{good.view, {1, 2, 3}}}, Code::invalid}};
+  for (const Case& c : cases) {
+    auto linear = Linear::describe(context, c.parts, false);
+    ASSERT_FALSE(linear.ok());
+    EXPECT_EQ(linear.error().code, c.code) << linear.error().str();
+    EXPECT_FALSE(linear.error().where.empty());
+  }
+}
+
+}  // namespace
+}  // namespace miao::graph
