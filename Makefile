@@ -28,7 +28,7 @@ test: build
 	@ctest --test-dir $(RELEASE) -L 'fast|slow' --output-on-failure
 
 bench-peers: build
-	bench/peers.sh
+	tools/bench_peers.py
 
 golden:
 	@scripts/venv.sh --oracle

@@ -335,10 +335,10 @@ down only way find use may water long little very after words called just where 
 IT'S YOU'RE He'd can't could've Tokenization internationalization antidisestablishmentarianism naive cafe resume
 def return import class print(f"{x}") std::vector<int> -> {} [] () == != <= // /* */ #include https://example.com/a?b=c&d=1
 user@example.org 3.14159 1,000,000 0xDEADBEEF 12:34:56 2024-01-31 $5.00 50% C++ C# .NET node.js a_b_c camelCaseWord SNAKE_CASE
-Straße größer Ärger éèêë ñandú ação coração İstanbul ıssız ŝanĝo Łódź žluťoučký kůň Ἀθῆναι Ελλάδα ΟΔΟΣ Привет мир Україна
-你好 世界 中文分词 日本語 テキスト ひらがな カタカナ 한국어 문장 ไทยภาษา हिन्दी भाषा தமிழ் العربية السلام עברית שָׁלוֹם ქართული Հայերեն
-\U0001f600 \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea \U0001f44d\U0001f3fd 1\ufe0f\u20e3 \u2764\ufe0f ½ ² Ⅷ ① ٣٤٥ ४५ 三 〇
-\ufb01ligature ﬀ ㎏ ㍿ Å Å e\u0301 a\u0308\u0323 \u1e0b\u0323 Việt Nam Vie\u0323\u0302t \u200b zero\u200bwidth soft\u00adhyphen \ufeffbom
+Stra\u00dfe gr\u00f6\u00dfer \u00c4rger \u00e9\u00e8\u00ea\u00eb \u00f1and\u00fa a\u00e7\u00e3o cora\u00e7\u00e3o \u0130stanbul \u0131ss\u0131z \u015dan\u011do \u0141\u00f3d\u017a \u017elu\u0165ou\u010dk\u00fd k\u016f\u0148 \u1f08\u03b8\u1fc6\u03bd\u03b1\u03b9 \u0395\u03bb\u03bb\u03ac\u03b4\u03b1 \u039f\u0394\u039f\u03a3 \u041f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440 \u0423\u043a\u0440\u0430\u0457\u043d\u0430
+\u4f60\u597d \u4e16\u754c \u4e2d\u6587\u5206\u8bcd \u65e5\u672c\u8a9e \u30c6\u30ad\u30b9\u30c8 \u3072\u3089\u304c\u306a \u30ab\u30bf\u30ab\u30ca \ud55c\uad6d\uc5b4 \ubb38\uc7a5 \u0e44\u0e17\u0e22\u0e20\u0e32\u0e29\u0e32 \u0939\u093f\u0928\u094d\u0926\u0940 \u092d\u093e\u0937\u093e \u0ba4\u0bae\u0bbf\u0bb4\u0bcd \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u0627\u0644\u0633\u0644\u0627\u0645 \u05e2\u05d1\u05e8\u05d9\u05ea \u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd \u10e5\u10d0\u10e0\u10d7\u10e3\u10da\u10d8 \u0540\u0561\u0575\u0565\u0580\u0565\u0576
+\U0001f600 \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea \U0001f44d\U0001f3fd 1\ufe0f\u20e3 \u2764\ufe0f \u00bd \u00b2 \u2167 \u2460 \u0663\u0664\u0665 \u096a\u096b \u4e09 \u3007
+\ufb01ligature \ufb00 \u338f \u337f \u00c5 \u00c5 e\u0301 a\u0308\u0323 \u1e0b\u0323 Vi\u1ec7t Nam Vie\u0323\u0302t \u200b zero\u200bwidth soft\u00adhyphen \ufeffbom
 """.split()
 BLANKS = [" ", "  ", "   ", "\t", "\u00a0", "\u3000", "\u2003", "\u2028", "\u0085", "\u200b", "\u1680", "    ", " \t "]
 BREAKS = ["\n", "\n\n", "\r\n", "\r", " \n", "\n ", "\n\n\n ", "\n\t"]

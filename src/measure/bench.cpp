@@ -65,6 +65,16 @@ Spread speeds(int64_t tokens, const std::vector<double>& seconds) {
   return spread(out);
 }
 
+Result<void> check_context(const Engine& engine, int64_t needed) {
+  if (needed <= engine.ctx()) return {};
+  return Error{Code::invalid,
+               "needs " + std::to_string(needed) + " positions, but the context has " + std::to_string(engine.ctx()) +
+                   "; the model was made for " + std::to_string(engine.spec().ctx),
+               "bench"};
+}
+
+}  // namespace
+
 Roofline roofline(const Engine& engine, const Limits& limits, const BenchRow& row) {
   Roofline out;
   out.read = limits.read;
@@ -91,16 +101,6 @@ Roofline roofline(const Engine& engine, const Limits& limits, const BenchRow& ro
   return out;
 }
 
-Result<void> check_context(const Engine& engine, int64_t needed) {
-  if (needed <= engine.ctx()) return {};
-  return Error{Code::invalid,
-               "needs " + std::to_string(needed) + " positions, but the context has " + std::to_string(engine.ctx()) +
-                   "; the model was made for " + std::to_string(engine.spec().ctx),
-               "bench"};
-}
-
-}  // namespace
-
 Result<Limits> measure_limits(Engine& engine) {
   int64_t weights = 0;
   for (const auto& group : engine.kernels()) weights += group.bytes;
@@ -113,7 +113,7 @@ Result<Limits> measure_limits(Engine& engine) {
   return out;
 }
 
-Result<BenchRow> bench(Engine& engine, const BenchCase& what, const Limits& limits, const BenchOptions& options) {
+Result<BenchRow> bench(Engine& engine, const BenchCase& what, const BenchOptions& options) {
   MIAO_CHECK_OK(check_context(engine, what.ctx()));
   BenchRow row;
   row.what = what;
@@ -158,7 +158,6 @@ Result<BenchRow> bench(Engine& engine, const BenchCase& what, const Limits& limi
     row.itl_p99_ms = 1e3 * quantile(row.step_seconds, 0.99);
   }
   row.peak_rss = static_cast<int64_t>(peak_rss_bytes());
-  row.roofline = roofline(engine, limits, row);
   return row;
 }
 

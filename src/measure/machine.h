@@ -64,6 +64,9 @@ PeakPoint compute_peaks(ThreadPool& pool, double seconds);
 // `seen`. A cache that cannot be read or written is no Error.
 Result<double> cached_read_bandwidth(ThreadPool& pool, int64_t bytes, double seen = 0);
 
+// Peak memory of this process (base/cpu.h) counts anew from what it holds now, where the kernel allows that.
+void reset_peak_rss();
+
 // $MIAO_CACHE, else $XDG_CACHE_HOME/miao, else ~/.cache/miao.
 std::filesystem::path cache_folder();
 

@@ -31,6 +31,13 @@ TEST(Machine, ProbesGivePlausibleFigures) {
   EXPECT_EQ(machine->best_read(7, 1), 0);
 }
 
+TEST(Machine, PeakMemoryCountsAnew) {
+  { std::vector<char> large(size_t{64} << 20, 1); }
+  const uint64_t before = peak_rss_bytes();
+  reset_peak_rss();
+  EXPECT_LT(peak_rss_bytes(), before - (32 << 20));
+}
+
 TEST(Machine, BandwidthIsCachedUntilTheCacheIsOfAnotherMachine) {
   const auto folder = std::filesystem::temp_directory_path() / ("miao_machine_" + std::to_string(getpid()));
   ASSERT_EQ(setenv("MIAO_CACHE", folder.c_str(), 1), 0);

@@ -45,6 +45,7 @@ class Model {
   DType kv() const { return kv_; }
   int64_t ctx() const { return ctx_; }
   int64_t weight_bytes() const { return static_cast<int64_t>(weights_.memory.size()); }
+  const TensorView& embedding() const { return weights_.embedding; }  // in the mapped checkpoint
   int64_t embedding_bytes() const { return static_cast<int64_t>(weights_.embedding.bytes); }
   std::vector<WeightGroup> groups() const;
 

@@ -19,6 +19,8 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 constexpr int64_t kLogitsBytes = int64_t{64} << 20;  // of one pass of forward_all
+// Each row read from the mapped embedding brings in the 64 KiB around it; after so many rows the pages are given back.
+constexpr int64_t kEmbeddedRows = 64;
 
 }  // namespace
 
@@ -41,6 +43,7 @@ struct Engine::State {
   std::vector<int32_t> ids, wanted;
   std::vector<graph::PassSlice> slices;
   std::vector<Sequence*> sequences;
+  int64_t embedded = 0;  // rows read since the embedding's pages were given back
 
   int64_t vocab() const { return model->spec().vocab; }
   int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
@@ -183,6 +186,11 @@ void Engine::State::run(int64_t& logits_row) {
   pass.logits = logits.as<float>() + logits_row * pass.ld_logits;
   model->program().run(pass);
   for (size_t i = 0; i < slices.size(); ++i) sequences[i]->advance(slices[i].position + slices[i].rows);
+  embedded += static_cast<int64_t>(ids.size());
+  if (embedded >= kEmbeddedRows) {
+    checkpoint.release(model->embedding());
+    embedded = 0;
+  }
   logits_row += static_cast<int64_t>(wanted.size());
   ids.clear();
   wanted.clear();

@@ -168,7 +168,16 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
   if (options.ctx == 0 && needed > 4096) options.ctx = needed;  // more than the engine's own choice
   for (int count : threads) {
     options.threads = count;
+    measure::reset_peak_rss();
     MIAO_TRY(const auto engine, open_engine(o.model, options, common));
+    if (o.engine.ctx == 0 && needed > engine->spec().ctx) {
+      return Error{
+          Code::invalid,
+          fmt::format("needs {} positions, but the model was made for {}; shorten --prompt, --gen or --depth, or "
+                      "force it with --ctx",
+                      needed, engine->spec().ctx),
+          "bench"};
+    }
     if (report.family.empty()) {
       report.model = o.model.ref;
       report.family = engine->spec().family;
@@ -178,19 +187,22 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
       report.load_seconds = engine->load_seconds();
       report.kernels = engine->kernels();
     }
-    MIAO_TRY(const measure::Limits limits, measure::measure_limits(*engine));
     const measure::BenchOptions bench{.reps = o.reps, .seed = o.seed, .profile = o.profile};
+    const size_t first = report.rows.size();
     for (const measure::BenchCase& c : cases) {
       if (interrupted()) return Error{Code::cancelled, "interrupted", "bench"};
       if (!common.quiet && is_tty(2)) {
         fmt::print(stderr, "\r\033[Kprompt {}, gen {}, batch {}, depth {}, {} threads", c.prompt, c.gen, c.batch,
                    c.depth, engine->pool().threads());
       }
-      auto row = measure::bench(*engine, c, limits, bench);
+      auto row = measure::bench(*engine, c, bench);
       if (!common.quiet && is_tty(2)) fmt::print(stderr, "\r\033[K");
       if (!row.ok()) return row.error();
       report.rows.push_back(std::move(*row));
     }
+    MIAO_TRY(const measure::Limits limits, measure::measure_limits(*engine));
+    for (measure::BenchRow& row : std::span(report.rows).subspan(first))
+      row.roofline = measure::roofline(*engine, limits, row);
     if (!o.lengths.empty()) {
       MIAO_TRY(auto lengths, lengths_of(o.lengths, *engine));
       measure::Workload workload{
