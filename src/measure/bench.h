@@ -66,8 +66,10 @@ struct BenchOptions {
 };
 
 // A warm-up run comes first. Errors: invalid where the context is too small, those of Engine::forward.
-Result<BenchRow> bench(runtime::Engine& engine, const BenchCase& what, const Limits& limits,
-                       const BenchOptions& options);
+Result<BenchRow> bench(runtime::Engine& engine, const BenchCase& what, const BenchOptions& options);
+// The shares of the limits that a row reached. Limits are measured after the rows, so that the probes' buffers do not
+// count in peak_rss.
+Roofline roofline(const runtime::Engine& engine, const Limits& limits, const BenchRow& row);
 
 struct Workload {
   LengthDistribution lengths;

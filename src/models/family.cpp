@@ -42,15 +42,21 @@ std::optional<kernels::Act> act_of(std::string_view name) {
   return std::nullopt;
 }
 
+// 1 to `high`; `fallback` counts only for Hugging Face files, whose classes know it.
+Result<int64_t> required(const Source& source, Key key, int64_t high, int64_t fallback) {
+  return fallback && !source.gguf() ? source.integer(key, 1, high, fallback) : source.integer(key, 1, high);
+}
+
 Result<void> read_heads(const Source& source, const DecoderDefaults& defaults, ModelSpec& s) {
   AttentionSpec& a = s.block.attn;
-  MIAO_TRY(a.heads, source.integer(kHeads, 1, kMaxDim));
-  MIAO_TRY(a.kv_heads, source.integer(kKvHeads, 1, kMaxDim, a.heads));
+  MIAO_TRY(a.heads, required(source, kHeads, kMaxDim, defaults.heads));
+  MIAO_TRY(a.kv_heads,
+           source.integer(kKvHeads, 1, kMaxDim, defaults.kv_heads && !source.gguf() ? defaults.kv_heads : a.heads));
   if (a.heads % a.kv_heads != 0) {
     return source.invalid(
         kKvHeads, "is " + std::to_string(a.kv_heads) + ", which does not divide " + std::to_string(a.heads) + " heads");
   }
-  int64_t head_dim = defaults.head_dim;
+  int64_t head_dim = source.gguf() ? 0 : defaults.head_dim;
   if (head_dim == 0 && !source.has(kHeadDim)) {
     if (s.dim % a.heads != 0) return source.invalid(kHeads, "does not divide " + source.name(kDim));
     head_dim = s.dim / a.heads;
@@ -114,10 +120,11 @@ Result<ModelSpec> decoder_spec(const Source& source, const DecoderDefaults& defa
   MIAO_TRY(s.layers, source.integer(kLayers, 1, kMaxLayers));
   MIAO_TRY(s.dim, source.integer(kDim, 1, kMaxDim));
   MIAO_TRY(s.block.ffn.dim, source.integer(kFfnDim, 1, kMaxDim));
-  MIAO_TRY(s.ctx, source.integer(kCtx, 1, kMaxCtx));
-  MIAO_TRY(s.eps, source.number(kEps, 1e-12, 0.1));
+  MIAO_TRY(s.ctx, required(source, kCtx, kMaxCtx, defaults.ctx));
+  MIAO_TRY(s.eps, defaults.eps != 0 && !source.gguf() ? source.number(kEps, 1e-12, 0.1, defaults.eps)
+                                                      : source.number(kEps, 1e-12, 0.1));
   MIAO_CHECK_OK(read_heads(source, defaults, s));
-  MIAO_TRY(s.rope, read_rope(source, s.block.attn.rotary_dim, defaults.theta));
+  MIAO_TRY(s.rope, read_rope(source, s.block.attn.rotary_dim, s.ctx, defaults.theta));
 
   const TensorView* embedding = source.find("token_embd.weight");
   const int64_t rows = embedding ? embedding->rows() : 0;  // an absent one is reported with the other tensors
@@ -125,7 +132,7 @@ Result<ModelSpec> decoder_spec(const Source& source, const DecoderDefaults& defa
     MIAO_TRY(s.vocab, source.integer(kVocab, 1, kMaxDim * 16, rows));
     s.tied = source.find("output.weight") == nullptr;
   } else {
-    MIAO_TRY(s.vocab, source.integer(kVocab, 1, kMaxDim * 16));
+    MIAO_TRY(s.vocab, required(source, kVocab, kMaxDim * 16, defaults.vocab));
     MIAO_TRY(s.tied, source.boolean(kTied, defaults.tied));
   }
   const Key act_key{nullptr, defaults.act_key};

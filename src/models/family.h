@@ -25,12 +25,14 @@ struct Family {
 Result<const Family*> find_family(const Source& source);
 std::vector<const Family*> all_families();
 
-// For families: the spec that all decoders share (sizes, norms, rotation, activation), checked. Key defaults are those
-// of transformers' configuration classes.
+// For families: the spec that all decoders share (sizes, norms, rotation, activation), checked. Defaults are those of
+// transformers' configuration classes; 0 = the key is required, or follows from others.
 struct DecoderDefaults {
   double theta = 10000;
   bool tied = false;
-  int64_t head_dim = 0;  // 0 = dim / heads
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;  // kv_heads 0 = heads, head_dim 0 = dim / heads
+  int64_t vocab = 0, ctx = 0;
+  double eps = 0;
   const char* act_key = "hidden_act";
   std::string_view act = "silu";
 };

@@ -436,6 +436,58 @@ TEST(Load, HyperParameters) {
   }
 }
 
+// The text part of a multimodal Gemma 3: nested keys, most of them left out, and tensors of another tower beside it.
+TEST(Load, NestedGemma3) {
+  const io::TempDir dir;
+  const Config config = {{"architectures", R"(["Gemma3ForConditionalGeneration"])"},
+                         {"text_config", R"({"hidden_size":32,"intermediate_size":16,"model_type":"gemma3_text",
+                             "num_hidden_layers":7,"rope_scaling":{"factor":8.0,"rope_type":"linear"},
+                             "sliding_window":64,"head_dim":8,"num_key_value_heads":2,"vocab_size":40})"},
+                         {"vision_config", R"({"hidden_size":1152,"num_hidden_layers":27})"}};
+  io::SafetensorsBuilder b;
+  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    int64_t n = 1;
+    for (const int64_t d : shape) n *= d;
+    b.tensor(name + ".weight", shape, std::vector<float>(static_cast<size_t>(n), 0.125f));
+  };
+  add("vision_tower.layers.0.mlp.fc1", {4, 4});
+  add("language_model.model.embed_tokens", {40, 32});
+  add("language_model.model.norm", {32});
+  for (int i = 0; i < 7; ++i) {
+    const std::string layer = "language_model.model.layers." + std::to_string(i) + ".";
+    for (const char* norm :
+         {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"}) {
+      add(layer + norm, {32});
+    }
+    add(layer + "self_attn.q_proj", {64, 32});
+    add(layer + "self_attn.k_proj", {16, 32});
+    add(layer + "self_attn.v_proj", {16, 32});
+    add(layer + "self_attn.o_proj", {32, 64});
+    add(layer + "self_attn.q_norm", {8});
+    add(layer + "self_attn.k_norm", {8});
+    add(layer + "mlp.gate_proj", {16, 32});
+    add(layer + "mlp.up_proj", {16, 32});
+    add(layer + "mlp.down_proj", {32, 16});
+  }
+  write_hf(dir.path(), config, b);
+  Loader loader;
+  auto model = loader.load(dir.path());
+  ASSERT_TRUE(model.ok()) << model.error().str();
+  const ModelSpec& s = (*model)->spec();
+  EXPECT_EQ(s.family, "gemma3");
+  EXPECT_EQ(s.block.attn.heads, 8);
+  EXPECT_EQ(s.ctx, 131072);
+  EXPECT_EQ(s.rope.theta, 1e6);
+  EXPECT_EQ(s.rope.factor, 8);
+  EXPECT_EQ(s.local_rope.theta, 1e4);
+  EXPECT_EQ(s.local_rope.scaling, RopeSpec::Scaling::none);
+  EXPECT_EQ(s.sliding, (std::vector<bool>{true, true, true, true, true, false, true}));
+  EXPECT_EQ(s.window, 64);
+  EXPECT_EQ(s.block.attn.scale, 1.0 / 16);
+  EXPECT_TRUE(s.tied && s.norm_plus_one && s.block.post_norms && s.block.attn.qk_norm);
+  EXPECT_EQ(s.block.ffn.act, kernels::Act::gelu_tanh);
+}
+
 TEST(Load, SupportedArchitectures) {
   const auto names = supported_architectures();
   for (const char* name :

@@ -1,11 +1,9 @@
+// The scalings, one function each.
 #include "models/rope.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <string>
-
-#include "base/check.h"
 
 namespace miao::models {
 
@@ -13,10 +11,6 @@ namespace {
 
 using Scaling = RopeSpec::Scaling;
 using std::numbers::pi;
-
-constexpr double kMaxTheta = 1e12;
-constexpr double kMaxFactor = 1e6;
-constexpr int64_t kMaxCtx = int64_t{1} << 30;
 
 std::vector<float> plain_frequencies(double theta, int64_t dim) {
   std::vector<float> out(static_cast<size_t>(dim / 2));
@@ -108,169 +102,8 @@ RopeTable rope_table(const RopeSpec& r, int64_t dim, int64_t model_ctx, int64_t 
     }
   }
   for (size_t i = 0; i < r.divisors.size(); ++i) out.frequency[i] /= static_cast<float>(r.divisors[i]);
-  out.factor = static_cast<float>(r.attention_factor != 0 ? r.attention_factor : attention);
+  out.factor = static_cast<float>((r.attention_factor != 0 ? r.attention_factor : attention) * r.attention_multiplier);
   return out;
-}
-
-namespace {
-
-// Factors of each pair, by key or tensor: (dim / 2) positive numbers.
-Result<void> check_factors(const std::vector<double>& factors, int64_t dim, const std::string& where) {
-  if (static_cast<int64_t>(factors.size()) != dim / 2) {
-    return Error{Code::invalid,
-                 "has " + std::to_string(factors.size()) + " values, expected " + std::to_string(dim / 2), where};
-  }
-  for (double f : factors) {
-    if (!(f > 1e-6 && f < kMaxFactor)) return Error{Code::invalid, "has a value that is not a sane factor", where};
-  }
-  return {};
-}
-
-Result<std::vector<double>> factor_tensor(const Source& source, const char* name, int64_t dim) {
-  std::vector<double> out;
-  const TensorView* t = source.checkpoint().find(name);
-  if (!t) return out;
-  if (t->dtype != DType::f32 || t->elements() != dim / 2) {
-    return Error{Code::invalid, "expected " + std::to_string(dim / 2) + " F32 values", name};
-  }
-  std::vector<float> values(static_cast<size_t>(dim / 2));
-  format(DType::f32).decode(t->data, values.data(), dim / 2);
-  out.assign(values.begin(), values.end());
-  MIAO_CHECK_OK(check_factors(out, dim, name));
-  return out;
-}
-
-Result<RopeSpec> read_gguf(const Source& source, int64_t dim, double default_theta) {
-  RopeSpec r;
-  MIAO_TRY(r.theta, source.number({"rope.freq_base", nullptr}, 1, kMaxTheta, default_theta));
-  constexpr Key kType{"rope.scaling.type", nullptr};
-  MIAO_TRY(std::string type, source.string(kType, "linear"));
-  MIAO_TRY(double linear, source.number({"rope.scale_linear", nullptr}, 0, kMaxFactor, 1));
-  MIAO_TRY(r.factor, source.number({"rope.scaling.factor", nullptr}, 0, kMaxFactor, linear));
-  if (r.factor == 0) r.factor = 1;
-  MIAO_TRY(int64_t ctx, source.integer({"context_length", nullptr}, 1, kMaxCtx));
-  MIAO_TRY(r.original_ctx, source.integer({"rope.scaling.original_context_length", nullptr}, 1, kMaxCtx, ctx));
-  MIAO_TRY(double attention, source.number({"rope.scaling.attn_factor", nullptr}, 1e-6, kMaxFactor, 1));
-  MIAO_TRY(r.divisors, factor_tensor(source, "rope_freqs.weight", dim));
-  if (type == "none") return r;
-  if (type == "linear") {
-    r.scaling = r.factor == 1 ? Scaling::none : Scaling::linear;
-  } else if (type == "yarn") {
-    r.scaling = Scaling::yarn;
-    MIAO_TRY(r.beta_fast, source.number({"rope.scaling.yarn_beta_fast", nullptr}, 1e-6, kMaxFactor, 32));
-    MIAO_TRY(r.beta_slow, source.number({"rope.scaling.yarn_beta_slow", nullptr}, 1e-6, kMaxFactor, 1));
-    MIAO_TRY(r.mscale_all_dim,
-             source.number({"rope.scaling.yarn_log_multiplier", nullptr}, -kMaxFactor, kMaxFactor, 0));
-    r.mscale = r.mscale_all_dim != 0 ? 1 : 0;
-    // Converters write the attention factor of the original model here, when it has one.
-    MIAO_TRY(double whole, source.number({"rope.scaling.yarn_attn_factor", nullptr}, 1e-6, kMaxFactor, 0));
-    r.attention_factor = whole != 0 ? whole : attention == 1 ? 0 : attention * yarn_mscale(r.factor, 1);
-  } else if (type == "longrope") {
-    r.scaling = Scaling::longrope;
-    r.attention_factor = attention;
-    MIAO_TRY(r.short_factor, factor_tensor(source, "rope_factors_short.weight", dim));
-    MIAO_TRY(r.long_factor, factor_tensor(source, "rope_factors_long.weight", dim));
-    if (r.short_factor.empty() || r.long_factor.empty()) {
-      return Error{Code::not_found, "longrope needs the tensors rope_factors_short.weight and rope_factors_long.weight",
-                   source.checkpoint().meta().source()};
-    }
-  } else {
-    return source.unsupported(kType, "is '" + type + "', expected none, linear, yarn or longrope");
-  }
-  return r;
-}
-
-Result<RopeSpec> read_hf(const Source& source, int64_t dim, double default_theta, const std::string& layer_type,
-                         bool scaled) {
-  const auto here = [&](const std::string& prefix) {
-    return source.has({nullptr, (prefix + "rope_type").c_str()}) ||
-           source.has({nullptr, (prefix + "rope_theta").c_str()}) || source.has({nullptr, (prefix + "type").c_str()});
-  };
-  std::string prefix = "rope_parameters." + layer_type + ".";
-  if (!here(prefix)) prefix = "rope_parameters.";
-  if (!here(prefix)) prefix = "rope_scaling.";
-  if (!here(prefix) || (!scaled && prefix == "rope_scaling.")) prefix.clear();
-  const auto number = [&](const char* name, double low, double high, double fallback) {
-    return source.number({nullptr, (prefix + name).c_str()}, low, high, fallback);
-  };
-
-  RopeSpec r;
-  MIAO_TRY(r.theta, source.number({nullptr, "rope_theta"}, 1, kMaxTheta, default_theta));
-  if (prefix.empty()) return r;
-  MIAO_TRY(r.theta, number("rope_theta", 1, kMaxTheta, r.theta));
-  const std::string type_name = prefix + (source.has({nullptr, (prefix + "rope_type").c_str()}) ? "rope_type" : "type");
-  const Key type_key{nullptr, type_name.c_str()};
-  MIAO_TRY(std::string type, source.string(type_key, "default"));
-  if (type == "default" || type == "mrope") return r;
-
-  MIAO_TRY(int64_t ctx, source.integer({nullptr, "max_position_embeddings"}, 1, kMaxCtx));
-  const std::string original = prefix + "original_max_position_embeddings";
-  MIAO_TRY(r.original_ctx, source.integer({nullptr, original.c_str()}, 1, kMaxCtx, ctx));
-  MIAO_TRY(r.original_ctx, source.integer({nullptr, "original_max_position_embeddings"}, 1, kMaxCtx, r.original_ctx));
-  const bool derived = type == "yarn" || type == "longrope" || type == "su";
-  const auto stretched = static_cast<double>(ctx) / static_cast<double>(r.original_ctx);
-  const std::string factor_name = prefix + "factor";
-  const Key factor_key{nullptr, factor_name.c_str()};
-  if (derived || source.has(factor_key)) {
-    MIAO_TRY(r.factor, source.number(factor_key, 1e-6, kMaxFactor, stretched));
-  } else {
-    return source.invalid(factor_key, "is missing for rope type '" + type + "'");
-  }
-  MIAO_TRY(r.attention_factor, number("attention_factor", 1e-6, kMaxFactor, 0));
-  if (type == "linear") {
-    r.scaling = Scaling::linear;
-    r.attention_factor = 0;
-  } else if (type == "dynamic") {
-    r.scaling = Scaling::dynamic;
-    r.attention_factor = 0;
-  } else if (type == "llama3") {
-    r.scaling = Scaling::llama3;
-    r.attention_factor = 0;
-    MIAO_TRY(r.low_freq_factor, number("low_freq_factor", 1e-6, kMaxFactor, 1));
-    MIAO_TRY(r.high_freq_factor, number("high_freq_factor", 1e-6, kMaxFactor, 4));
-    if (r.high_freq_factor <= r.low_freq_factor) {
-      return source.invalid({nullptr, (prefix + "high_freq_factor").c_str()}, "must be larger than low_freq_factor");
-    }
-  } else if (type == "yarn") {
-    r.scaling = Scaling::yarn;
-    MIAO_TRY(r.beta_fast, number("beta_fast", 1e-6, kMaxFactor, 32));
-    MIAO_TRY(r.beta_slow, number("beta_slow", 1e-6, kMaxFactor, 1));
-    MIAO_TRY(r.mscale, number("mscale", 0, kMaxFactor, 0));
-    MIAO_TRY(r.mscale_all_dim, number("mscale_all_dim", 0, kMaxFactor, 0));
-    MIAO_TRY(r.truncate, source.boolean({nullptr, (prefix + "truncate").c_str()}, true));
-  } else if (type == "longrope" || type == "su") {
-    r.scaling = Scaling::longrope;
-    MIAO_TRY(r.short_factor, source.numbers({nullptr, (prefix + "short_factor").c_str()}));
-    MIAO_CHECK_OK(check_factors(r.short_factor, dim, prefix + "short_factor"));
-    MIAO_TRY(r.long_factor, source.numbers({nullptr, (prefix + "long_factor").c_str()}));
-    MIAO_CHECK_OK(check_factors(r.long_factor, dim, prefix + "long_factor"));
-    if (r.original_ctx < 2) return source.invalid({nullptr, original.c_str()}, "must be at least 2");
-  } else {
-    return source.unsupported(type_key,
-                              "is '" + type + "', expected default, linear, dynamic, llama3, yarn or longrope");
-  }
-  return r;
-}
-
-}  // namespace
-
-Result<RopeSpec> read_rope(const Source& source, int64_t dim, double default_theta) {
-  return source.gguf() ? read_gguf(source, dim, default_theta)
-                       : read_hf(source, dim, default_theta, "full_attention", true);
-}
-
-Result<RopeSpec> read_local_rope(const Source& source, int64_t dim, double default_theta) {
-  if (!source.gguf()) {
-    if (!source.has({nullptr, "rope_parameters.sliding_attention.rope_theta"})) {
-      RopeSpec r;
-      MIAO_TRY(r.theta, source.number({nullptr, "rope_local_base_freq"}, 1, kMaxTheta, default_theta));
-      return r;
-    }
-    return read_hf(source, dim, default_theta, "sliding_attention", false);
-  }
-  RopeSpec r;
-  MIAO_TRY(r.theta, source.number({"rope.freq_base_swa", nullptr}, 1, kMaxTheta, default_theta));
-  return r;
 }
 
 }  // namespace miao::models

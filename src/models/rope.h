@@ -22,8 +22,8 @@ RopeTable rope_table(const RopeSpec& rope, int64_t rotary_dim, int64_t model_ctx
 
 // Hugging Face: rope_parameters or rope_scaling, nested under the layer type ("full_attention") or not. GGUF: rope.*
 // keys and the tensors rope_freqs, rope_factors_short and rope_factors_long. Errors name the key.
-Result<RopeSpec> read_rope(const Source& source, int64_t rotary_dim, double default_theta);
+Result<RopeSpec> read_rope(const Source& source, int64_t rotary_dim, int64_t model_ctx, double default_theta);
 // The same for sliding layers that have a theta of their own; unscaled unless the file says otherwise.
-Result<RopeSpec> read_local_rope(const Source& source, int64_t rotary_dim, double default_theta);
+Result<RopeSpec> read_local_rope(const Source& source, int64_t rotary_dim, int64_t model_ctx, double default_theta);
 
 }  // namespace miao::models

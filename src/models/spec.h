@@ -17,8 +17,9 @@ struct RopeSpec {
   double theta = 10000;
   Scaling scaling = Scaling::none;
   double factor = 1;
-  int64_t original_ctx = 0;     // positions the model was trained with before the context was stretched
-  double attention_factor = 0;  // 0 = as the scaling computes it
+  int64_t original_ctx = 0;         // positions the model was trained with before the context was stretched
+  double attention_factor = 0;      // 0 = as the scaling computes it
+  double attention_multiplier = 1;  // of that
   double low_freq_factor = 1, high_freq_factor = 4;                      // llama3
   double beta_fast = 32, beta_slow = 1, mscale = 0, mscale_all_dim = 0;  // yarn
   bool truncate = true;                                                  // yarn

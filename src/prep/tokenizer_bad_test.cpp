@@ -115,6 +115,22 @@ const std::vector<BadJson>& bad_json() {
          j["normalizer"] = Json{{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", "x"}};
        },
        "empty"},
+      {"replacements that explode",
+       [](Json& j) {
+         j["normalizer"] = many("normalizers",
+                                Json{{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aaaaaaaa"}}, 20);
+       },
+       "512 times"},
+      {"decoder that explodes",
+       [](Json& j) {
+         j["decoder"] = Json{{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", std::string(5000, 'a')}};
+       },
+       "512 times"},
+      {"long Metaspace",
+       [](Json& j) {
+         j["pre_tokenizer"] = Json{{"type", "Metaspace"}, {"replacement", "_____"}};
+       },
+       "one character"},
       {"unknown expression", [](Json& j) { j["pre_tokenizer"] = split("(a+)+$"); }, "(a+)+$"},
       {"expression with a look-behind", [](Json& j) { j["pre_tokenizer"] = split("(?<=x)y"); }, "(?<=x)y"},
       {"unknown pre-tokenizer",

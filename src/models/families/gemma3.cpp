@@ -11,13 +11,21 @@ static constexpr TensorName kNames[] = {{"ffn_norm", "pre_feedforward_layernorm"
                                         {"post_attention_norm", "post_attention_layernorm"},
                                         {"post_ffw_norm", "post_feedforward_layernorm"}};
 
+// Configurations of the multimodal models leave out what equals the default.
+static constexpr DecoderDefaults kDefaults = {.theta = 1e6,
+                                              .tied = true,
+                                              .heads = 8,
+                                              .kv_heads = 4,
+                                              .head_dim = 256,
+                                              .vocab = 262208,
+                                              .ctx = 131072,
+                                              .eps = 1e-6,
+                                              .act_key = "hidden_activation",
+                                              .act = "gelu_pytorch_tanh"};
+
 static Result<ModelSpec> spec(const Source& source) {
   constexpr int64_t kLayers27B = 62;  // GGUF files do not say the query scale; this size alone differs
-  MIAO_TRY(
-      ModelSpec s,
-      decoder_spec(
-          source,
-          {.theta = 1e6, .tied = true, .head_dim = 256, .act_key = "hidden_activation", .act = "gelu_pytorch_tanh"}));
+  MIAO_TRY(ModelSpec s, decoder_spec(source, kDefaults));
   AttentionSpec& attn = s.block.attn;
   attn.qk_norm = true;
   s.block.post_norms = true;
@@ -37,7 +45,7 @@ static Result<ModelSpec> spec(const Source& source) {
   MIAO_TRY(bool bidirectional, source.boolean(kBidirectional, false));
   if (bidirectional) return source.unsupported(kBidirectional, "asks for attention to later tokens");
 
-  MIAO_TRY(s.local_rope, read_local_rope(source, attn.rotary_dim, 10000));
+  MIAO_TRY(s.local_rope, read_local_rope(source, attn.rotary_dim, s.ctx, 10000));
   MIAO_TRY(s.window, source.integer({"attention.sliding_window", "sliding_window"}, 0, int64_t{1} << 30,
                                     source.gguf() ? 0 : 4096));
   MIAO_TRY(int64_t pattern, source.integer({nullptr, "sliding_window_pattern"}, 1, 1000, 6));

@@ -2,11 +2,11 @@
 #include "prep/tok/bpe.h"
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 
 #include "base/check.h"
 #include "prep/tok/unicode.h"
+#include "prep/tok/word_table.h"
 
 namespace miao::prep {
 namespace {
@@ -14,33 +14,8 @@ namespace {
 constexpr uint32_t kNoRank = UINT32_MAX;
 constexpr uint64_t kNoKey = UINT64_MAX;
 constexpr size_t kShort = 40;  // symbols
+constexpr size_t kKeptSymbols = 1 << 16;
 constexpr uint8_t kSpaceCode = 0xFF;
-
-// One word and its ids; 64 bytes. A word of at most 24 bytes is known by its size and three (overlapping) loads.
-struct Word {
-  uint64_t a = 0, b = 0, c = 0;
-  uint32_t serial = 0;
-  uint8_t size = 0, count = 0;
-  int32_t ids[8];
-};
-constexpr size_t kWords = 8192;
-constexpr size_t kWordBytes = 24;
-
-void load_word(const char* p, size_t n, Word* w) {
-  if (n >= 8) {
-    w->a = load64(p);
-    w->b = load64(p + n - 8);
-    w->c = n > 16 ? load64(p + 8) : 0;
-  } else if (n >= 4) {
-    w->a = load32(p);
-    w->b = load32(p + n - 4);
-    w->c = 0;
-  } else {
-    w->a = static_cast<uint8_t>(p[0]) | static_cast<uint64_t>(static_cast<uint8_t>(p[n / 2])) << 8 |
-           static_cast<uint64_t>(static_cast<uint8_t>(p[n - 1])) << 16;
-    w->b = w->c = 0;
-  }
-}
 
 uint64_t pair_key(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -100,7 +75,6 @@ struct Bpe::Scratch {
     int32_t id;
     bool operator<(const Candidate& o) const { return key > o.key; }  // for a min-heap
   };
-  std::vector<Word> words = std::vector<Word>(kWords);
   std::vector<Symbol> symbols;
   std::vector<Link> links;
   std::vector<Candidate> heap;
@@ -111,9 +85,8 @@ Bpe::Scratch& Bpe::scratch() {
   return s;
 }
 
-Bpe::Bpe(const Vocab& vocab, BpeOptions options) : vocab_(vocab), options_(std::move(options)) {
-  static std::atomic<uint32_t> serial{0};
-  serial_ = ++serial;
+Bpe::Bpe(const Vocab& vocab, BpeOptions options)
+    : vocab_(vocab), options_(std::move(options)), serial_(WordTable::new_serial()) {
   byte_id_.fill(-1);
   cut_ = !options_.byte_level && options_.prefix.empty() && options_.suffix.empty();
 }
@@ -132,17 +105,17 @@ Result<void> Bpe::merge(std::string_view left, std::string_view right) {
   };
   int32_t id = -1;
   if (a >= 0 && b >= 0 && right.starts_with(options_.prefix)) {
-    // Vocabularies mostly list their pieces in merge order: try the piece after the last one first.
-    thread_local int32_t guess = 0;
-    if (++guess >= vocab_.size()) guess = 0;
-    if (whole_is(vocab_.piece(guess))) {
-      id = guess;
-    } else {
+    // Vocabularies mostly list their pieces in merge order: try the last whole (it may have several merges) and the
+    // next.
+    for (int32_t guess = last_whole_; id < 0 && guess < std::min(last_whole_ + 2, vocab_.size()); ++guess) {
+      if (whole_is(vocab_.piece(guess))) id = guess;
+    }
+    if (id < 0) {
       std::string whole(left);
       whole += right.substr(options_.prefix.size());
       id = vocab_.find(whole);
-      if (id >= 0) guess = id;
     }
+    if (id >= 0) last_whole_ = id;
   }
   if (id < 0) {
     const bool part = a < 0 || b < 0;
@@ -286,26 +259,7 @@ void Bpe::encode_cut(std::string_view word, Ids& out) const {
 }
 
 void Bpe::encode_word(std::string_view word, Ids& out) const {
-  if (word.size() > kWordBytes) return merge_word(word, out);
-  Word key;
-  load_word(word.data(), word.size(), &key);
-  const uint64_t h =
-      mix(key.a ^ word.size() ^ static_cast<uint64_t>(serial_) << 32, key.b + key.c * 0x9E3779B97F4A7C15u);
-  Word& entry = scratch().words[h & (kWords - 1)];
-  if (entry.a == key.a && entry.b == key.b && entry.c == key.c && entry.size == word.size() &&
-      entry.serial == serial_) {
-    for (size_t i = 0; i < entry.count; ++i) out.push_back(entry.ids[i]);
-    return;
-  }
-  const size_t before = out.size();
-  merge_word(word, out);
-  const size_t count = out.size() - before;
-  if (count > std::size(key.ids)) return;
-  key.serial = serial_;
-  key.size = static_cast<uint8_t>(word.size());
-  key.count = static_cast<uint8_t>(count);
-  std::copy_n(out.begin() + static_cast<ptrdiff_t>(before), count, key.ids);
-  entry = key;
+  WordTable::encode(serial_, word, out, [&] { merge_word(word, out); });
 }
 
 void Bpe::merge_word(std::string_view word, Ids& out) const {
@@ -338,6 +292,7 @@ void Bpe::merge_word(std::string_view word, Ids& out) const {
     bool unk = false;
     for (size_t i = 0; i < n; ++i) emit(word, symbols[i], &unk, out);
   }
+  if (symbols.capacity() > kKeptSymbols) s = {};  // one giant word must not pin its memory to the thread
 }
 
 void Bpe::first_symbols(std::string_view word, std::vector<Symbol>& symbols) const {

@@ -6,7 +6,6 @@
 //   sentencepiece   a symbol is a code point; the rank of a pair is the score of its joined text    GGUF "llama"
 //
 //   merges   {left, right -> rank, id}: open addressing, 16 bytes a slot, at most 2/3 full
-//   words    a table per thread of {word of up to 24 bytes -> up to 8 ids}: English hits it over nine times in ten
 //
 // Words of up to kShort symbols merge in arrays on the stack by scanning for the lowest rank; longer ones in a heap
 // with a linked list, O(n log n), because a prompt may be one word of a million letters.
@@ -83,6 +82,7 @@ class Bpe : public Model {
   uint32_t serial_;  // of this model, in the keys of the word tables
   std::vector<Slot> slots_;
   uint32_t merges_ = 0;
+  int32_t last_whole_ = 0;         // of the last merge
   std::vector<uint32_t> rank_of_;  // sentencepiece: of a piece by id
   Vocab raw_;                      // ignore_merges with byte level: the pieces as bytes
   std::array<int32_t, 256> byte_id_;

@@ -3,9 +3,15 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
+
 #include "prep/tok/unicode.h"
 
 namespace miao::prep {
+
+namespace {
+constexpr size_t kMaxReplacement = 256;  // bytes; Unicode's longest has 54
+}
 
 Result<Charsmap> Charsmap::parse(std::string_view blob) {
   const auto u32 = [&](size_t at) {
@@ -24,6 +30,10 @@ Result<Charsmap> Charsmap::parse(std::string_view blob) {
   map.units_.resize(trie / 4);
   for (size_t i = 0; i < map.units_.size(); ++i) map.units_[i] = u32(4 + 4 * i);
   map.replacements_ = blob.substr(4 + trie);
+  for (size_t begin = 0, end; begin < map.replacements_.size(); begin = end + 1) {
+    end = std::min(map.replacements_.find('\0', begin), map.replacements_.size());
+    if (end - begin > kMaxReplacement) return Error{Code::corrupt, "precompiled charsmap: a replacement is too long"};
+  }
   if (!is_utf8(map.replacements_))
     return Error{Code::corrupt, "precompiled charsmap: a replacement is not valid UTF-8"};
   return map;

@@ -22,7 +22,7 @@ struct TokenizerData {
 
   static constexpr int32_t kMaxVocab = 1 << 24;      // ids
   static constexpr size_t kMaxPieceBytes = 1 << 30;  // all pieces together
-  static constexpr size_t kMaxTokenBytes = 1 << 16;  // one piece
+  static constexpr size_t kMaxTokenBytes = 1 << 13;  // one piece; vocabularies in use have up to 1024
 
   Vocab vocab;                     // all ids; added tokens that the model does not know are not searchable in it
   std::vector<uint8_t> special;    // by id: a control token

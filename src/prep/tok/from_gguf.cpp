@@ -347,7 +347,7 @@ class Loader {
     }
     MIAO_TRY(const bool prefixed, meta_space_normalizer(true, true));
     meta_space_decoder(prefixed);
-    UnigramOptions options{.unk = data_->unk.value_or(-1)};
+    UnigramOptions options{.unk = data_->unk.value_or(-1), .cut = true};
     MIAO_TRY(data_->model, Unigram::make(data_->vocab, scores_, text_pieces(), options));
     add_eos_ = true;
     return {};

@@ -9,6 +9,8 @@ namespace miao::prep {
 namespace {
 
 constexpr int kMaxDepth = 8;
+// A file must not make long texts out of short ones: the product of what its replacements can grow a text by.
+constexpr size_t kMaxGrowth = 512;
 
 Error unsupported(std::string_view part, std::string_view what) {
   return {Code::unsupported,
@@ -53,6 +55,14 @@ Result<Pattern> read_pattern(const JsonObject& object) {
   });
   if (!plain) return unsupported("the expression", regex);
   return Pattern{std::string(regex)};
+}
+
+Result<void> grow(size_t from, size_t to, size_t* growth) {
+  const size_t factor = std::max<size_t>(1, (to + from) / std::max<size_t>(1, from));
+  if (factor > kMaxGrowth / *growth)
+    return Error{Code::unsupported, "the replacements make a text more than 512 times as long"};
+  *growth *= factor;
+  return {};
 }
 
 Result<Behavior> read_behavior(const JsonObject& object, std::string_view fallback) {
@@ -192,7 +202,9 @@ Result<void> pre_step(const JsonObject& object, std::string_view type, PreTokeni
     MIAO_TRY(step.pattern, json_string(object, "replacement", kMetaSpace));
     MIAO_TRY(step.prepend, read_prepend(object));
     MIAO_TRY(step.cut, json_bool(object, "split", true));
-    if (step.pattern.empty()) return Error{Code::invalid, "Metaspace's replacement is empty"};
+    if (step.pattern.empty() || step.pattern.size() > 4) {
+      return Error{Code::invalid, "Metaspace's replacement must be one character"};
+    }
     add(std::move(step));
   } else {
     return unsupported("the pre-tokenizer", type);
@@ -370,9 +382,12 @@ Result<JsonArray> json_array(const JsonObject& object, std::string_view name) {
 }
 
 Result<void> read_normalizer(JsonElement element, Normalizer& out) {
+  size_t growth = 1;
   return flatten(element, "normalizers", 0, [&](const JsonObject& object, std::string_view type) -> Result<void> {
     MIAO_TRY(NormalizerStep step, normalizer_step(object, type));
     if (out.steps.size() >= 64) return Error{Code::unsupported, "the normalizer has too many steps"};
+    if (step.kind == NormalizerStep::Kind::replace) MIAO_CHECK_OK(grow(step.a.size(), step.b.size(), &growth));
+    if (step.kind == NormalizerStep::Kind::prepend) MIAO_CHECK_OK(grow(1, step.a.size(), &growth));
     out.steps.push_back(std::move(step));
     return {};
   });
@@ -385,9 +400,11 @@ Result<void> read_pre_tokenizer(JsonElement element, PreTokenizer& out, bool* by
 }
 
 Result<void> read_decoder(JsonElement element, Decoder& out) {
+  size_t growth = 1;
   return flatten(element, "decoders", 0, [&](const JsonObject& object, std::string_view type) -> Result<void> {
     MIAO_TRY(DecodeStep step, decode_step(object, type));
     if (out.steps.size() >= Decoder::kMaxSteps) return Error{Code::unsupported, "the decoder has too many steps"};
+    if (step.kind == DecodeStep::Kind::replace) MIAO_CHECK_OK(grow(step.a.size(), step.b.size(), &growth));
     out.steps.push_back(std::move(step));
     return {};
   });

@@ -104,6 +104,15 @@ bool is_chinese(uint32_t c) {
 }
 
 void bert(const NormalizerStep& step, std::string_view text, std::string& out) {
+  if (is_ascii(text)) {  // nothing to decompose, no Chinese
+    for (char c : text) {
+      const uint32_t flags = kAsciiFlags[static_cast<uint8_t>(c)];
+      if (step.clean_text && (flags & kControl)) continue;
+      if (step.clean_text && (flags & kWhite)) c = ' ';
+      out += static_cast<char>(step.lower && c >= 'A' && c <= 'Z' ? c + 32 : c);
+    }
+    return;
+  }
   std::string cleaned, bare;
   if (step.clean_text || step.chinese) {
     each_rune(text, [&](uint32_t cp, std::string_view bytes) {

@@ -7,12 +7,17 @@
 #include <limits>
 
 #include "prep/tok/unicode.h"
+#include "prep/tok/word_table.h"
 
 namespace miao::prep {
 
 Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vector<double>& scores,
                                              const std::vector<bool>& in_model, UnigramOptions options) {
   auto model = std::make_unique<Unigram>();
+  model->serial_ = WordTable::new_serial();
+  // A run of unknown text must stay together, so U+2581 has to be known.
+  const int32_t space = vocab.find(kMetaSpace);
+  model->cut_at_space_ = options.cut && space >= 0 && in_model[static_cast<size_t>(space)];
   double lowest = std::numeric_limits<double>::infinity();
   for (int32_t id = 0; id < vocab.size(); ++id) {
     if (!in_model[static_cast<size_t>(id)]) continue;
@@ -20,7 +25,12 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
     if (!std::isfinite(score))
       return Error{Code::invalid, "the score of token " + std::to_string(id) + " is not finite"};
     lowest = std::min(lowest, score);
-    if (!vocab.piece(id).empty()) model->trie_.insert(vocab.piece(id), id);
+    const std::string_view piece = vocab.piece(id);
+    if (piece.empty()) continue;
+    model->trie_.insert(piece, id);
+    for (size_t at = piece.find(kMetaSpace, 1); at != std::string_view::npos; at = piece.find(kMetaSpace, at + 1)) {
+      if (!piece.substr(0, at).ends_with(kMetaSpace)) model->cut_at_space_ = false;
+    }
   }
   if (model->trie_.empty()) return Error{Code::invalid, "the vocabulary has no piece"};
   if (options.unk >= vocab.size()) return Error{Code::invalid, "the unknown id is outside the vocabulary"};
@@ -36,6 +46,17 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
 }
 
 void Unigram::encode(std::string_view word, Ids& out) const {
+  for (size_t begin = 0; begin < word.size();) {
+    size_t end = cut_at_space_ ? begin : word.size();
+    while (word.substr(end).starts_with(kMetaSpace)) end += kMetaSpace.size();
+    end = std::min(word.find(kMetaSpace, end), word.size());
+    const std::string_view part = word.substr(begin, end - begin);
+    WordTable::encode(serial_, part, out, [&] { best_path(part, out); });
+    begin = end;
+  }
+}
+
+void Unigram::best_path(std::string_view word, Ids& out) const {
   struct Node {
     double score = 0;
     int32_t id = -1;

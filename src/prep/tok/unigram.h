@@ -14,7 +14,10 @@ namespace miao::prep {
 
 struct UnigramOptions {
   int32_t unk = -1;
-  bool byte_fallback = true;     // where the vocabulary has all byte tokens of an unknown text
+  bool byte_fallback = true;  // where the vocabulary has all byte tokens of an unknown text
+  // Cut the text before each U+2581 when no piece reaches over it. Sums then start anew, so that paths whose scores
+  // differ by rounding only may change places against one sum over the whole text.
+  bool cut = false;
   std::optional<double> lowest;  // score that unknown text is measured from; absent: the lowest of the model's pieces
 };
 
@@ -27,6 +30,10 @@ class Unigram : public Model {
   std::string_view kind() const override { return "Unigram"; }
 
  private:
+  void best_path(std::string_view word, Ids& out) const;
+
+  uint32_t serial_ = 0;
+  bool cut_at_space_ = false;
   Trie trie_;
   std::vector<double> scores_;
   double unk_score_ = 0;

@@ -2,12 +2,13 @@
 #include "prep/tok/word_piece.h"
 
 #include "prep/tok/unicode.h"
+#include "prep/tok/word_table.h"
 
 namespace miao::prep {
 
 WordPiece::WordPiece(const Vocab& vocab, const std::vector<bool>& in_model, std::string_view prefix, int32_t unk,
                      size_t max_chars)
-    : unk_(unk), max_chars_(max_chars) {
+    : serial_(WordTable::new_serial()), unk_(unk), max_chars_(max_chars) {
   for (int32_t id = 0; id < vocab.size(); ++id) {
     const std::string_view piece = vocab.piece(id);
     if (piece.empty() || (!in_model.empty() && !in_model[static_cast<size_t>(id)])) continue;
@@ -17,6 +18,10 @@ WordPiece::WordPiece(const Vocab& vocab, const std::vector<bool>& in_model, std:
 }
 
 void WordPiece::encode(std::string_view word, Ids& out) const {
+  WordTable::encode(serial_, word, out, [&] { spell(word, out); });
+}
+
+void WordPiece::spell(std::string_view word, Ids& out) const {
   if (word.size() > max_chars_ && utf8_length(word) > max_chars_) return out.push_back(unk_);
   const size_t before = out.size();
   for (size_t begin = 0; begin < word.size();) {

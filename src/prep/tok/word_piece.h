@@ -18,7 +18,10 @@ class WordPiece : public Model {
   std::string_view kind() const override { return "WordPiece"; }
 
  private:
+  void spell(std::string_view word, Ids& out) const;
+
   Trie first_, rest_;  // pieces that begin a word; that continue one, without the prefix
+  uint32_t serial_;
   int32_t unk_;
   size_t max_chars_;
 };
