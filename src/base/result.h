@@ -37,7 +37,7 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return ok(); }
   T& operator*() & { return *std::get_if<0>(&value_); }
   const T& operator*() const& { return *std::get_if<0>(&value_); }
-  T&& operator*() && { return std::move(*std::get_if<0>(&value_)); }
+  T operator*() && { return std::move(*std::get_if<0>(&value_)); }  // by value: safe in a range-for
   T* operator->() { return std::get_if<0>(&value_); }
   const T* operator->() const { return std::get_if<0>(&value_); }
   Error& error() { return *std::get_if<1>(&value_); }
