@@ -25,7 +25,8 @@ demo: build
 	$(RELEASE)/miao run smollm2 "$(PROMPT)"
 
 test: build
-	@ctest --test-dir $(RELEASE) -L 'fast|slow' --output-on-failure
+	@scripts/test_models.sh
+	@MIAO_TEST_MODELS=$(CURDIR)/build/models ctest --test-dir $(RELEASE) -L 'fast|slow' --output-on-failure
 
 bench-peers: build
 	tools/bench_peers.py

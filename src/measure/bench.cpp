@@ -166,6 +166,7 @@ Result<LatencyReport> bench_latency(Engine& engine, const Workload& workload, in
   MIAO_CHECK_OK(check_context(engine, lengths.max()));
   LatencyReport out;
   out.lengths = lengths.name();
+  out.threads = engine.pool().threads();
   out.mean_length = lengths.mean();
   out.samples = workload.samples;
   out.batch = workload.batch;

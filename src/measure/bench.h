@@ -81,6 +81,7 @@ struct Workload {
 
 struct LatencyReport {
   std::string lengths;
+  int threads = 1;
   double mean_length = 0;
   std::vector<LatencySample> points;  // medians that tau is fitted to
   LatencyModel tau;

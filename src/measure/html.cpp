@@ -18,7 +18,7 @@ constexpr const char* kStyle = R"(
     --warn: #e6b656; --s1: #7aa5f5; --s2: #f0916b; --s3: #69c79b; --s4: #c79be8; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.2rem 4rem; max-width: 60rem; background: var(--page); color: var(--ink);
+body { margin: 0 auto; padding: 2rem 1.2rem 4rem; max-width: 64rem; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
@@ -28,8 +28,9 @@ p { margin: .3rem 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem .3rem 0; text-align: left; border-bottom: 1px solid var(--grid); white-space: nowrap; }
-th { font-weight: 600; color: var(--muted); }
-td.n, th.n { text-align: right; padding: .3rem 0 .3rem .9rem; }
+th { font-weight: 600; color: var(--muted); white-space: normal; vertical-align: bottom; }
+td small { display: block; color: var(--muted); }
+td.n, th.n { text-align: right; padding: .3rem 0 .3rem .6rem; }
 figure { margin: 1rem 0; padding: .8rem; background: var(--card); border: 1px solid var(--grid); border-radius: 8px; }
 svg { width: 100%; height: auto; display: block; font-family: inherit; }
 svg text { fill: var(--muted); font-size: 12px; }
@@ -40,13 +41,15 @@ svg .grid { stroke: var(--grid); stroke-width: 1; }
 struct Cell {
   std::string text;
   bool number = false;
+  std::string note = {};  // below, in small letters
 };
 
 std::string table(const std::vector<Cell>& head, const std::vector<std::vector<Cell>>& rows) {
   const auto line = [](const std::vector<Cell>& cells, const char* tag) {
     std::string out = "<tr>";
     for (const Cell& cell : cells) {
-      out += fmt::format("<{0}{1}>{2}</{0}>", tag, cell.number ? " class=\"n\"" : "", escape_html(cell.text));
+      const std::string note = cell.note.empty() ? "" : "<small>" + escape_html(cell.note) + "</small>";
+      out += fmt::format("<{0}{1}>{2}{3}</{0}>", tag, cell.number ? " class=\"n\"" : "", escape_html(cell.text), note);
     }
     return out + "</tr>\n";
   };
@@ -55,21 +58,21 @@ std::string table(const std::vector<Cell>& head, const std::vector<std::vector<C
   return out + "</table></div>\n";
 }
 
-Cell number(std::string text) { return {std::move(text), true}; }
+Cell number(std::string text, std::string note = {}) { return {std::move(text), true, std::move(note)}; }
 std::string dash(bool there, std::string text) { return there ? std::move(text) : "-"; }
 
 std::string speeds(const BenchReport& report) {
   std::vector<std::vector<Cell>> rows;
   for (const BenchRow& row : report.rows) {
     const bool prefill = !row.prefill_seconds.empty(), decode = !row.decode_seconds.empty();
-    const auto spread = [](const Spread& s) {
-      return fmt::format("{:.1f} ({:.1f} to {:.1f})", s.median, s.min, s.max);
+    const auto speed = [](bool there, const Spread& v) {
+      if (!there) return number("-");
+      return number(fmt::format("{:.1f}", v.median), fmt::format("{:.1f} to {:.1f}", v.min, v.max));
     };
     rows.push_back({number(std::to_string(row.what.prompt)), number(std::to_string(row.what.gen)),
                     number(std::to_string(row.what.batch)), number(std::to_string(row.what.depth)),
-                    number(std::to_string(row.threads)), number(dash(prefill, spread(row.prefill_tok_s))),
-                    number(dash(decode, spread(row.decode_tok_s))),
-                    number(dash(prefill, fmt::format("{:.1f}", row.ttft_ms))),
+                    number(std::to_string(row.threads)), speed(prefill, row.prefill_tok_s),
+                    speed(decode, row.decode_tok_s), number(dash(prefill, fmt::format("{:.1f}", row.ttft_ms))),
                     number(dash(decode, fmt::format("{:.2f}", row.itl_p50_ms))),
                     number(dash(decode, fmt::format("{:.2f}", row.itl_p99_ms))),
                     number(dash(decode, fmt::format("{:.0f} %", 100 * row.roofline.decode_share))),
@@ -78,21 +81,36 @@ std::string speeds(const BenchReport& report) {
   }
   return table({number("prompt"), number("gen"), number("batch"), number("depth"), number("threads"),
                 number("prefill tok/s"), number("decode tok/s"), number("first token ms"), number("token p50 ms"),
-                number("p99 ms"), number("of bandwidth"), number("of arithmetic"), number("memory MB")},
+                number("p99 ms"), number("share of bandwidth"), number("share of peak"), number("memory MB")},
                rows);
 }
 
 std::string figure(const Chart& chart) { return "<figure>" + svg(chart) + "</figure>\n"; }
 
-// Token latencies of each row in the order they were measured (the repetitions one behind the other).
+// The settings of decoding in which the rows differ: "batch 16, threads 2".
+std::string what_differs(const BenchReport& report, const BenchRow& row) {
+  std::string out;
+  const auto add = [&](const char* name, auto get) {
+    const auto same = [&](const BenchRow& other) { return get(other) == get(row); };
+    if (std::all_of(report.rows.begin(), report.rows.end(), same)) return;
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name, get(row));
+  };
+  add("gen", [](const BenchRow& r) { return r.what.gen; });
+  add("batch", [](const BenchRow& r) { return r.what.batch; });
+  add("depth", [](const BenchRow& r) { return r.what.depth; });
+  add("threads", [](const BenchRow& r) { return r.threads; });
+  return out.empty() ? "all" : out;
+}
+
+// Token latencies of each kind of row in the order they were measured (the repetitions one behind the other).
 std::string step_chart(const BenchReport& report) {
   Chart chart{
       .title = "Time of each token while decoding", .x_label = "step (all repetitions)", .y_label = "ms", .series = {}};
   for (const BenchRow& row : report.rows) {
-    if (row.step_seconds.empty() || chart.series.size() == 4) continue;
-    Series series{.name = fmt::format("batch {}, depth {}, {} threads", row.what.batch, row.what.depth, row.threads),
-                  .points = {},
-                  .dots = false};
+    Series series{.name = what_differs(report, row), .points = {}, .dots = false};
+    const auto same = [&](const Series& s) { return s.name == series.name; };
+    const bool drawn = std::any_of(chart.series.begin(), chart.series.end(), same);
+    if (row.step_seconds.empty() || drawn || chart.series.size() == 4) continue;
     const size_t stride = row.step_seconds.size() / 2000 + 1;  // a page stays small
     for (size_t i = 0; i < row.step_seconds.size(); i += stride) {
       series.points.emplace_back(static_cast<double>(i), 1e3 * row.step_seconds[i]);
@@ -169,23 +187,22 @@ std::string latency_section(const LatencyReport& l) {
   const int64_t stride = std::max<int64_t>(1, (high - low) / 300);
   for (int64_t n = low; n <= high; n += stride) fit.points.emplace_back(static_cast<double>(n), 1e3 * l.tau(n));
   chart.series = {seen, fit};
-  std::string out = fmt::format("<h2>Latency over {}</h2>\n", escape_html(l.lengths));
+  std::string out = fmt::format("<h2>Latency over {}, threads: {}</h2>\n", escape_html(l.lengths), l.threads);
   out += fmt::format("<p>tau(n) = {:.4g} ms + {:.4g} ms n + {:.4g} ms n<sup>2</sup>", 1e3 * l.tau.a, 1e3 * l.tau.b,
                      1e3 * l.tau.c);
   if (l.tau.chunk > 0) out += fmt::format(" + {:.4g} ms per further chunk of {}", 1e3 * l.tau.d, l.tau.chunk);
   out += fmt::format("; R<sup>2</sup> = {:.5f}, mean error {:.2f} %</p>\n", l.tau.r2, 100 * l.tau.mape);
-  out +=
-      table({{"expected latency"}, number("ms")},
-            {{{fmt::format("predicted: E[tau(n)], mean length {:.1f}", l.mean_length)},
-              number(fmt::format("{:.3f}", 1e3 * l.predicted))},
-             {{fmt::format("measured: mean of {} inputs", l.samples)}, number(fmt::format("{:.3f}", 1e3 * l.measured))},
-             {{"95 % interval of the mean"},
-              number(fmt::format("{:.3f} to {:.3f}", 1e3 * l.measured_ci.low, 1e3 * l.measured_ci.high))},
-             {{"error of the prediction"}, number(fmt::format("{:+.2f} %", 100 * (l.predicted / l.measured - 1)))},
-             {{fmt::format("a batch of {}: mean time of a pass", l.batch)},
-              number(fmt::format("{:.3f}", 1e3 * l.batch_seconds))},
-             {{fmt::format("a batch of {}: inputs a second", l.batch)},
-              number(fmt::format("{:.2f}", l.batch_inputs_per_second))}});
+  const auto ms = [](double seconds) { return fmt::format("{:.3f}", 1e3 * seconds); };
+  std::vector<std::vector<Cell>> rows = {
+      {{fmt::format("predicted: E[tau(n)], mean length {:.1f}", l.mean_length)}, number(ms(l.predicted))},
+      {{fmt::format("measured: mean of {} inputs", l.samples)},
+       number(ms(l.measured), "95 %: " + ms(l.measured_ci.low) + " to " + ms(l.measured_ci.high))},
+      {{"error of the prediction"}, number(fmt::format("{:+.2f} %", 100 * (l.predicted / l.measured - 1)))}};
+  if (l.batch > 1) {
+    rows.push_back({{fmt::format("a pass over a batch of {}", l.batch)},
+                    number(ms(l.batch_seconds), fmt::format("{:.2f} inputs a second", l.batch_inputs_per_second))});
+  }
+  out += table({{"expected latency"}, number("ms")}, rows);
   return out + figure(chart);
 }
 
@@ -208,9 +225,9 @@ std::string to_html(const BenchReport& report) {
   if (!report.rows.empty()) {
     out += "<h2>Speed</h2>\n" + speeds(report);
     out +=
-        "<p class=\"muted\">Median (slowest to fastest). Of bandwidth: bytes of weights, keys and values read per "
-        "second "
-        "over what memory gives. Of arithmetic: operations of the matrix products over the measured peak.</p>\n";
+        "<p class=\"muted\">Medians, below them the slowest and the fastest. Of bandwidth: bytes of weights, keys and "
+        "values read per second over what memory gives. Of arithmetic: operations of the matrix products over the "
+        "measured peak.</p>\n";
     out += sweep_chart(report, true) + sweep_chart(report, false) + step_chart(report);
     if (report.rows.size() == 1) out += profile_table(report.rows[0]);
   }

@@ -49,6 +49,7 @@ Json json(const LatencyReport& report) {
   for (const LatencySample& p : report.points) points.push_back({{"tokens", p.length}, {"ms", 1e3 * p.seconds}});
   const LatencyModel& tau = report.tau;
   return {{"lengths", report.lengths},
+          {"threads", report.threads},
           {"mean_length", report.mean_length},
           {"tau",
            {{"a_s", tau.a},
@@ -195,9 +196,10 @@ std::string to_markdown(const BenchReport& report) {
   }
   for (const LatencyReport& l : report.latency) {
     out += fmt::format(
-        "\nLatency over {} (mean {:.1f} tokens): predicted {:.2f} ms, measured {:.2f} ms ({:.2f} - {:.2f}), "
-        "error {:+.1f} %; fit R2 {:.4f}, mean error {:.1f} %; batch of {}: {:.2f} ms, {:.1f} inputs/s\n",
-        l.lengths, l.mean_length, 1e3 * l.predicted, 1e3 * l.measured, 1e3 * l.measured_ci.low,
+        "\nLatency over {} (mean {:.1f} tokens), {} threads: predicted {:.2f} ms, measured {:.2f} ms "
+        "({:.2f} - {:.2f}), error {:+.1f} %; fit R2 {:.4f}, mean error {:.1f} %; batch of {}: {:.2f} ms, {:.1f} "
+        "inputs/s\n",
+        l.lengths, l.mean_length, l.threads, 1e3 * l.predicted, 1e3 * l.measured, 1e3 * l.measured_ci.low,
         1e3 * l.measured_ci.high, 100 * (l.predicted / l.measured - 1), l.tau.r2, 100 * l.tau.mape, l.batch,
         1e3 * l.batch_seconds, l.batch_inputs_per_second);
   }

@@ -117,7 +117,8 @@ std::string profile_table(const measure::BenchRow& row) {
 }
 
 std::string latency_text(const measure::LatencyReport& l) {
-  std::string out = fmt::format("latency over {}, mean {:.1f} tokens\n", l.lengths, l.mean_length);
+  std::string out =
+      fmt::format("latency over {}, mean {:.1f} tokens, {} threads\n", l.lengths, l.mean_length, l.threads);
   out += fmt::format("  tau(n)     {:.4g} + {:.4g} n + {:.4g} n^2", 1e3 * l.tau.a, 1e3 * l.tau.b, 1e3 * l.tau.c);
   if (l.tau.chunk > 0) out += fmt::format(" + {:.4g} (ceil(n / {}) - 1)", 1e3 * l.tau.d, l.tau.chunk);
   out += fmt::format(" ms; R2 {:.5f}, mean error {:.2f} %\n", l.tau.r2, 100 * l.tau.mape);

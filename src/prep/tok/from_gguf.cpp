@@ -5,7 +5,7 @@
 //           bert: WordPiece, whose pieces are spelled with U+2581 before words instead of "##" inside them;
 //           gemma4: BPE with merges over characters
 //   token_type   1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte
-// Control and user-defined tokens become added tokens. Defaults for absent keys are those of llama.cpp.
+// Control and user-defined tokens become added tokens. Absent keys have the defaults that such files are written for.
 #include <algorithm>
 #include <span>
 

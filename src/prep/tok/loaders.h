@@ -8,7 +8,6 @@
 
 namespace miao::prep {
 
-// Adds ByteLevel's part of the pipeline to a tokenizer: the decoder and, with `split`, the GPT-2 expression.
 PreStep split_step(Scanner scanner);
 DecodeStep replace_step(std::string from, std::string to);
 
