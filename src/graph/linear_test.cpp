@@ -44,19 +44,18 @@ const kernels::Kernels& scalar() { return **kernels::select(cpu_features(), "sca
 // Float and code activations of the same rows.
 struct Input {
   std::vector<float> x;
-  std::vector<int8_t> q;
-  std::vector<kernels::GroupMeta> meta;
+  Memory codes;
   kernels::Activations view;
 
-  Input(int64_t rows, int64_t cols) : x(static_cast<size_t>(rows * cols)), q(static_cast<size_t>(16 * cols)) {
+  Input(int64_t rows, int64_t cols)
+      : x(static_cast<size_t>(rows * cols)),
+        codes(*Memory::allocate(static_cast<size_t>(kernels::Quantised::bytes(rows, cols)))),
+        view{x.data(), cols, kernels::Quantised::at(codes.data(), rows, cols), rows} {
     std::mt19937 random(5);
     std::normal_distribution<float> normal;
     for (float& value : x) value = normal(random);
-    meta.resize(static_cast<size_t>(16 * cols / 32));
-    for (int64_t t = 0; t < rows; ++t) {
-      scalar().quantize(x.data() + t * cols, cols, q.data() + t * cols, meta.data() + t * (cols / 32));
-    }
-    view = {x.data(), cols, q.data(), cols, meta.data(), cols / 32, rows};
+    for (int64_t unit = 0; unit < quantize_units(rows, view.codes); ++unit)
+      quantize_unit(scalar(), x.data(), cols, rows, view.codes, unit);
   }
 };
 

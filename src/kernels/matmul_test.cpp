@@ -56,31 +56,32 @@ std::vector<uint8_t> random_row(DType dtype, int64_t cols, std::mt19937& rng, bo
 }
 
 struct Inputs {
-  std::vector<int8_t> q;
-  std::vector<GroupMeta> meta;
+  Memory memory;
   Activations in;
 
-  Inputs(int64_t rows, int64_t cols, std::mt19937& rng, bool extreme) {
-    const int64_t padded = round_up(rows, 16);
-    q.assign(static_cast<size_t>(padded * cols), 55);
-    meta.assign(static_cast<size_t>(padded * cols / 32), GroupMeta{NAN, 7, NAN, {7, 7}, {NAN, NAN}, 0});
+  Inputs(int64_t rows, int64_t cols, std::mt19937& rng, bool extreme)
+      : memory(*Memory::allocate(static_cast<size_t>(Quantised::bytes(rows, cols)))) {
+    std::memset(memory.data(), 0xff, memory.size());  // what fills up the last tile is NaN
+    in = {nullptr, 0, Quantised::at(memory.data(), rows, cols), rows};
     std::uniform_real_distribution<float> s(0.001f, 0.1f);
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t g = 0; g < cols / 32; ++g) {
-        GroupMeta& m = meta[static_cast<size_t>(r * (cols / 32) + g)];
+        const int64_t at = in.codes.index(r, g);
         int sums[2] = {};
         for (int i = 0; i < 32; ++i) {
           const int v = extreme ? (rng() % 2 ? 127 : -127) : static_cast<int>(rng() % 255) - 127;
-          q[static_cast<size_t>(r * cols + 32 * g + i)] = static_cast<int8_t>(v);
+          in.codes.q[32 * at + i] = static_cast<int8_t>(v);
           sums[i / 16] += v;
         }
-        m.scale = s(rng);
-        m.nsum = -sums[0] - sums[1];
-        m.dsum = m.scale * static_cast<float>(sums[0] + sums[1]);
-        for (int h = 0; h < 2; ++h) m.nsum16[h] = -sums[h], m.dsum16[h] = m.scale * static_cast<float>(sums[h]);
+        const float scale = in.codes.scale[at] = s(rng);
+        in.codes.nsum[at] = -sums[0] - sums[1];
+        in.codes.dsum[at] = scale * static_cast<float>(sums[0] + sums[1]);
+        for (int h = 0; h < 2; ++h) {
+          in.codes.nsum16[h][at] = -sums[h];
+          in.codes.dsum16[h][at] = scale * static_cast<float>(sums[h]);
+        }
       }
     }
-    in = {.q = q.data(), .ldq = cols, .meta = meta.data(), .ldm = cols / 32, .rows = rows};
   }
 };
 
@@ -117,8 +118,9 @@ TEST_P(QuantProduct, EveryIsaEqualsScalarAndScalarEqualsDecodedWeights) {
           for (int64_t r = 0; r < rows; ++r) {
             double sum = 0, size = 0;
             for (int64_t k = 0; k < cols; ++k) {
-              const double a = static_cast<double>(inputs.meta[static_cast<size_t>(r * (cols / 32) + k / 32)].scale) *
-                               inputs.q[static_cast<size_t>(r * cols + k)];
+              const Quantised& codes = inputs.in.codes;
+              const int64_t at = codes.index(r, k / 32);
+              const double a = static_cast<double>(codes.scale[at]) * codes.q[32 * at + k % 32];
               sum += a * static_cast<double>(decoded[static_cast<size_t>(k)]);
               size += std::fabs(a * static_cast<double>(decoded[static_cast<size_t>(k)]));
             }

@@ -16,32 +16,64 @@ namespace miao::kernels {
 enum class Isa : uint8_t { scalar, avx2, avx512, amx, count };
 const char* isa_name(Isa isa);
 
-constexpr int kLanes = 16;  // output rows of a packed weight block; lanes of a vector
-constexpr int kGroup = 32;  // activations that share one scale
-constexpr int kPage = 64;   // keys of one KV page and of one attention tile
+constexpr int kLanes = 16;     // output rows of a packed weight block; lanes of a vector
+constexpr int kGroup = 32;     // activations that share one scale
+constexpr int kTileRows = 16;  // activation rows side by side
+constexpr int kFewRows = 4;    // up to here rows are quantised one after another
+constexpr int kPage = 64;      // keys of one KV page and of one attention tile
 
 static inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-// Per-group facts of a quantised activation row: x[i] ~ scale * q[i], q in [-127, 127].
-struct GroupMeta {
-  float scale;        // max |x| / 127 of the group
-  int32_t nsum;       // minus the sum of the 32 codes
-  float dsum;         // scale * sum of the 32 codes
-  int32_t nsum16[2];  // the same of each half
-  float dsum16[2];
-  int32_t unused;
-};
-static_assert(sizeof(GroupMeta) == 32);
+// Quantised activations: 32 values of row r are entry index(r, g) of every array, x ~ scale * q with q in [-127, 127].
+// Few rows stand one after another. Many rows stand in tiles of 16, in a tile group by group and there side by side, so
+// that products read a tile front to back.
+struct Quantised {
+  int8_t* q = nullptr;                    // (entries, 32)
+  float* scale = nullptr;                 // max |x| / 127
+  float* dsum = nullptr;                  // scale * sum of the codes
+  int32_t* nsum = nullptr;                // minus the sum of the codes
+  float* dsum16[2] = {nullptr, nullptr};  // the same of each half
+  int32_t* nsum16[2] = {nullptr, nullptr};
+  int64_t groups = 0;  // of a row
+  bool tiled = false;
 
-// Activations of `rows` tokens. Integer kernels read q and meta, float kernels x. q and meta must be readable (any
-// content) up to round_up(rows, 16) rows.
+  int64_t row_step() const { return tiled ? 1 : groups; }  // within a tile
+  int64_t group_step() const { return tiled ? kTileRows : 1; }
+  int64_t index(int64_t row, int64_t group) const {
+    return tiled ? (row / kTileRows * groups + group) * kTileRows + row % kTileRows : row * groups + group;
+  }
+
+  static int64_t entries(int64_t rows, int64_t cols) {
+    return (rows > kFewRows ? round_up(rows, kTileRows) : rows) * (cols / kGroup);
+  }
+  static int64_t bytes(int64_t rows, int64_t cols) {
+    return entries(rows, cols) * kGroup + 7 * round_up(entries(rows, cols) * 4, 64);
+  }
+  // Arrays for `rows` rows in memory of bytes(rows, cols), 64-byte aligned.
+  static Quantised at(void* memory, int64_t rows, int64_t cols) {
+    Quantised out;
+    out.groups = cols / kGroup;
+    out.tiled = rows > kFewRows;
+    const int64_t n = entries(rows, cols), step = round_up(n * 4, 64);
+    auto* p = static_cast<int8_t*>(memory) + n * kGroup;
+    out.q = static_cast<int8_t*>(memory);
+    out.scale = reinterpret_cast<float*>(p);
+    out.dsum = reinterpret_cast<float*>(p + step);
+    out.nsum = reinterpret_cast<int32_t*>(p + 2 * step);
+    for (int h = 0; h < 2; ++h) {
+      out.dsum16[h] = reinterpret_cast<float*>(p + (3 + h) * step);
+      out.nsum16[h] = reinterpret_cast<int32_t*>(p + (5 + h) * step);
+    }
+    return out;
+  }
+};
+
+// Activations of `rows` tokens. Integer kernels read the codes, float kernels x. Rows that fill up the last tile must
+// be readable; what they hold does not matter.
 struct Activations {
   const float* x = nullptr;  // (rows, cols), row stride ldx
   int64_t ldx = 0;
-  const int8_t* q = nullptr;  // (rows, cols), row stride ldq bytes
-  int64_t ldq = 0;
-  const GroupMeta* meta = nullptr;  // (rows, cols / 32), row stride ldm
-  int64_t ldm = 0;
+  Quantised codes;
   int64_t rows = 0;
 };
 
@@ -50,7 +82,7 @@ struct Activations {
 struct MatMul {
   const char* gemv = nullptr;  // names for reports: "q4_0.avx512.vnni"; null when the table lacks the format
   const char* gemm = nullptr;
-  bool integer = false;  // reads Activations::q, else Activations::x
+  bool integer = false;  // reads Activations::codes, else Activations::x
   int64_t (*block_bytes)(int64_t cols) = nullptr;
   // Packs 16 rows of file blocks (null pointer = a row of zeros) to dst, 64-byte aligned.
   void (*pack)(const void* const rows[kLanes], int64_t cols, void* dst) = nullptr;
@@ -91,8 +123,9 @@ struct Kernels {
 
   MatMul matmul[static_cast<size_t>(DType::count)];
 
-  // n codes (n a multiple of 32) and n / 32 metas of one FP32 row.
-  void (*quantize)(const float* x, int64_t n, int8_t* q, GroupMeta* meta) = nullptr;
+  // Entries index .. index + count - 1, the j-th from the 32 values at x + j * step. Infinities and NaN come out as
+  // NaN.
+  void (*quantize)(const float* x, int64_t step, int64_t count, const Quantised& out, int64_t index) = nullptr;
   // out = x / sqrt(mean(x^2) + eps) * weight (weight null = 1).
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) = nullptr;
   // out = (x - mean) / sqrt(var + eps) * weight + bias (either may be null).
@@ -114,6 +147,18 @@ struct Kernels {
   void (*store_v[3])(void* page, int slot, const float* v, int head_dim) = {};
   void (*attention[3])(const AttentionArgs& args) = {};
 };
+
+// Quantising rows is cut into units that may run in any order: a row where rows stand one after another, else a group
+// of a tile.
+static inline int64_t quantize_units(int64_t rows, const Quantised& out) {
+  return out.tiled ? (rows + kTileRows - 1) / kTileRows * out.groups : rows;
+}
+static inline void quantize_unit(const Kernels& k, const float* x, int64_t ldx, int64_t rows, const Quantised& out,
+                                 int64_t unit) {
+  if (!out.tiled) return k.quantize(x + unit * ldx, kGroup, out.groups, out, out.index(unit, 0));
+  const int64_t row = unit / out.groups * kTileRows, group = unit % out.groups, left = rows - row;
+  k.quantize(x + row * ldx + group * kGroup, ldx, left < kTileRows ? left : kTileRows, out, out.index(row, group));
+}
 
 static inline int kv_index(DType kv) { return kv == DType::f32 ? 0 : kv == DType::f16 ? 1 : 2; }
 // Bytes of one K or V page of one head.

@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <string>
 
+#include "base/memory.h"
 #include "kernels/generic/test_support.h"
 
 namespace miao::kernels {
@@ -268,40 +270,68 @@ TEST(Vector, QuantizeKeepsItsPromises) {
   x[224 + 3] = kNan;
   x[256 + 20] = -kInf;
   const int64_t n = static_cast<int64_t>(x.size());
-  std::vector<int8_t> q(x.size()), first(x.size());
-  std::vector<GroupMeta> meta(x.size() / 32), first_meta(x.size() / 32);
-  all[0]->quantize(x.data(), n, first.data(), first_meta.data());
+  const auto bytes = static_cast<size_t>(Quantised::bytes(1, n));
+  Memory memory = *Memory::allocate(bytes), first = *Memory::allocate(bytes);
+  const Quantised want = Quantised::at(first.data(), 1, n), c = Quantised::at(memory.data(), 1, n);
+  all[0]->quantize(x.data(), kGroup, n / kGroup, want, 0);
+  const auto is_nan = [](size_t g) { return g == 7 || g == 8; };
   for (const Kernels* k : all) {
-    k->quantize(x.data(), n, q.data(), meta.data());
-    EXPECT_EQ(q, first) << k->name;
-    for (size_t g = 0; g < meta.size(); ++g) {
-      if (g == 7 || g == 8) {
-        EXPECT_TRUE(std::isnan(meta[g].scale) && std::isnan(meta[g].dsum));
-        continue;
-      }
-      EXPECT_EQ(std::memcmp(&meta[g], &first_meta[g], sizeof(GroupMeta)), 0) << k->name << " group " << g;
+    k->quantize(x.data(), kGroup, n / kGroup, c, 0);
+    EXPECT_EQ(std::memcmp(c.q, want.q, x.size()), 0) << k->name;
+    for (size_t g = 0; g < x.size() / 32; ++g) {
+      EXPECT_EQ(std::isnan(c.scale[g]), is_nan(g)) << k->name << " group " << g;
+      EXPECT_EQ(std::isnan(c.dsum[g]) && std::isnan(c.dsum16[0][g]) && std::isnan(c.dsum16[1][g]), is_nan(g));
+      if (is_nan(g)) continue;
+      EXPECT_TRUE(c.scale[g] == want.scale[g] && c.dsum[g] == want.dsum[g] && c.nsum[g] == want.nsum[g]);
+      for (int h = 0; h < 2; ++h)
+        EXPECT_TRUE(c.dsum16[h][g] == want.dsum16[h][g] && c.nsum16[h][g] == want.nsum16[h][g]);
     }
   }
-  for (size_t g = 0; g < meta.size(); ++g) {
-    if (g == 7 || g == 8) continue;
+  const int8_t* const q = c.q;
+  for (size_t g = 0; g < x.size() / 32; ++g) {
+    if (is_nan(g)) continue;
     float top = 0;
     int sums[2] = {0, 0};
     for (size_t i = 0; i < 32; ++i) top = std::max(top, std::fabs(x[g * 32 + i]));
     for (size_t i = 0; i < 32; ++i) {
       sums[i / 16] += q[g * 32 + i];
       EXPECT_GE(q[g * 32 + i], -127);
-      EXPECT_LE(std::fabs(double{x[g * 32 + i]} - double{meta[g].scale} * q[g * 32 + i]), top / 127 * 0.5001 + 1e-35);
+      EXPECT_LE(std::fabs(double{x[g * 32 + i]} - double{c.scale[g]} * q[g * 32 + i]), top / 127 * 0.5001 + 1e-35);
     }
-    EXPECT_EQ(meta[g].scale, g == 2 ? 0.0f : top / 127.0f);
-    EXPECT_EQ(meta[g].nsum, -(sums[0] + sums[1]));
-    EXPECT_EQ(meta[g].dsum, meta[g].scale * static_cast<float>(sums[0] + sums[1]));
+    EXPECT_EQ(c.scale[g], g == 2 ? 0.0f : top / 127.0f);
+    EXPECT_EQ(c.nsum[g], -(sums[0] + sums[1]));
+    EXPECT_EQ(c.dsum[g], c.scale[g] * static_cast<float>(sums[0] + sums[1]));
     for (int h = 0; h < 2; ++h) {
-      EXPECT_EQ(meta[g].nsum16[h], -sums[h]);
-      EXPECT_EQ(meta[g].dsum16[h], meta[g].scale * static_cast<float>(sums[h]));
+      EXPECT_EQ(c.nsum16[h][g], -sums[h]);
+      EXPECT_EQ(c.dsum16[h][g], c.scale[g] * static_cast<float>(sums[h]));
     }
   }
   EXPECT_EQ(q[192 + 6], 6);  // 6.5 to even
   EXPECT_EQ(q[192 + 7], 8);  // 7.5 to even
+}
+
+// A tile holds the entries that its rows have one after another.
+TEST(Vector, QuantizeGivesTheSameEntriesInTiles) {
+  constexpr int64_t rows = 21, cols = 96;
+  const auto x = random_floats(rows * cols, 42);
+  Memory memory = *Memory::allocate(static_cast<size_t>(Quantised::bytes(rows, cols)));
+  Memory single = *Memory::allocate(static_cast<size_t>(Quantised::bytes(1, cols)));
+  const Quantised tiled = Quantised::at(memory.data(), rows, cols), one = Quantised::at(single.data(), 1, cols);
+  ASSERT_TRUE(tiled.tiled && !one.tiled);
+  for (const Kernels* k : tables()) {
+    for (int64_t unit = 0; unit < quantize_units(rows, tiled); ++unit)
+      quantize_unit(*k, x.data(), cols, rows, tiled, unit);
+    for (int64_t r = 0; r < rows; ++r) {
+      quantize_unit(*k, x.data() + r * cols, cols, 1, one, 0);
+      for (int64_t g = 0; g < cols / kGroup; ++g) {
+        const int64_t at = tiled.index(r, g);
+        EXPECT_EQ(std::memcmp(tiled.q + 32 * at, one.q + 32 * g, 32), 0) << k->name << " row " << r;
+        EXPECT_EQ(tiled.scale[at], one.scale[g]);
+        EXPECT_EQ(tiled.nsum[at], one.nsum[g]);
+        EXPECT_EQ(tiled.dsum16[1][at], one.dsum16[1][g]);
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ constexpr int64_t kGemvBytes = int64_t{64} << 20;
 constexpr int64_t kGemmBlocks = 32, kGemmTokens = 256;
 
 struct Problem {
-  Memory weights, activations, codes, metas, out, scratch;
+  Memory weights, activations, codes, out, scratch;
   int64_t blocks = 0, tokens = 0, block_bytes = 0, scratch_bytes = 0;
   kernels::Activations in;
 };
@@ -41,8 +41,7 @@ Result<Problem> make(const Kernels& table, const MatMul& kernel, DType dtype, in
   const auto bytes = [](int64_t n) { return static_cast<size_t>(n); };
   MIAO_TRY(p.weights, Memory::allocate(bytes(blocks * p.block_bytes)));
   MIAO_TRY(p.activations, Memory::allocate(bytes(rows * kCols * 4)));
-  MIAO_TRY(p.codes, Memory::allocate(bytes(rows * kCols)));
-  MIAO_TRY(p.metas, Memory::allocate(bytes(rows * kCols / kernels::kGroup) * sizeof(kernels::GroupMeta)));
+  MIAO_TRY(p.codes, Memory::allocate(bytes(kernels::Quantised::bytes(tokens, kCols))));
   MIAO_TRY(p.out, Memory::allocate(bytes(rows * blocks * kLanes * 4)));
   MIAO_TRY(p.scratch, Memory::allocate(bytes(p.scratch_bytes * pool.threads() + 64)));
   std::vector<uint8_t> row(bytes(row_bytes(dtype, kCols)));
@@ -56,16 +55,10 @@ Result<Problem> make(const Kernels& table, const MatMul& kernel, DType dtype, in
   for (int64_t t = 0; t < rows; ++t) {
     float* x = p.activations.as<float>() + t * kCols;
     for (int64_t i = 0; i < kCols; ++i) x[i] = static_cast<float>((i * 31 + t * 17) % 255 - 127) / 64;
-    table.quantize(x, kCols, p.codes.as<int8_t>() + t * kCols,
-                   p.metas.as<kernels::GroupMeta>() + t * (kCols / kernels::kGroup));
   }
-  p.in = {.x = p.activations.as<float>(),
-          .ldx = kCols,
-          .q = p.codes.as<int8_t>(),
-          .ldq = kCols,
-          .meta = p.metas.as<kernels::GroupMeta>(),
-          .ldm = kCols / kernels::kGroup,
-          .rows = tokens};
+  p.in = {p.activations.as<float>(), kCols, kernels::Quantised::at(p.codes.data(), tokens, kCols), tokens};
+  for (int64_t unit = 0; unit < quantize_units(tokens, p.in.codes); ++unit)
+    quantize_unit(table, p.in.x, kCols, tokens, p.in.codes, unit);
   return p;
 }
 

@@ -1,6 +1,6 @@
 // Input: brings rows of a buffer into the form that a Linear reads: normed, then quantised where a kernel reads codes.
 //
-//   area of n rows:   x (n, cols) FP32, if normed | q (round_up(n, 16), ldq) int8 | meta (round_up(n, 16), cols / 32)
+//   area of n rows:   x (n, cols) FP32, if normed | kernels::Quantised of n rows
 //
 // Few rows: every thread prepares all of them in its own memory, which is cheaper than a barrier. Many rows: the
 // threads share the rows and meet at a barrier.
@@ -15,21 +15,19 @@
 
 namespace miao::graph {
 
-constexpr int64_t kFewRows = 4;
-
 class Input {
  public:
   Input(const Linear& linear, std::optional<Norm> norm, const Buffer* source);
 
-  int64_t own_bytes() const { return layout(kFewRows).bytes; }
-  int64_t shared_bytes(int64_t max_rows) const { return max_rows > kFewRows ? layout(max_rows).bytes : 0; }
+  int64_t own_bytes() const { return layout(kernels::kFewRows).bytes; }
+  int64_t shared_bytes(int64_t max_rows) const { return max_rows > kernels::kFewRows ? layout(max_rows).bytes : 0; }
 
   // The first io.rows rows of the source. All threads call it. Uses the first own_bytes() of io.own.
   kernels::Activations prepare(const Worker& worker, const StepIo& io) const;
 
  private:
   struct Layout {
-    int64_t q = 0, meta = 0, bytes = 0;  // offsets; x is first
+    int64_t codes = 0, bytes = 0;  // offset of the codes; x is first
   };
   Layout layout(int64_t rows) const;
 
@@ -37,7 +35,7 @@ class Input {
   std::optional<Norm> norm_;
   int64_t cols_;
   int64_t ldx_ = 0;  // of normed rows; 0 = the source's rows are read as they are
-  int64_t ldq_ = 0;  // 0 = no codes
+  bool codes_;
 };
 
 }  // namespace miao::graph

@@ -12,7 +12,10 @@ namespace miao::graph {
 
 namespace {
 
-constexpr int64_t kManyRowBlocks = 4;  // of a task: 64 columns of up to a few hundred rows stay in the L2 cache
+using kernels::kFewRows;
+
+constexpr int64_t kManyRowBlocks = 4;  // of a task at most: 64 columns of some hundred rows stay in the L2 cache
+constexpr int64_t kTasksAThread = 8;   // at least, where there are blocks enough: no thread waits long for the last
 constexpr int64_t kFewRowBlocks = 64;  // of a tile between epilogues: 16 KB of results
 
 // Calls body(range of blocks) until all blocks are done.
@@ -24,12 +27,14 @@ void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks
       body(Range{b, std::min(b + kFewRowBlocks, mine.end)});
     return;
   }
-  for (int64_t b; (b = worker.next(next) * kManyRowBlocks) < blocks;)
-    body(Range{b, std::min(b + kManyRowBlocks, blocks)});
+  // Pairs of blocks, because the AVX-512 kernel takes two at once.
+  const int64_t pairs = blocks / (2 * kTasksAThread * worker.count);
+  const int64_t step = std::clamp<int64_t>(2 * pairs, 2, kManyRowBlocks);
+  for (int64_t b; (b = worker.next(next) * step) < blocks;) body(Range{b, std::min(b + step, blocks)});
 }
 
 int64_t tile_floats(int64_t max_rows) {
-  return std::max(kFewRows * kFewRowBlocks, max_rows * kManyRowBlocks) * kernels::kLanes;
+  return std::max<int64_t>(kFewRows * kFewRowBlocks, max_rows * kManyRowBlocks) * kernels::kLanes;
 }
 
 class LinearStep : public Step {

@@ -1,7 +1,7 @@
 // AMX INT8: 16 tokens x 16 output rows a tile, one group of K a multiplication, because each group has its own scales.
 // The packed quad order [k / 4][16 rows][4] is the tile unit's own layout of its second operand. Integer results leave
 // through an L1 buffer and enter the same FP32 chain as in the other tables, so the bits are the same.
-// Few rows go to the AVX-512 functions: a tile costs the same for 1 token as for 16.
+// Few rows go to the AVX-512 functions: a tile costs the same for 1 token as for 16, and up to 4 VNNI is faster.
 #include "kernels/avx512/quant_gemm.h"
 #include "kernels/tables.h"
 
@@ -9,9 +9,6 @@ namespace miao::kernels {
 namespace amx {
 
 using namespace avx512;
-
-constexpr int kTileRows = 16;
-constexpr int64_t kFewRows = 4;  // up to here VNNI is faster, measured
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -30,59 +27,66 @@ static void configure() {
   _tile_loadconfig(&c);
 }
 
-template <int kSub, bool kMin>
-static inline void add_group(const int32_t* sums, const Panel& p, int64_t index, const GroupMeta* meta, int64_t ldm,
-                             __m512* acc) {
-  const __m512 scale = _mm512_load_ps(p.scale + index * 16);
-  const int64_t g = index / kSub;
+// Adds the sums of scale group i to the 16 tokens' results. a, dsum: facts of the tokens in that group.
+template <bool kMin>
+static inline void add_group(const int32_t* sums, const float* weight_scale, const float* weight_min, const float* a,
+                             const float* dsum, __m512* acc) {
+  const __m512 scale = _mm512_load_ps(weight_scale);
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) {
-    const GroupMeta& gm = meta[r * ldm + g];
     const __m512 value = _mm512_cvtepi32_ps(_mm512_load_si512(sums + 16 * r));
-    acc[r] = _mm512_fmadd_ps(value, _mm512_mul_ps(scale, _mm512_set1_ps(gm.scale)), acc[r]);
-    if constexpr (kMin) {
-      const __m512 min = _mm512_load_ps(p.min + index * 16);
-      acc[r] = _mm512_fmadd_ps(min, _mm512_set1_ps(kSub == 1 ? gm.dsum : gm.dsum16[index % kSub]), acc[r]);
-    }
+    acc[r] = _mm512_fmadd_ps(value, _mm512_mul_ps(scale, _mm512_set1_ps(a[r])), acc[r]);
+    if constexpr (kMin) acc[r] = _mm512_fmadd_ps(_mm512_load_ps(weight_min), _mm512_set1_ps(dsum[r]), acc[r]);
   }
 }
 
-// Multiplies group `index` into sums[slot]. A macro, because the intrinsics want literal tile numbers.
-#define MIAO_MULTIPLY(index, slot, a, b)                \
-  if ((index) < n) {                                    \
-    _tile_loadd(a, q + depth * (index), ldq);           \
-    _tile_loadd(b, p.codes + 16 * depth * (index), 64); \
-    _tile_zero(slot);                                   \
-    _tile_dpbssd(slot, a, b);                           \
-    _tile_stored(slot, sums[slot], 64);                 \
+// Scale group i (half a group of 32 where kSub is 2). Macros, because the intrinsics want literal tile numbers.
+#define MIAO_MULTIPLY(i, slot, a, b)                                               \
+  if ((i) < n) {                                                                   \
+    _tile_loadd(a, q + 32 * kTileRows * ((i) / kSub) + kDepth * ((i) % kSub), 32); \
+    _tile_loadd(b, codes + 16 * kDepth * (i), 64);                                 \
+    _tile_zero(slot);                                                              \
+    _tile_dpbssd(slot, a, b);                                                      \
   }
-#define MIAO_ADD(index, slot) \
-  if ((index) < n) add_group<kSub, kMin>(sums[slot], p, index, meta, ldm, acc)
+#define MIAO_STORE(i, slot) \
+  if ((i) < n) _tile_stored(slot, sums[slot], 64)
+#define MIAO_ADD(i, slot, half)                                                                                        \
+  if ((i) < n)                                                                                                         \
+  add_group<kMin>(sums[slot], scale + 16 * (i), min + 16 * (i), a + 16 * ((i) / kSub), dsum[half] + 16 * ((i) / kSub), \
+                  acc)
 
-// 16 tokens (the first `valid` are stored) x the 16 rows of one panel. Three groups are in flight while one is added:
-// from the loads to the stored sums a multiplication takes about 100 cycles, an addition 25.
+// 16 tokens (the first `valid` are stored) x the 16 rows of one panel. While group i is added, group i + 1 leaves the
+// tile unit and i + 2 is multiplied: from the loads to the stored sums takes about 100 cycles, an addition 25.
 template <int kSub, bool kMin>
-static void tile16(const Panel& p, int64_t groups, const int8_t* q, int64_t ldq, const GroupMeta* meta, int64_t ldm,
-                   int64_t valid, float* y, int64_t ldy) {
-  constexpr int depth = 32 / kSub;
+static void tile16(const Panel& p, const Quantised& in, int64_t at, int64_t valid, float* y, int64_t ldy) {
+  constexpr uint64_t kDepth = 32 / kSub;
   alignas(64) int32_t sums[4][16 * kTileRows];
   __m512 acc[kTileRows];
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) acc[r] = _mm512_setzero_ps();
-  const int64_t n = groups * kSub;
+  // Copies: the stores of tiles may change memory, so that members would be read again and again.
+  const int8_t* const q = in.q + 32 * at;
+  const uint8_t* const codes = p.codes;
+  const float *const scale = p.scale, *const min = p.min, *const a = in.scale + at;
+  const float* const dsum[2] = {(kSub == 1 ? in.dsum : in.dsum16[0]) + at, (kSub == 1 ? in.dsum : in.dsum16[1]) + at};
+  const auto n = static_cast<uint64_t>(in.groups * kSub);
   __asm__ volatile("" : : : "memory");  // tile loads do not tell the compiler that they read memory
   MIAO_MULTIPLY(0, 0, 4, 6)
   MIAO_MULTIPLY(1, 1, 5, 7)
-  MIAO_MULTIPLY(2, 2, 4, 6)
-  for (int64_t i = 0; i < n; i += 4) {
+  MIAO_STORE(0, 0);
+  for (uint64_t i = 0; i < n; i += 4) {
+    MIAO_MULTIPLY(i + 2, 2, 4, 6)
+    MIAO_STORE(i + 1, 1);
+    MIAO_ADD(i, 0, 0);
     MIAO_MULTIPLY(i + 3, 3, 5, 7)
-    MIAO_ADD(i, 0);
+    MIAO_STORE(i + 2, 2);
+    MIAO_ADD(i + 1, 1, 1);
     MIAO_MULTIPLY(i + 4, 0, 4, 6)
-    MIAO_ADD(i + 1, 1);
+    MIAO_STORE(i + 3, 3);
+    MIAO_ADD(i + 2, 2, 0);
     MIAO_MULTIPLY(i + 5, 1, 5, 7)
-    MIAO_ADD(i + 2, 2);
-    MIAO_MULTIPLY(i + 6, 2, 4, 6)
-    MIAO_ADD(i + 3, 3);
+    MIAO_STORE(i + 4, 0);
+    MIAO_ADD(i + 3, 3, 1);
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) {
@@ -95,16 +99,14 @@ static void run(const void* packed, int64_t cols, int64_t blocks, const Activati
                 void* scratch) {
   constexpr QuantTraits t = quant_traits(D);
   const auto* block = static_cast<const uint8_t*>(packed);
-  if (in.rows == 1) return gemv<D>(block, cols, blocks, in.q, in.meta, y);
-  if (in.rows <= kFewRows) return gemm<D>(block, cols, blocks, in, y, ldy, scratch);
+  if (in.rows == 1) return gemv<D>(block, cols, blocks, in.codes, y);
+  if (!in.codes.tiled) return gemm<D>(block, cols, blocks, in, y, ldy, scratch);
   configure<32 / t.sub>();
   const Panel panel = panel_at(scratch, cols);
   for (int64_t b = 0; b < blocks; ++b, block += packed_block_bytes(t, cols)) {
     unpack_panel<D, true>(block, cols, panel);
-    for (int64_t r = 0; r < in.rows; r += kTileRows) {
-      tile16<t.sub, has_min(t.scales)>(panel, cols / 32, in.q + r * in.ldq, in.ldq, in.meta + r * in.ldm, in.ldm,
-                                       in.rows - r, y + r * ldy + 16 * b, ldy);
-    }
+    for (int64_t r = 0; r < in.rows; r += kTileRows)
+      tile16<t.sub, has_min(t.scales)>(panel, in.codes, in.codes.index(r, 0), in.rows - r, y + r * ldy + 16 * b, ldy);
   }
   _tile_release();
 }

@@ -33,13 +33,15 @@ static inline __m256i dot4(__m256i w, __m256i a, bool sign) {
 
 // One unpacked block against NR rows: lanes 0-7 and 8-15 of the 16 output rows in two registers.
 template <DType D, int NR>
-static void tile(const uint8_t* codes, const float* scales, const float* mins, int64_t groups, const int8_t* q,
-                 int64_t ldq, const GroupMeta* meta, int64_t ldm, float* y, int64_t ldy) {
+static void tile(const uint8_t* codes, const float* scales, const float* mins, const Quantised& in, int64_t row,
+                 float* y, int64_t ldy) {
   constexpr QuantTraits t = quant_traits(D);
   constexpr int sub = t.sub, quads = 8 / sub;
   __m256 acc[NR][2];
   for (int r = 0; r < NR; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
-  for (int64_t g = 0; g < groups; ++g) {
+  const int64_t row_step = in.row_step();
+  for (int64_t g = 0; g < in.groups; ++g) {
+    const int64_t at = in.index(row, g);
     for (int h = 0; h < sub; ++h) {
       __m256i sum[NR][2];
       for (int r = 0; r < NR; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
@@ -48,7 +50,7 @@ static void tile(const uint8_t* codes, const float* scales, const float* mins, i
         const __m256i w1 = _mm256_loadu_si256((const __m256i*)(codes + 512 * g + 64 * j + 32));
         for (int r = 0; r < NR; ++r) {
           int32_t word;
-          __builtin_memcpy(&word, q + r * ldq + 32 * g + 4 * j, 4);
+          __builtin_memcpy(&word, in.q + 32 * (at + r * row_step) + 4 * j, 4);
           const __m256i a = _mm256_set1_epi32(word);
           sum[r][0] = _mm256_add_epi32(sum[r][0], dot4(w0, a, t.zero_shift >= 0));
           sum[r][1] = _mm256_add_epi32(sum[r][1], dot4(w1, a, t.zero_shift >= 0));
@@ -57,12 +59,13 @@ static void tile(const uint8_t* codes, const float* scales, const float* mins, i
       for (int half = 0; half < 2; ++half) {
         const __m256 scale = _mm256_loadu_ps(scales + (g * sub + h) * 16 + 8 * half);
         for (int r = 0; r < NR; ++r) {
-          const GroupMeta& gm = meta[r * ldm + g];
+          const int64_t entry = at + r * row_step;
           acc[r][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][half]),
-                                         _mm256_mul_ps(scale, _mm256_set1_ps(gm.scale)), acc[r][half]);
+                                         _mm256_mul_ps(scale, _mm256_set1_ps(in.scale[entry])), acc[r][half]);
           if constexpr (has_min(t.scales)) {
             const __m256 min = _mm256_loadu_ps(mins + (g * sub + h) * 16 + 8 * half);
-            acc[r][half] = _mm256_fmadd_ps(min, _mm256_set1_ps(sub == 1 ? gm.dsum : gm.dsum16[h]), acc[r][half]);
+            const float* dsum = sub == 1 ? in.dsum : in.dsum16[h];
+            acc[r][half] = _mm256_fmadd_ps(min, _mm256_set1_ps(dsum[entry]), acc[r][half]);
           }
         }
       }
@@ -94,12 +97,10 @@ static void run(const void* packed, int64_t cols, int64_t blocks, const Activati
     }
     int64_t r = 0;
     for (; r + 2 <= in.rows; r += 2) {
-      tile<D, 2>(codes, scales, mins, groups, in.q + r * in.ldq, in.ldq, in.meta + r * in.ldm, in.ldm,
-                 y + r * ldy + 16 * b, ldy);
+      tile<D, 2>(codes, scales, mins, in.codes, r, y + r * ldy + 16 * b, ldy);
     }
     if (r < in.rows) {
-      tile<D, 1>(codes, scales, mins, groups, in.q + r * in.ldq, in.ldq, in.meta + r * in.ldm, in.ldm,
-                 y + r * ldy + 16 * b, ldy);
+      tile<D, 1>(codes, scales, mins, in.codes, r, y + r * ldy + 16 * b, ldy);
     }
   }
 }

@@ -10,7 +10,7 @@ static void run(const void* packed, int64_t cols, int64_t blocks, const Activati
                 void* scratch) {
   const auto* block = static_cast<const uint8_t*>(packed);
   if (in.rows == 1) {
-    gemv<D>(block, cols, blocks, in.q, in.meta, y);
+    gemv<D>(block, cols, blocks, in.codes, y);
   } else {
     gemm<D>(block, cols, blocks, in, y, ldy, scratch);
   }

@@ -110,7 +110,7 @@ static inline __m512i broadcast4(const int8_t* q) {
 constexpr int kPrefetch = 2048;  // bytes ahead in the code stream; measured best of 0, 1, 2, 4 KB
 
 template <DType D>
-static void gemv(const uint8_t* block, int64_t cols, int64_t blocks, const int8_t* q, const GroupMeta* meta, float* y) {
+static void gemv(const uint8_t* block, int64_t cols, int64_t blocks, const Quantised& in, float* y) {
   constexpr QuantTraits t = quant_traits(D);
   const int64_t groups = cols / 32, area = scale_area(t, cols), stride = packed_block_bytes(t, cols);
   for (int64_t b = 0; b < blocks; ++b, block += stride) {
@@ -119,18 +119,17 @@ static void gemv(const uint8_t* block, int64_t cols, int64_t blocks, const int8_
     __m512 acc = _mm512_setzero_ps();
     for (int64_t g = 0; g < groups; ++g, codes += code_bytes(t.codes)) {
       for (int i = 0; i < code_bytes(t.codes); i += 64) _mm_prefetch((const char*)codes + kPrefetch + i, _MM_HINT_T0);
-      const int8_t* x = q + 32 * g;
-      const GroupMeta& m = meta[g];
+      const int8_t* x = in.q + 32 * g;
       __m512 scale[2], min[2];
       scales.next(scale, min);
       __m512i first, second;  // sub == 2: the two halves; sub == 1: two partial sums of the group
       if constexpr (t.zero_shift < 0) {
         first = second = _mm512_setzero_si512();
       } else if constexpr (t.sub == 2) {
-        first = _mm512_slli_epi32(_mm512_set1_epi32(m.nsum16[0]), t.zero_shift);
-        second = _mm512_slli_epi32(_mm512_set1_epi32(m.nsum16[1]), t.zero_shift);
+        first = _mm512_slli_epi32(_mm512_set1_epi32(in.nsum16[0][g]), t.zero_shift);
+        second = _mm512_slli_epi32(_mm512_set1_epi32(in.nsum16[1][g]), t.zero_shift);
       } else {
-        first = _mm512_slli_epi32(_mm512_set1_epi32(m.nsum), t.zero_shift);
+        first = _mm512_slli_epi32(_mm512_set1_epi32(in.nsum[g]), t.zero_shift);
         second = _mm512_setzero_si512();
       }
       for (int j = 0; j < 4; ++j) {
@@ -139,15 +138,15 @@ static void gemv(const uint8_t* block, int64_t cols, int64_t blocks, const int8_
         first = _mm512_dpbusd_epi32(first, low, broadcast4(x + 4 * j));
         second = _mm512_dpbusd_epi32(second, high, broadcast4(x + 16 + 4 * j));
       }
-      const __m512 s = _mm512_set1_ps(m.scale);
+      const __m512 s = _mm512_set1_ps(in.scale[g]);
       if constexpr (t.sub == 1) {
         acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(first, second)), _mm512_mul_ps(scale[0], s), acc);
-        if constexpr (has_min(t.scales)) acc = _mm512_fmadd_ps(min[0], _mm512_set1_ps(m.dsum), acc);
+        if constexpr (has_min(t.scales)) acc = _mm512_fmadd_ps(min[0], _mm512_set1_ps(in.dsum[g]), acc);
       } else {
         acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(first), _mm512_mul_ps(scale[0], s), acc);
-        if constexpr (has_min(t.scales)) acc = _mm512_fmadd_ps(min[0], _mm512_set1_ps(m.dsum16[0]), acc);
+        if constexpr (has_min(t.scales)) acc = _mm512_fmadd_ps(min[0], _mm512_set1_ps(in.dsum16[0][g]), acc);
         acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), _mm512_mul_ps(scale[1], s), acc);
-        if constexpr (has_min(t.scales)) acc = _mm512_fmadd_ps(min[1], _mm512_set1_ps(m.dsum16[1]), acc);
+        if constexpr (has_min(t.scales)) acc = _mm512_fmadd_ps(min[1], _mm512_set1_ps(in.dsum16[1][g]), acc);
       }
     }
     _mm512_storeu_ps(y + 16 * b, acc);

@@ -1,8 +1,8 @@
 // Products of the quantised formats, scalar: the specification of the arithmetic. For each output row, per group of K
 // in order (per half group for formats with two scales):
 //   isum = sum of (code - zero) * q          exact
-//   acc  = fma(isum, scale * meta.scale, acc)     scale * meta.scale rounded once
-//   acc  = fma(min, meta.dsum, acc)               formats with a min
+//   acc  = fma(isum, scale * a, acc)     a: scale of the activations; scale * a is rounded once
+//   acc  = fma(min, dsum, acc)                   formats with a min
 #include "kernels/quant/layout.h"
 #include "kernels/table.h"
 #include "kernels/tables.h"
@@ -39,17 +39,19 @@ static void run(const void* packed, int64_t cols, int64_t blocks, const Activati
         float scale[32], min[32];
         unpack_codes<D, true>(codes, w);
         scales.next(scale, min);
-        const int8_t* q = in.q + row * in.ldq + 32 * g;
-        const GroupMeta& meta = in.meta[row * in.ldm + g];
+        const int64_t at = in.codes.index(row, g);
+        const int8_t* q = in.codes.q + 32 * at;
+        const float a = in.codes.scale[at];
         for (int lane = 0; lane < 16; ++lane) {
           for (int h = 0; h < sub; ++h) {
             int32_t isum = 0;
             for (int j = h * quads; j < (h + 1) * quads; ++j) {
               for (int i = 0; i < 4; ++i) isum += int(int8_t(w[64 * j + 4 * lane + i])) * int(q[4 * j + i]);
             }
-            acc[lane] = __builtin_fmaf(float(isum), scale[16 * h + lane] * meta.scale, acc[lane]);
+            acc[lane] = __builtin_fmaf(float(isum), scale[16 * h + lane] * a, acc[lane]);
             if constexpr (has_min(t.scales)) {
-              acc[lane] = __builtin_fmaf(min[16 * h + lane], sub == 1 ? meta.dsum : meta.dsum16[h], acc[lane]);
+              const float* dsum = sub == 1 ? in.codes.dsum : in.codes.dsum16[h];
+              acc[lane] = __builtin_fmaf(min[16 * h + lane], dsum[at], acc[lane]);
             }
           }
         }
