@@ -4,7 +4,7 @@
     tools/gen_results_table.py            writes
     tools/gen_results_table.py --check    exit code 1 when the table is not that of the results
 
-The markers are lines of their own: <!-- results: begin --> and <!-- results: end -->.
+The markers are lines of their own: <!-- results:begin --> and <!-- results:end -->.
 """
 import argparse
 import json
@@ -12,7 +12,7 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 
 def number(value):
