@@ -33,6 +33,7 @@ TEST = re.compile(r"(?:_test|_fuzz)\.cpp$|/test(?:ing|_\w+)\.h$")
 LITERAL = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\[^\'\n]+|[^\'\\\n])\'', re.S)
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
 # Names of variables: arguments of env(), and literals that look like one of ours or of a tool we read settings of.
+LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")  # of a document, to a file
 VARIABLE = re.compile(r'\benv\(\s*"(\w+)"|"((?:MIAO|HF|PIP)_[A-Z0-9_]+)"')
 
 
@@ -89,6 +90,15 @@ def style(path, text):
         yield 1, "no comment at the head: say what the file is, its data layout, and why this way"
 
 
+def links(root):
+    """Relative links of the documents that lead nowhere."""
+    for path in sorted([*root.glob("*.md"), *(root / "docs").rglob("*.md")]):
+        for number, line in enumerate(path.read_text().split("\n"), 1):
+            for target in LINK.findall(line):
+                if not (path.parent / target).exists():
+                    yield f"{path.relative_to(root)}:{number}: a link to {target}, which is not there"
+
+
 def check(root):
     """All breaches of a tree as 'file:line: message'."""
     root = pathlib.Path(root)
@@ -116,7 +126,7 @@ def check(root):
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     out += [f"{read[v]}:1: variable {v} is not in docs/environment.md" for v in sorted(read.keys() - listed)]
     out += [f"docs/environment.md:1: variable {v} is read nowhere in src" for v in sorted(listed - literals)]
-    return out
+    return out + list(links(root))
 
 
 if __name__ == "__main__":

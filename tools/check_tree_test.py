@@ -76,6 +76,11 @@ class CheckTree(unittest.TestCase):
         self.assertEqual(self.check({"src/io/a.cpp": "int n;\n", "src/io/a.h": "// Head.\n"}), [])
         self.assertEqual(self.check({"src/io/list.inc": "X(a)\n", "src/io/a_test.cpp": "int n;\n"}), [])
 
+    def test_links_of_documents(self):
+        page = "[a](docs/b.md) [c](https://host/x) [d](#part) [e](docs/b.md#part)\n"
+        self.assertEqual(self.check({"README.md": page, "docs/b.md": "[up](../README.md)\n"}), [])
+        self.assertEqual(self.check({"README.md": page})[0], "README.md:1: a link to docs/b.md, which is not there")
+
     def test_environment_page_and_source_agree(self):
         use = {"src/io/a.cpp": '// Head.\nauto v = env("MIAO_A");\n'}
         self.assertEqual(self.check(use, "| `MIAO_A` | a |\n"), [])

@@ -120,7 +120,10 @@ std::string option_label(const CLI::Option& option) {
   for (const std::string& name : option.get_snames()) label += (label.empty() ? "-" : ", -") + name;
   if (label.empty()) label = "    ";
   for (const std::string& name : option.get_lnames()) label += (label.back() == ' ' ? "--" : ", --") + name;
-  if (takes_value(option)) label += " " + option.get_type_name();
+  if (takes_value(option)) {
+    const std::string type = option.get_type_name();  // "INT:INT in [1 - 4096]": an error tells the range
+    label += " " + type.substr(0, type.find(':'));
+  }
   return label;
 }
 

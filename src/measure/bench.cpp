@@ -97,7 +97,10 @@ Roofline roofline(const Engine& engine, const Limits& limits, const BenchRow& ro
     const double kv = batch * context * static_cast<double>(engine.memory().kv_per_token);
     out.decode_share = (out.bytes_per_token + kv) * row.decode_tok_s.median / batch / limits.read;
   }
-  if (row.prefill_tok_s.median > 0) out.prefill_share = out.ops_per_token * row.prefill_tok_s.median / out.peak;
+  out.vector_int8 = limits.int8;
+  const double ops = out.ops_per_token * row.prefill_tok_s.median;
+  out.prefill_share = ops / out.peak;
+  if (integer) out.vector_share = ops / limits.int8;
   return out;
 }
 

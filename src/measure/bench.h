@@ -43,6 +43,8 @@ struct Roofline {
   double peak = 0;             // operations a second
   std::string peak_name;       // "AMX int8", "VNNI int8", "FP32"
   double prefill_share = 0;
+  double vector_int8 = 0;   // peak of the vector unit, which tiles may exceed
+  double vector_share = 0;  // prefill against that; 0 for floating weights
 };
 
 struct BenchRow {

@@ -37,7 +37,10 @@ void add_row(Json& out, const BenchRow& row) {
                      {"prefill_ops_per_token", row.roofline.ops_per_token},
                      {"peak_ops_per_s", row.roofline.peak},
                      {"peak", row.roofline.peak_name},
-                     {"prefill_share", row.prefill_seconds.empty() ? Json() : Json(row.roofline.prefill_share)}};
+                     {"prefill_share", row.prefill_seconds.empty() ? Json() : Json(row.roofline.prefill_share)},
+                     {"vector_int8_ops_per_s", row.roofline.vector_int8},
+                     {"prefill_vector_int8_share",
+                      row.prefill_seconds.empty() || row.roofline.vector_share == 0 ? Json() : Json(row.roofline.vector_share)}};
   out["prefill_seconds"] = row.prefill_seconds;
   out["decode_seconds"] = row.decode_seconds;
   if (!row.prefill_profile.empty()) out["prefill_profile_s"] = json(row.prefill_profile);

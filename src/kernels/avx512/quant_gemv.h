@@ -173,6 +173,7 @@ static void unpack_panel(const uint8_t* block, int64_t cols, const Panel& out) {
   const __m512i zero =
       _mm512_set1_epi8(kSigned && t.zero_shift >= 0 ? (char)(1u << (t.zero_shift < 0 ? 0 : t.zero_shift)) : 0);
   for (int64_t g = 0; g < cols / 32; ++g, codes += code_bytes(t.codes)) {
+    for (int i = 0; i < code_bytes(t.codes); i += 64) _mm_prefetch((const char*)codes + kPrefetch + i, _MM_HINT_T0);
     __m512 scale[2], min[2];
     scales.next(scale, min);
     for (int h = 0; h < t.sub; ++h) {
