@@ -267,7 +267,7 @@ def take_turns(rounds, jobs):
 
 def measure_speeds(o, miao, llamas, models):
     lines, chosen = [], {}
-    prompt, gen, reps = (128, 32, 1) if o.quick else (512, 128, 3)
+    prompt, gen, reps = (128, 32, 1) if o.quick else (512, 128, o.reps)
     for name, file in models.items():
         say(f"{name}: choosing settings")
         trials = {c.name: c.speeds(file, prompt, gen, 1) for c in llamas}
@@ -434,6 +434,7 @@ def arguments():
     parser.add_argument("--only", metavar="NAMES", help="variants to measure, such as Q4_0,F16")
     parser.add_argument("--threads", type=int, default=0, help="0 = as miao chooses")
     parser.add_argument("--rounds", type=int, default=0, help="default 5; 2 with --quick")
+    parser.add_argument("--reps", type=int, default=3, help="repetitions of prefill and decode within a round")
     parser.add_argument("--chunks", type=int, default=8, help="windows of 512 tokens for the quality part")
     parser.add_argument("--text", metavar="FILE", help="text of the quality part instead of the pages in docs/")
     parser.add_argument("--no-quality", action="store_true")
@@ -460,7 +461,7 @@ def main():
         llamas += [Llama(ik, "ik_llama.cpp", o.threads, r, f, ik=True) for r, f in itertools.product((True, False), (True, False))]
 
     result = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "quick": o.quick,
-              "machine": doctor["machine"], "threads": o.threads, "rounds": o.rounds, "load_before": os.getloadavg()[0],
+              "machine": doctor["machine"], "threads": o.threads, "rounds": o.rounds, "repetitions": o.reps, "load_before": os.getloadavg()[0],
               "versions": {"miao": doctor["miao"], "llama.cpp": SDIST if not o.llama_cpp else [f.name for f in folders],
                            "compiler": must(["c++", "--version"]).splitlines()[0]},
               "files": {n: {"bytes": f.stat().st_size, "sha256": sha256(f)} for n, f in models.items()}}
