@@ -94,6 +94,94 @@ static void tile16(const Panel& p, const Quantised& in, int64_t at, int64_t vali
   }
 }
 
+#undef MIAO_MULTIPLY
+#undef MIAO_STORE
+#undef MIAO_ADD
+
+// The weights of tile16, where one tile of tokens takes them all: a group is unpacked to a ring in the first cache just
+// before it is multiplied, and the stages run on from block to block without a pause.
+template <DType D>
+static void one_tile(const uint8_t* block, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy) {
+  constexpr QuantTraits t = quant_traits(D);
+  constexpr int kSub = t.sub;
+  constexpr uint64_t kDepth = 32 / kSub;
+  constexpr int kRing = 4;  // groups: one is unpacked, one multiplied, one leaves the tile unit, one is added
+  alignas(64) uint8_t ring[kRing][512];
+  alignas(64) float scale[kRing][2 * 16], min[kRing][2 * 16];
+  alignas(64) int32_t sums[4][16 * kTileRows];
+  __m512 acc[kTileRows];
+#pragma GCC unroll 16
+  for (int r = 0; r < kTileRows; ++r) acc[r] = _mm512_setzero_ps();
+  const int8_t* const q = in.codes.q;
+  const float *const a = in.codes.scale, *const dsum[2] = {kSub == 1 ? in.codes.dsum : in.codes.dsum16[0],
+                                                           kSub == 1 ? in.codes.dsum : in.codes.dsum16[1]};
+  const int64_t stride = packed_block_bytes(t, cols), valid = in.rows;
+  const auto n = static_cast<uint64_t>(in.codes.groups * kSub), total = n * static_cast<uint64_t>(blocks);
+  Unpack<D, true> from(block, cols);
+  uint64_t unpacked = 0, multiplied = 0, added = 0;  // scale groups of the block that each stage is in
+
+#define MIAO_UNPACK(i)                                                                       \
+  if ((i) < total && (i) % kSub == 0) {                                                      \
+    if (unpacked == n) unpacked = 0, from = Unpack<D, true>(block += stride, cols);          \
+    from.next(ring[(i) / kSub % kRing], scale[(i) / kSub % kRing], min[(i) / kSub % kRing]); \
+    unpacked += kSub;                                                                        \
+  }
+#define MIAO_MULTIPLY(i, slot, a, b)                                                             \
+  if ((i) < total) {                                                                             \
+    if (multiplied == n) multiplied = 0;                                                         \
+    __asm__ volatile("" : : : "memory"); /* tile loads do not say that they read memory */       \
+    _tile_loadd(a, q + 32 * kTileRows * (multiplied / kSub) + kDepth * (multiplied % kSub), 32); \
+    _tile_loadd(b, ring[(i) / kSub % kRing] + 16 * kDepth * ((i) % kSub), 64);                   \
+    _tile_zero(slot);                                                                            \
+    _tile_dpbssd(slot, a, b);                                                                    \
+    ++multiplied;                                                                                \
+  }
+#define MIAO_STORE(i, slot) \
+  if ((i) < total) _tile_stored(slot, sums[slot], 64)
+#define MIAO_ADD(i, slot)                                                                                    \
+  if ((i) < total) {                                                                                         \
+    const uint64_t h = (i) % kSub, g = 16 * (added / kSub), at = (i) / kSub % kRing;                         \
+    add_group<has_min(t.scales)>(sums[slot], scale[at] + 16 * h, min[at] + 16 * h, a + g, dsum[h] + g, acc); \
+    if (++added == n) {                                                                                      \
+      added = 0;                                                                                             \
+      _Pragma("GCC unroll 16") for (int r = 0; r < kTileRows; ++r) {                                         \
+        if (r < valid) _mm512_storeu_ps(y + r * ldy, acc[r]);                                                \
+        acc[r] = _mm512_setzero_ps();                                                                        \
+      }                                                                                                      \
+      y += 16;                                                                                               \
+    }                                                                                                        \
+  }
+
+  MIAO_UNPACK(0u)
+  MIAO_UNPACK(1u)
+  MIAO_UNPACK(2u)
+  MIAO_MULTIPLY(0u, 0, 4, 6)
+  MIAO_MULTIPLY(1u, 1, 5, 7)
+  MIAO_STORE(0u, 0);
+  for (uint64_t i = 0; i < total; i += 4) {
+    MIAO_MULTIPLY(i + 2, 2, 4, 6)
+    MIAO_STORE(i + 1, 1);
+    MIAO_UNPACK(i + 3)
+    MIAO_ADD(i, 0)
+    MIAO_MULTIPLY(i + 3, 3, 5, 7)
+    MIAO_STORE(i + 2, 2);
+    MIAO_UNPACK(i + 4)
+    MIAO_ADD(i + 1, 1)
+    MIAO_MULTIPLY(i + 4, 0, 4, 6)
+    MIAO_STORE(i + 3, 3);
+    MIAO_UNPACK(i + 5)
+    MIAO_ADD(i + 2, 2)
+    MIAO_MULTIPLY(i + 5, 1, 5, 7)
+    MIAO_STORE(i + 4, 0);
+    MIAO_UNPACK(i + 6)
+    MIAO_ADD(i + 3, 3)
+  }
+#undef MIAO_UNPACK
+#undef MIAO_MULTIPLY
+#undef MIAO_STORE
+#undef MIAO_ADD
+}
+
 template <DType D>
 static void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
                 void* scratch) {
@@ -102,6 +190,11 @@ static void run(const void* packed, int64_t cols, int64_t blocks, const Activati
   if (in.rows == 1) return gemv<D>(block, cols, blocks, in.codes, y);
   if (!in.codes.tiled) return gemm<D>(block, cols, blocks, in, y, ldy, scratch);
   configure<32 / t.sub>();
+  if (in.rows <= kTileRows) {
+    one_tile<D>(block, cols, blocks, in, y, ldy);
+    _tile_release();
+    return;
+  }
   const Panel panel = panel_at(scratch, cols);
   for (int64_t b = 0; b < blocks; ++b, block += packed_block_bytes(t, cols)) {
     unpack_panel<D, true>(block, cols, panel);

@@ -165,29 +165,42 @@ static inline Panel panel_at(void* scratch, int64_t cols) {
   return {p, (float*)(p + cols * 16), (float*)(p + cols * 16 + cols / 32 * 2 * 64)};
 }
 
+// One group of a packed block, and all that follow: codes as bytes to [8 quads][16 rows][4], less the zero where
+// signed.
 template <DType D, bool kSigned>
-static void unpack_panel(const uint8_t* block, int64_t cols, const Panel& out) {
-  constexpr QuantTraits t = quant_traits(D);
-  Scale16<D> scales(block);
-  const uint8_t* codes = block + scale_area(t, cols);
-  const __m512i zero =
-      _mm512_set1_epi8(kSigned && t.zero_shift >= 0 ? (char)(1u << (t.zero_shift < 0 ? 0 : t.zero_shift)) : 0);
-  for (int64_t g = 0; g < cols / 32; ++g, codes += code_bytes(t.codes)) {
+struct Unpack {
+  static constexpr QuantTraits t = quant_traits(D);
+  Scale16<D> scales;
+  const uint8_t* codes;
+
+  Unpack(const uint8_t* block, int64_t cols) : scales(block), codes(block + scale_area(t, cols)) {}
+
+  inline void next(uint8_t* to, float* scale_to, float* min_to) {
     for (int i = 0; i < code_bytes(t.codes); i += 64) _mm_prefetch((const char*)codes + kPrefetch + i, _MM_HINT_T0);
+    const __m512i zero =
+        _mm512_set1_epi8(kSigned && t.zero_shift >= 0 ? (char)(1u << (t.zero_shift < 0 ? 0 : t.zero_shift)) : 0);
     __m512 scale[2], min[2];
     scales.next(scale, min);
     for (int h = 0; h < t.sub; ++h) {
-      _mm512_store_ps(out.scale + (g * t.sub + h) * 16, scale[h]);
-      if constexpr (has_min(t.scales)) _mm512_store_ps(out.min + (g * t.sub + h) * 16, min[h]);
+      _mm512_store_ps(scale_to + 16 * h, scale[h]);
+      if constexpr (has_min(t.scales)) _mm512_store_ps(min_to + 16 * h, min[h]);
     }
-    uint8_t* w = out.codes + 512 * g;
     for (int j = 0; j < 4; ++j) {
       __m512i low, high;
       quads<D>(codes, j, low, high);
-      _mm512_store_si512(w + 64 * j, _mm512_sub_epi8(low, zero));
-      _mm512_store_si512(w + 64 * (j + 4), _mm512_sub_epi8(high, zero));
+      _mm512_store_si512(to + 64 * j, _mm512_sub_epi8(low, zero));
+      _mm512_store_si512(to + 64 * (j + 4), _mm512_sub_epi8(high, zero));
     }
+    codes += code_bytes(t.codes);
   }
+};
+
+template <DType D, bool kSigned>
+static void unpack_panel(const uint8_t* block, int64_t cols, const Panel& out) {
+  constexpr int kSub = quant_traits(D).sub;
+  Unpack<D, kSigned> from(block, cols);
+  for (int64_t g = 0; g < cols / 32; ++g)
+    from.next(out.codes + 512 * g, out.scale + g * kSub * 16, out.min + g * kSub * 16);
 }
 
 }  // namespace avx512
