@@ -100,7 +100,18 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t max_byte
   }
 }
 
+Result<void> replaceable(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto kind = std::filesystem::status(path, error).type();
+  if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular) return {};
+  return Error{Code::invalid,
+               kind == std::filesystem::file_type::directory ? "is a folder; name a file in it"
+                                                             : "is not an ordinary file, which this would replace",
+               path.string()};
+}
+
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {
+  MIAO_CHECK_OK(replaceable(path));
   const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid());
   {
     Fd file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};

@@ -34,6 +34,8 @@ class MappedFile {
   std::string path_;
 };
 
+// invalid where something stands at `path` that a rename must not replace: a device, a pipe, a folder.
+Result<void> replaceable(const std::filesystem::path& path);
 // The whole file as text; `max_bytes` bounds it.
 Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 30);
 // Writes to a temporary beside `path`, fsyncs, renames: a reader sees the old or the new content, nothing between.

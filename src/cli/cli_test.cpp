@@ -100,6 +100,16 @@ class Cli : public testing::Test {
   fs::path dir_;
 };
 
+TEST(OutputFile, AFailedWriteIsNotForgotten) {
+  const int fd = ::open("/dev/full", O_WRONLY);
+  ASSERT_GE(fd, 0);
+  Output output(fd);
+  output.write("x");
+  EXPECT_FALSE(output.flush().ok());
+  EXPECT_FALSE(output.flush().ok());  // the last flush of the program sees what an earlier one saw
+  ::close(fd);
+}
+
 TEST_F(Cli, HelpOfTheProgramAndOfEveryVerb) {
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.code, kOk);

@@ -47,9 +47,7 @@ void Output::drain() {
 Result<void> Output::flush() {
   drain();
   if (!error_) return {};
-  const Error error{Code::io, std::string("cannot write: ") + std::strerror(error_), "standard output"};
-  error_ = 0;
-  return error;
+  return Error{Code::io, std::string("cannot write: ") + std::strerror(error_), "standard output"};
 }
 
 Output& out() {

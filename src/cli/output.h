@@ -14,7 +14,7 @@ class Output {
   // When the reader has closed its end, write and flush end the process by SIGPIPE, quietly as any Unix tool.
   void write(std::string_view bytes);
   void line(std::string_view text);  // with a line break
-  Result<void> flush();              // io: the first error of any write since the last flush
+  Result<void> flush();              // io: the first error of any write so far; it stays
 
  private:
   void drain();

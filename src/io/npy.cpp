@@ -6,11 +6,14 @@
 
 #include <bit>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <string_view>
 #include <utility>
 
 #include "base/check.h"
+#include "base/checked.h"
+#include "base/file.h"
 
 namespace miao::io {
 
@@ -44,6 +47,9 @@ std::string header(int64_t rows, int64_t cols) {
   return out + '\n';
 }
 
+constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr size_t kPrefix = 10;  // magic, version, header length
+
 }  // namespace
 
 Error NpyWriter::failed(const char* what) const {
@@ -52,6 +58,7 @@ Error NpyWriter::failed(const char* what) const {
 
 Result<NpyWriter> NpyWriter::create(const std::filesystem::path& path, int64_t cols) {
   MIAO_CHECK(cols >= 1);
+  MIAO_CHECK_OK(replaceable(path));
   NpyWriter out;
   out.path_ = path;
   out.cols_ = cols;
@@ -102,6 +109,43 @@ Result<void> write_npy(const std::filesystem::path& path, std::span<const float>
   MIAO_TRY(NpyWriter writer, NpyWriter::create(path, cols));
   MIAO_CHECK_OK(writer.append(values));
   return writer.finish();
+}
+
+Result<Matrix> read_npy(const std::filesystem::path& path) {
+  MIAO_TRY(MappedFile file, MappedFile::open(path));
+  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  const auto corrupt = [&](const char* what) { return Error{Code::corrupt, what, path.string()}; };
+  if (bytes.size() < kPrefix || !bytes.starts_with(kMagic) || bytes[6] != 1)
+    return corrupt("not a .npy file of version 1");
+  const size_t length = static_cast<uint8_t>(bytes[8]) | static_cast<size_t>(static_cast<uint8_t>(bytes[9])) << 8;
+  if (bytes.size() - kPrefix < length) return corrupt("the header is cut short");
+  const std::string_view header = bytes.substr(kPrefix, length);
+  if (header.find("'<f4'") == header.npos || header.find("'fortran_order': False") == header.npos) {
+    return Error{Code::unsupported, "expected float32 values in row order", path.string()};
+  }
+  std::vector<int64_t> shape;
+  const size_t open = header.find('(');
+  const size_t close = header.find(')');
+  if (open == header.npos || close == header.npos || close < open) return corrupt("the header has no shape");
+  for (const char* at = header.data() + open + 1; at < header.data() + close;) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(at, header.data() + close, value);
+    if (error == std::errc()) shape.push_back(value);
+    at = error == std::errc() ? end : at + 1;
+  }
+  if (shape.empty() || shape.size() > 2) return corrupt("expected one or two dimensions");
+  Matrix out;
+  out.rows = shape.size() == 2 ? shape[0] : 1;
+  out.cols = shape.back();
+  const std::string_view data = bytes.substr(kPrefix + length);
+  if (out.rows < 0 || out.cols < 0) return corrupt("the shape is negative");
+  const auto count = checked_mul(static_cast<uint64_t>(out.rows), static_cast<uint64_t>(out.cols));
+  if (!count || *count != data.size() / sizeof(float) || data.size() % sizeof(float) != 0) {
+    return corrupt("the data does not fit the shape");
+  }
+  out.values.resize(*count);
+  if (!data.empty()) std::memcpy(out.values.data(), data.data(), data.size());
+  return out;
 }
 
 }  // namespace miao::io

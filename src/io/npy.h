@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -39,5 +40,14 @@ class NpyWriter {
 
 // A whole array at once; values.size() is a multiple of cols.
 Result<void> write_npy(const std::filesystem::path& path, std::span<const float> values, int64_t cols);
+
+struct Matrix {  // (rows, cols) in row order
+  int64_t rows = 0, cols = 0;
+  std::vector<float> values;
+  std::span<const float> row(int64_t i) const { return {values.data() + i * cols, static_cast<size_t>(cols)}; }
+};
+
+// Reads a one- or two-dimensional float32 array (one dimension: a single row). Errors: io, unsupported, corrupt.
+Result<Matrix> read_npy(const std::filesystem::path& path);
 
 }  // namespace miao::io

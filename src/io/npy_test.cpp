@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "io/testing.h"
 
 namespace miao::io {
@@ -64,6 +65,60 @@ TEST(Npy, PartOfARowIsABug) {
   TempDir dir;
   auto writer = NpyWriter::create(dir / "a.npy", 2);
   EXPECT_THROW((void)writer->append(std::vector<float>{1}), Bug);
+}
+
+TEST(Npy, WhatIsWrittenIsRead) {
+  TempDir dir;
+  ASSERT_TRUE(write_npy(dir / "a.npy", std::vector<float>{1, 2, 3, -4, 5.5f, 6}, 3).ok());
+  auto matrix = read_npy(dir / "a.npy");
+  ASSERT_TRUE(matrix.ok()) << matrix.error().str();
+  EXPECT_EQ(matrix->rows, 2);
+  EXPECT_EQ(matrix->cols, 3);
+  EXPECT_EQ(matrix->values, (std::vector<float>{1, 2, 3, -4, 5.5f, 6}));
+}
+
+TEST(Npy, DevicesAndFoldersAreNotReplaced) {
+  TempDir dir;
+  for (const std::filesystem::path& path : {std::filesystem::path("/dev/null"), dir.path()}) {
+    const auto writer = NpyWriter::create(path, 1);
+    ASSERT_FALSE(writer.ok());
+    EXPECT_NE(writer.error().str().find(path.string()), std::string::npos) << writer.error().str();
+    EXPECT_FALSE(write_file_atomic(path, "x").ok());
+  }
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+}
+
+TEST(Npy, BadFiles) {
+  const TempDir dir;
+  const auto file = [](std::string header, size_t data) {
+    std::string out = "\x93NUMPY\x01";
+    out += '\0';
+    out += static_cast<char>(header.size());
+    out += '\0';
+    return out + header + std::string(data, '\0');
+  };
+  const std::string good = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n";
+  ASSERT_TRUE(write_file_atomic(dir / "good.npy", file(good, 24)).ok());
+  EXPECT_TRUE(read_npy(dir / "good.npy").ok());
+  const std::string bad[] = {"",
+                             "\x93NUMPY",
+                             "PK" + file(good, 24).substr(2),
+                             file(good, 20),
+                             file(good, 28),
+                             file(good, 25),
+                             file("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }", 48),
+                             file("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }", 24),
+                             file("{'descr': '<f4', 'fortran_order': False}", 24),
+                             file("{'descr': '<f4', 'fortran_order': False, 'shape': ()}", 4),
+                             file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 3)}", 24),
+                             file("{'descr': '<f4', 'fortran_order': False, 'shape': (-2, -3)}", 24),
+                             file("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4)}", 0),
+                             file(good, 24).substr(0, 40)};
+  for (const std::string& bytes : bad) {
+    ASSERT_TRUE(write_file_atomic(dir / "bad.npy", bytes).ok());
+    EXPECT_FALSE(read_npy(dir / "bad.npy").ok()) << bytes;
+  }
+  EXPECT_FALSE(read_npy(dir / "none.npy").ok());
 }
 
 }  // namespace

@@ -109,6 +109,8 @@ struct AttentionArgs {
   int head_dim = 0;
   const void* const* k_pages = nullptr;
   const void* const* v_pages = nullptr;
+  const void* k_after = nullptr;  // pages that this thread reads next, or null: fetched beside the last page's work
+  const void* v_after = nullptr;
   bool causal = true;       // key j is seen by query i when j <= i; else all of 0 .. keys - 1
   int64_t keys = 0;         // used when not causal
   int64_t window = 0;       // sliding window: j > i - window; 0 = none

@@ -31,16 +31,17 @@ void add_row(Json& out, const BenchRow& row) {
                       ? Json()
                       : Json{{"p50", row.itl_p50_ms}, {"p95", row.itl_p95_ms}, {"p99", row.itl_p99_ms}};
   out["peak_rss_bytes"] = row.peak_rss;
-  out["roofline"] = {{"bytes_per_token", row.roofline.bytes_per_token},
-                     {"read_bytes_per_s", row.roofline.read},
-                     {"decode_share", row.decode_seconds.empty() ? Json() : Json(row.roofline.decode_share)},
-                     {"prefill_ops_per_token", row.roofline.ops_per_token},
-                     {"peak_ops_per_s", row.roofline.peak},
-                     {"peak", row.roofline.peak_name},
-                     {"prefill_share", row.prefill_seconds.empty() ? Json() : Json(row.roofline.prefill_share)},
-                     {"vector_int8_ops_per_s", row.roofline.vector_int8},
-                     {"prefill_vector_int8_share",
-                      row.prefill_seconds.empty() || row.roofline.vector_share == 0 ? Json() : Json(row.roofline.vector_share)}};
+  out["roofline"] = {
+      {"bytes_per_token", row.roofline.bytes_per_token},
+      {"read_bytes_per_s", row.roofline.read},
+      {"decode_share", row.decode_seconds.empty() ? Json() : Json(row.roofline.decode_share)},
+      {"prefill_ops_per_token", row.roofline.ops_per_token},
+      {"peak_ops_per_s", row.roofline.peak},
+      {"peak", row.roofline.peak_name},
+      {"prefill_share", row.prefill_seconds.empty() ? Json() : Json(row.roofline.prefill_share)},
+      {"vector_int8_ops_per_s", row.roofline.vector_int8},
+      {"prefill_vector_int8_share",
+       row.prefill_seconds.empty() || row.roofline.vector_share == 0 ? Json() : Json(row.roofline.vector_share)}};
   out["prefill_seconds"] = row.prefill_seconds;
   out["decode_seconds"] = row.decode_seconds;
   if (!row.prefill_profile.empty()) out["prefill_profile_s"] = json(row.prefill_profile);

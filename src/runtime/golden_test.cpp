@@ -9,9 +9,9 @@
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "io/npy.h"
 #include "kernels/kernels.h"
 #include "runtime/engine.h"
-#include "runtime/npy.h"
 
 namespace miao::runtime {
 namespace {
@@ -50,7 +50,7 @@ void check_run(const std::filesystem::path& model, const std::filesystem::path& 
   Sequence sequence = (*engine)->new_sequence();
   auto logits = (*engine)->forward(sequence, ids, Want::all);
   ASSERT_TRUE(logits.ok()) << logits.error().str();
-  auto golden = read_npy(folder / run["logits"].get<std::string>());
+  auto golden = io::read_npy(folder / run["logits"].get<std::string>());
   ASSERT_TRUE(golden.ok()) << golden.error().str();
   ASSERT_EQ(golden->rows, static_cast<int64_t>(positions.size()));
   ASSERT_EQ(golden->cols, logits->vocab());

@@ -11,7 +11,7 @@
 #include "cli/model.h"
 #include "cli/output.h"
 #include "cli/verb.h"
-#include "runtime/npy.h"
+#include "io/npy.h"
 
 namespace miao::cli {
 
@@ -54,11 +54,11 @@ Result<int> run(const Options& o, const Common& common) {
     ids = tokenizer->encode(text);
   }
   if (ids.empty()) return Error{Code::invalid, "there are no tokens; give --ids or --text", {}};
-  MIAO_TRY(auto file, runtime::NpyWriter::create(o.output, static_cast<int64_t>(ids.size()), engine->vocab()));
+  MIAO_TRY(auto file, io::NpyWriter::create(o.output, engine->vocab()));
   runtime::Sequence sequence = engine->new_sequence();
   MIAO_CHECK_OK(engine->forward_all(sequence, ids, [&](int64_t, const runtime::Logits& logits) -> Result<void> {
     if (interrupted()) return Error{Code::cancelled, "interrupted", {}};
-    for (int64_t i = 0; i < logits.rows(); ++i) MIAO_CHECK_OK(file.add(logits.row(i)));
+    for (int64_t i = 0; i < logits.rows(); ++i) MIAO_CHECK_OK(file.append(logits.row(i)));
     return {};
   }));
   MIAO_CHECK_OK(file.finish());

@@ -35,11 +35,24 @@ class AttentionStep final : public Step {
     for (const PassSlice& s : io.pass.slices) longest = std::max(longest, s.rows);
     if (longest <= kFusedRows) {
       const auto tasks = static_cast<int64_t>(io.pass.slices.size()) * a_.kv_heads;
-      for (int64_t task; (task = worker.next(next_)) < tasks;) {
-        const PassSlice& s = io.pass.slices[static_cast<size_t>(task / a_.kv_heads)];
+      const auto slice = [&](int64_t task) -> const PassSlice& {
+        return io.pass.slices[static_cast<size_t>(task / a_.kv_heads)];
+      };
+      // The task after this one is taken early, so that its first page comes from memory beside this one's work.
+      for (int64_t task = worker.next(next_), after; task < tasks; task = after) {
+        after = worker.next(next_);
+        const PassSlice& s = slice(task);
         const int64_t head = task % a_.kv_heads;
         for (int64_t t = 0; t < s.rows; ++t) rotate_and_store(io, s, t, head, 1);
-        attend(io, s, head, 0, s.rows);
+        kernels::AttentionArgs args = arguments(io, s, head, 0, s.rows);
+        if (after < tasks) {
+          const PassSlice& then = slice(after);
+          const int64_t hidden = a_.window > 0 ? std::max<int64_t>(0, then.position + 1 - a_.window) : 0;
+          const int64_t page = first_page(then, after % a_.kv_heads) + hidden / kernels::kPage;
+          args.k_after = then.kv.k[page];
+          args.v_after = then.kv.v[page];
+        }
+        io.kernels.attention[kv_](args);
       }
       return;
     }
@@ -58,7 +71,8 @@ class AttentionStep final : public Step {
       for (; task < base + tiles * a_.kv_heads; task = worker.next(next_)) {
         const int64_t tile = tiles - 1 - (task - base) / a_.kv_heads;
         const int64_t first = tile * tile_rows;
-        attend(io, s, (task - base) % a_.kv_heads, first, std::min(tile_rows, s.rows - first));
+        io.kernels.attention[kv_](
+            arguments(io, s, (task - base) % a_.kv_heads, first, std::min(tile_rows, s.rows - first)));
       }
       base += tiles * a_.kv_heads;
     }
@@ -87,17 +101,22 @@ class AttentionStep final : public Step {
     const int64_t position = s.position + t;
     const auto slot = static_cast<int>(position % kernels::kPage);
     for (int64_t h = 0; h < count; ++h) {
-      const int64_t page = (a_.layer * a_.kv_heads + first + h) * s.kv.capacity + position / kernels::kPage;
+      const int64_t page = first_page(s, first + h) + position / kernels::kPage;
       const auto dim = static_cast<int>(a_.head_dim);
       io.kernels.store_k[kv_](const_cast<void*>(s.kv.k[page]), slot, k + h * a_.head_dim, dim);
       io.kernels.store_v[kv_](const_cast<void*>(s.kv.v[page]), slot, v + h * a_.head_dim, dim);
     }
   }
 
+  int64_t first_page(const PassSlice& s, int64_t kv_head) const {
+    return (a_.layer * a_.kv_heads + kv_head) * s.kv.capacity;
+  }
+
   // Queries first .. first + count - 1 of the slice, of the heads that share one KV head.
-  void attend(const StepIo& io, const PassSlice& s, int64_t kv_head, int64_t first, int64_t count) const {
+  kernels::AttentionArgs arguments(const StepIo& io, const PassSlice& s, int64_t kv_head, int64_t first,
+                                   int64_t count) const {
     const int64_t head = kv_head * group_;
-    const int64_t pages = (a_.layer * a_.kv_heads + kv_head) * s.kv.capacity;
+    const int64_t pages = first_page(s, kv_head);
     kernels::AttentionArgs args;
     args.q = qkv_->row(s.row + first) + a_.q + head * a_.head_dim;
     args.ldq = qkv_->stride;
@@ -113,7 +132,7 @@ class AttentionStep final : public Step {
     args.scale = a_.scale;
     args.softcap = a_.softcap;
     args.scratch = io.own;
-    io.kernels.attention[kv_](args);
+    return args;
   }
 
   Attention a_;

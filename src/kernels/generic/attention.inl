@@ -45,7 +45,7 @@ struct RowTile {
   float *sum, *p, *top, *correct, *weight;
 };
 
-// K and V of one page, and of the page that follows (itself for the last).
+// K and V of one page, and of the one that the thread reads next (itself where none is known).
 template <class E>
 struct Page {
   const E *k, *v, *next_k, *next_v;
@@ -315,8 +315,11 @@ void attention(const AttentionArgs& a) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t next = i + 1 < end ? i + 1 : i;
       const auto page_of = [](const void* const* pages, int64_t index) { return static_cast<const E*>(pages[index]); };
-      const Page<E> page{page_of(a.k_pages, i), page_of(a.v_pages, i), page_of(a.k_pages, next),
-                         page_of(a.v_pages, next)};
+      Page<E> page{page_of(a.k_pages, i), page_of(a.v_pages, i), page_of(a.k_pages, next), page_of(a.v_pages, next)};
+      if (i + 1 == end && a.k_after) {
+        page.next_k = static_cast<const E*>(a.k_after);
+        page.next_v = static_cast<const E*>(a.v_after);
+      }
       if (t.rows <= kDirectRows) {
         run_page(a, t, i, page);
       } else {
