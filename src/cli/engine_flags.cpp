@@ -15,7 +15,7 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
         ->group(kGroup);
   }
   app.add_option("-c,--ctx", flags.ctx, "Positions of prompt and answer together; 0 = the model's own, at most 4096")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
       ->type_name("N")
       ->group(kGroup);
   app.add_option("--dtype", flags.dtype, "auto = as the file stores the weights; fp32 = everything in FP32")
