@@ -33,13 +33,15 @@ bool integer_format(const std::string& name) { return name != "F32" && name != "
 // Sequences that grow together, fed with random tokens.
 class Herd {
  public:
-  Herd(Engine& engine, int64_t count, Rng& rng) : engine_(engine), rng_(rng) {
+  Herd(Engine& engine, int64_t count, Rng& rng, const std::atomic<bool>* stop)
+      : engine_(engine), rng_(rng), stop_(stop) {
     for (int64_t i = 0; i < count; ++i) sequences_.push_back(engine.new_sequence());
   }
 
   // Appends n tokens to each sequence; the seconds it took.
   Result<double> feed(int64_t n, Want want) { return feed(std::vector<int64_t>(sequences_.size(), n), want); }
   Result<double> feed(const std::vector<int64_t>& counts, Want want) {
+    if (stop_ && *stop_) return Error{Code::cancelled, "interrupted", "bench"};
     std::vector<std::vector<int32_t>> tokens;
     std::vector<Slice> slices;
     for (size_t i = 0; i < counts.size(); ++i) {
@@ -57,6 +59,7 @@ class Herd {
  private:
   Engine& engine_;
   Rng& rng_;
+  const std::atomic<bool>* stop_;
   std::vector<Sequence> sequences_;
 };
 
@@ -142,7 +145,7 @@ Result<BenchRow> bench(Engine& engine, const BenchCase& what, const BenchOptions
   row.what = what;
   row.threads = engine.pool().threads();
   Rng rng(options.seed);
-  Herd herd(engine, what.batch, rng);
+  Herd herd(engine, what.batch, rng, options.stop);
   if (what.depth > 0) MIAO_CHECK_OK(herd.feed(what.depth, Want::none));
   if (what.prompt > 0) MIAO_CHECK_OK(herd.feed(what.prompt, Want::last));
   herd.truncate(what.depth);
@@ -194,7 +197,7 @@ Result<LatencyReport> bench_latency(Engine& engine, const Workload& workload, in
   out.samples = workload.samples;
   out.batch = workload.batch;
   Rng rng(workload.seed);
-  Herd herd(engine, workload.batch, rng);
+  Herd herd(engine, workload.batch, rng, workload.stop);
   const auto one = [&](int64_t length) -> Result<double> {
     auto seconds = herd.feed(std::vector<int64_t>{length}, Want::last);
     herd.truncate(0);

@@ -5,6 +5,7 @@
 // Both start behind `depth` positions of context, which are computed first and not timed.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -64,10 +65,12 @@ struct BenchRow {
 struct BenchOptions {
   int reps = 5;
   uint64_t seed = 1;
-  bool profile = false;  // slows small models slightly
+  bool profile = false;                     // slows small models slightly
+  const std::atomic<bool>* stop = nullptr;  // once true the bench ends with Error cancelled
 };
 
-// A warm-up run comes first. Errors: invalid where the context is too small, those of Engine::forward.
+// A warm-up run comes first. Errors: invalid where the context is too small, out_of_memory, cancelled, those of
+// Engine::forward.
 Result<BenchRow> bench(runtime::Engine& engine, const BenchCase& what, const BenchOptions& options);
 // The shares of the limits that a row reached. Limits are measured after the rows, so that the probes' buffers do not
 // count in peak_rss.
@@ -79,6 +82,7 @@ struct Workload {
   int64_t batch = 1;
   int reps = 5;  // per point of the fit
   uint64_t seed = 1;
+  const std::atomic<bool>* stop = nullptr;  // as above
 };
 
 struct LatencyReport {

@@ -45,5 +45,17 @@ TEST_F(Bench, WhatDoesNotFitIsSaidBeforeItRuns) {
   EXPECT_EQ(ctx.error().code, Code::invalid);
 }
 
+TEST_F(Bench, StopsWhenTold) {
+  const std::atomic<bool> stop = true;
+  const auto row = bench(*engine_, {.prompt = 8, .gen = 4}, {.reps = 1, .stop = &stop});
+  ASSERT_FALSE(row.ok());
+  EXPECT_EQ(row.error().code, Code::cancelled);
+  auto lengths = LengthDistribution::parse("uniform:1:8", 64);
+  ASSERT_TRUE(lengths.ok());
+  const auto report = bench_latency(*engine_, {.lengths = *lengths, .stop = &stop}, 256);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, Code::cancelled);
+}
+
 }  // namespace
 }  // namespace miao::measure

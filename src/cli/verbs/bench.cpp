@@ -188,7 +188,7 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
       report.load_seconds = engine->load_seconds();
       report.kernels = engine->kernels();
     }
-    const measure::BenchOptions bench{.reps = o.reps, .seed = o.seed, .profile = o.profile};
+    const measure::BenchOptions bench{.reps = o.reps, .seed = o.seed, .profile = o.profile, .stop = &interrupted()};
     const size_t first = report.rows.size();
     for (const measure::BenchCase& c : cases) {
       if (interrupted()) return Error{Code::cancelled, "interrupted", "bench"};
@@ -206,8 +206,12 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
       row.roofline = measure::roofline(*engine, limits, row);
     if (!o.lengths.empty()) {
       MIAO_TRY(auto lengths, lengths_of(o.lengths, *engine));
-      measure::Workload workload{
-          .lengths = std::move(lengths), .samples = o.samples, .batch = o.batches[0], .reps = o.reps, .seed = o.seed};
+      measure::Workload workload{.lengths = std::move(lengths),
+                                 .samples = o.samples,
+                                 .batch = o.batches[0],
+                                 .reps = o.reps,
+                                 .seed = o.seed,
+                                 .stop = &interrupted()};
       MIAO_TRY(auto latency, measure::bench_latency(*engine, workload, o.engine.chunk));
       report.latency.push_back(std::move(latency));
     }
