@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <ctime>
 
 #include "base/cpu.h"
@@ -160,7 +161,9 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
   for (int64_t batch : o.batches) {
     for (int64_t depth : o.depths) {
       for (int64_t prompt : o.prompts) {
-        for (int64_t gen : o.gens) cases.push_back({.prompt = prompt, .gen = gen, .batch = batch, .depth = depth});
+        for (int64_t gen : o.gens) {
+          if (prompt > 0 || gen > 0) cases.push_back({.prompt = prompt, .gen = gen, .batch = batch, .depth = depth});
+        }
       }
     }
   }
@@ -223,6 +226,15 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
 Result<int> run(const Options& o, const Common& common) {
   if (o.kernels) return run_kernels(o, common);
   if (o.model.ref.empty()) return usage_error(verb_bench, "give a model, or --kernels");
+  const auto none = [](const std::vector<int64_t>& values) {
+    return std::ranges::all_of(values, [](auto v) { return v == 0; });
+  };
+  if (o.lengths.empty() && none(o.prompts) && none(o.gens))
+    return usage_error(verb_bench, "nothing to measure: --prompt and --gen are 0, and there are no --lengths");
+  if (!o.lengths.empty() && o.batches.size() > 1) return usage_error(verb_bench, "--lengths takes one --batch size");
+  if (common.json && o.markdown)
+    return usage_error(verb_bench, "--json and --markdown are two ways to print; take one");
+  if (!o.html.empty()) MIAO_CHECK_OK(replaceable(o.html));
   MIAO_TRY(const measure::BenchReport report, measure_all(o, common));
   for (const std::string& warning : measure::warnings(report)) log_warn(warning);
   if (common.json) {
@@ -256,10 +268,10 @@ Run add(CLI::App& app, const Common& common) {
   list("-d,--depth", o->depths, 0, "Positions of context before the measured part");
   list("-t,--threads", o->threads, 0, "Threads; 0 = the cores that this machine or container allows");
   app.add_option("-r,--reps", o->reps, "Repetitions, behind one that does not count")->check(CLI::Range(1, 10000));
-  app.add_option(
+  auto* const lengths = app.add_option(
       "--lengths", o->lengths,
       "Also the latency over inputs of such lengths: uniform:A:B, poisson:L or file:PATH (a text on each line)");
-  app.add_option("--samples", o->samples, "Inputs drawn from --lengths")->check(CLI::Range(1, 1000000));
+  app.add_option("--samples", o->samples, "Inputs drawn from --lengths")->needs(lengths)->check(CLI::Range(1, 1000000));
   app.add_option("--seed", o->seed, "Of the random tokens and lengths");
   app.add_flag("--profile", o->profile, "Time of each kind of step");
   app.add_flag("--kernels", o->kernels, "Speed of each matrix kernel by itself; needs no model");

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "cli/verb.h"
@@ -40,7 +41,9 @@ Result<int> run(const Options& o, const Common& common) {
       for (const auto& path : removal.paths) out().line(path.string());
       continue;
     }
-    if (!o.yes && !confirmed(model, removal)) continue;
+    const bool wanted = o.yes || confirmed(model, removal);
+    if (interrupted()) return Error{Code::cancelled, "interrupted", "rm"};
+    if (!wanted) continue;
     MIAO_CHECK_OK(io::remove(removal));
     if (!common.quiet) fmt::print(stderr, "Deleted {} ({})\n", printable(model), human_bytes(removal.bytes));
   }
