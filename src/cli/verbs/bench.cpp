@@ -242,7 +242,7 @@ Result<int> run(const Options& o, const Common& common) {
   } else if (o.markdown) {
     out().write(measure::to_markdown(report));
   } else {
-    out().write(table(report) + "\n" + kernel_table(report));
+    out().write((report.rows.empty() ? "" : table(report) + "\n") + kernel_table(report));
     if (o.profile) {
       for (const measure::BenchRow& row : report.rows) out().write(profile_table(row));
     }
