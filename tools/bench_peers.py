@@ -69,6 +69,12 @@ class Ran:
             self.out, self.err = out.read().decode(errors="replace"), err.read().decode(errors="replace")
 
 
+def commit():
+    """The commit of this tree, with a mark when it was changed since."""
+    done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
 def must(command, **options):
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
     if done.returncode:
@@ -430,6 +436,7 @@ def arguments():
     parser.add_argument("--miao", default=ROOT / "build" / "release" / "miao", type=pathlib.Path)
     parser.add_argument("--llama-cpp", action="append", metavar="DIR", help="finished build folder(s) instead of own ones")
     parser.add_argument("--ik", metavar="DIR", help="source tree or build folder of ik_llama.cpp")
+    parser.add_argument("--ik-version", metavar="TEXT", default="", help="what to call that source, such as its commit")
     parser.add_argument("--model", metavar="FILE", help="the Q4_1 file to start from instead of a download")
     parser.add_argument("--only", metavar="NAMES", help="variants to measure, such as Q4_0,F16")
     parser.add_argument("--threads", type=int, default=0, help="0 = as miao chooses")
@@ -439,6 +446,7 @@ def arguments():
     parser.add_argument("--text", metavar="FILE", help="text of the quality part instead of the pages in docs/")
     parser.add_argument("--no-quality", action="store_true")
     parser.add_argument("--tokenise", action="store_true", help="also the speed of tokenising")
+    parser.add_argument("--note", metavar="TEXT", default="", help="what a reader of the results should know of this run")
     parser.add_argument("--quick", action="store_true", help="short runs, to see that everything works")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "docs" / "results" / "peers.json")
     o = parser.parse_args()
@@ -456,13 +464,18 @@ def main():
     miao = Miao(o.miao, o.threads)
     llamas = [Llama(folder, "llama.cpp" if len(folders) == 1 else f"llama.cpp ({folder.name})", o.threads, repack, flash)
               for folder, repack, flash in itertools.product(folders, (True, False), (True, False))]
+    if o.ik_version and not o.ik:
+        sys.exit("--ik-version says what --ik is")
     if o.ik:
         ik = find_ik(o.ik)
         llamas += [Llama(ik, "ik_llama.cpp", o.threads, r, f, ik=True) for r, f in itertools.product((True, False), (True, False))]
 
     result = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "quick": o.quick,
               "machine": doctor["machine"], "threads": o.threads, "rounds": o.rounds, "repetitions": o.reps, "load_before": os.getloadavg()[0],
-              "versions": {"miao": doctor["miao"], "llama.cpp": SDIST if not o.llama_cpp else [f.name for f in folders],
+              "isa": os.environ.get("MIAO_ISA") or doctor["machine"]["isas"][-1], "note": o.note,
+              "command": " ".join(["tools/bench_peers.py", *sys.argv[1:]]),
+              "versions": {"miao": f"{doctor['miao']}, binary {sha256(o.miao)[:12]}, source {commit()}", "llama.cpp": SDIST if not o.llama_cpp else [f.name for f in folders],
+                           **({"ik_llama.cpp": o.ik_version or "a given source"} if o.ik else {}),
                            "compiler": must(["c++", "--version"]).splitlines()[0]},
               "files": {n: {"bytes": f.stat().st_size, "sha256": sha256(f)} for n, f in models.items()}}
     with tempfile.TemporaryDirectory(dir=PEERS) as work:

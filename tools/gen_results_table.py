@@ -22,8 +22,15 @@ def number(value):
 def table(result):
     peers = [p for p in ("llama.cpp", "ik_llama.cpp") if any(p in line["peers"] for line in result["lines"])]
     machine = result["machine"]
-    out = [f"Measured {result['date']} on {machine['processor']}, {result['threads']} threads, {result['rounds']} interleaved "
-           f"rounds; medians, ratios with their range over the rounds (above 1: miao is ahead).", ""]
+    out = [f"Measured {result['date']} on {machine['processor']} (miao's kernels: {result['isa']}), {result['threads']} threads, "
+           f"{result['rounds']} interleaved rounds of {result['repetitions']} repetition(s); medians, ratios with their range over "
+           f"the rounds (above 1: miao is ahead). Command: `{result['command']}`.", ""]
+    if result["note"]:
+        out += [result["note"], ""]
+    failed = sorted({name for chosen in result["settings"].values() for name in chosen["failed"]})
+    if failed:
+        out += ["Settings of peers that crashed or gave no result on some file here, and so are not in the comparison: "
+                + "; ".join(failed) + ".", ""]
     out.append("| SmolLM2-135M | file | miao | " + " | ".join(f"{p} | ratio" for p in peers) + " |")
     out.append("|---|---|--:|" + "--:|--:|" * len(peers))
     for line in result["lines"]:
@@ -34,7 +41,8 @@ def table(result):
         out.append("| " + " | ".join(cells) + " |")
     quality = result.get("quality", {}).get("models", {})
     if quality:
-        out += ["", "KL divergence from FP32 of the same weights (lower is better), share of equal best tokens:", "",
+        out += ["", f"KL divergence from FP32 of the same weights (lower is better), share of equal best tokens, "
+                f"over {result['quality']['chunks']} windows of 512 tokens:", "",
                 "| file | miao | llama.cpp | miao --dtype fp32 |", "|---|--:|--:|--:|"]
         for name, row in quality.items():
             theirs = [v for n, v in row.items() if n.startswith("llama.cpp")]
