@@ -5,11 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "base/cpu.h"
+#include "base/env.h"
 #include "io/testing.h"
 #include "kernels/kernels.h"
 #include "models/spec.h"
@@ -422,6 +425,33 @@ TEST(Engine, TapsAndProfile) {
   names.clear();
   EXPECT_TRUE(same_bits(want, all_rows(*engine, ids)));
   EXPECT_TRUE(names.empty() && engine->profile().empty());
+}
+
+// Restores MIAO_ISA, which CI sets for whole runs.
+class ForcedIsa {
+ public:
+  explicit ForcedIsa(const std::string& isa) : before_(env("MIAO_ISA")) { ::setenv("MIAO_ISA", isa.c_str(), 1); }
+  ~ForcedIsa() { before_ ? ::setenv("MIAO_ISA", before_->c_str(), 1) : ::unsetenv("MIAO_ISA"); }
+
+ private:
+  std::optional<std::string> before_;
+};
+
+TEST(Engine, MiaoIsaForcesTheKernelsThatRun) {
+  const File file{TinyModel{}};
+  for (const std::string& isa : isas()) {
+    const ForcedIsa forced(isa);
+    const auto engine = file.open({.threads = 1});
+    EXPECT_EQ(engine->isa(), isa);
+    ASSERT_FALSE(engine->kernels().empty());
+    // Tiles multiply integers only: floating weights keep the vector kernels of the same processor.
+    const std::string name = isa == "amx" ? "avx512" : isa;
+    for (const auto& group : engine->kernels()) EXPECT_NE(group.gemm.find("." + name), std::string::npos) << group.gemm;
+  }
+  const ForcedIsa unknown("mips");
+  const auto engine = Engine::open(file.path(), {});
+  ASSERT_FALSE(engine.ok());
+  EXPECT_NE(engine.error().str().find("'mips'"), std::string::npos) << engine.error().str();
 }
 
 }  // namespace
