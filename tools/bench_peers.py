@@ -69,6 +69,18 @@ class Ran:
             self.out, self.err = out.read().decode(errors="replace"), err.read().decode(errors="replace")
 
 
+def shown_command():
+    """The command line, for readers elsewhere: absolute paths by their last part, without the note, which is kept apart."""
+    words = iter(sys.argv[1:])
+    shown = ["tools/bench_peers.py"]
+    for word in words:
+        if word == "--note":
+            next(words, None)
+        elif not word.startswith("--note="):
+            shown.append(pathlib.Path(word).name if word.startswith("/") else word)
+    return " ".join(shown)
+
+
 def commit():
     """The commit of this tree, with a mark when it was changed since."""
     done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True)
@@ -414,6 +426,8 @@ def measure_tokenising(o, miao, models, work):
         peer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([
             tokenizers.pre_tokenizers.Digits(individual_digits=True),
             tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+        kinds = fields["tokenizer.ggml.token_type"].contents()
+        peer.add_special_tokens([piece for piece, kind in zip(pieces, kinds) if kind == 3])
     except ImportError as missing:
         say(f"tokenizers is left out: {missing}")
     same = None
@@ -424,7 +438,9 @@ def measure_tokenising(o, miao, models, work):
             begin = time.perf_counter()
             ids = peer.encode(corpus.decode(), add_special_tokens=False).ids
             raw["tokenizers"].append(size / (time.perf_counter() - begin))
-            same = json.loads(whole.out) == ids if whole.out.lstrip().startswith("[") else None
+            if json.loads(whole.out) != ids:
+                sys.exit("miao and tokenizers give different ids: their speeds cannot be compared")
+            same = True
     return {"corpus_mb": size, "unit": "MB/s", "rounds": raw, "same_ids": same,
             "median": {n: statistics.median(v) for n, v in raw.items() if v}}
 
@@ -473,7 +489,7 @@ def main():
     result = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "quick": o.quick,
               "machine": doctor["machine"], "threads": o.threads, "rounds": o.rounds, "repetitions": o.reps, "load_before": os.getloadavg()[0],
               "isa": os.environ.get("MIAO_ISA") or doctor["machine"]["isas"][-1], "note": o.note,
-              "command": " ".join(["tools/bench_peers.py", *sys.argv[1:]]),
+              "command": shown_command(),
               "versions": {"miao": f"{doctor['miao']}, binary {sha256(o.miao)[:12]}, source {commit()}", "llama.cpp": SDIST if not o.llama_cpp else [f.name for f in folders],
                            **({"ik_llama.cpp": o.ik_version or "a given source"} if o.ik else {}),
                            "compiler": must(["c++", "--version"]).splitlines()[0]},

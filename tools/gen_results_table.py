@@ -54,7 +54,8 @@ def table(result):
             out.append(f"| {name} | {cell(row['miao'])} | {cell(best)} | {cell(row['miao --dtype fp32'])} |")
     tokenising = result.get("tokenising", {}).get("median", {})
     if tokenising:
-        out += ["", "Tokenising: " + ", ".join(f"{n} {v:.1f} MB/s" for n, v in tokenising.items()) + "."]
+        out += ["", "Tokenising: " + ", ".join(f"{n} {v:.1f} MB/s" for n, v in tokenising.items())
+                + (", the same ids." if result["tokenising"]["same_ids"] else ".")]
     return "\n".join(out)
 
 
