@@ -1,8 +1,8 @@
 // A fixed pool of pinned threads that run one parallel region at a time.
 //
-// pool.run(f): f(worker) runs on every thread, the caller being worker 0. Inside, worker.barrier() is a
-// sense-reversing spin barrier (it spins, then sleeps on a futex), worker.split(n, grain) is this worker's
-// contiguous share of n items. An exception in any worker is rethrown by run() at the join.
+// pool->run(f): f(worker) runs on every thread, the caller being worker 0. Inside, worker.barrier() waits for all (it
+// spins, then sleeps on a futex), worker.split(n, grain) is this worker's contiguous share of n items. An exception in
+// any worker is rethrown by run() at the join.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,8 @@
 #include <memory>
 #include <thread>
 #include <vector>
+
+#include "base/result.h"
 
 namespace miao {
 
@@ -39,7 +41,8 @@ struct Worker {
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);  // at least 1
+  // At least 1. Error: busy, where the system starts no more threads.
+  static Result<std::unique_ptr<ThreadPool>> create(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -49,16 +52,20 @@ class ThreadPool {
 
  private:
   friend struct Worker;
-  void loop(int index);
+  ThreadPool() = default;
+  void loop(int index, int count);
   void barrier();
+  void fail();
+  void wait_change(std::atomic<uint32_t>& word, uint32_t old) const;
 
   std::vector<std::thread> threads_;
+  int spins_ = 0;
   const std::function<void(Worker&)>* body_ = nullptr;
   std::exception_ptr failure_;
   alignas(64) std::atomic<uint32_t> generation_{0};
   alignas(64) std::atomic<uint32_t> running_{0};
   alignas(64) std::atomic<uint32_t> arrived_{0};
-  alignas(64) std::atomic<uint32_t> sense_{0};
+  alignas(64) std::atomic<uint32_t> phase_{0};  // changes when a barrier opens, and when a worker fails
   std::atomic<bool> failed_{false};
   std::atomic<bool> stop_{false};
 };

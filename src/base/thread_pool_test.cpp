@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <numeric>
 #include <stdexcept>
@@ -40,7 +41,8 @@ TEST(SplitRange, LargeCountsDoNotOverflow) {
 class Pool : public testing::TestWithParam<int> {};
 
 TEST_P(Pool, RunsTheBodyOnceOnEachThread) {
-  ThreadPool pool(GetParam());
+  const auto owner = *ThreadPool::create(GetParam());
+  ThreadPool& pool = *owner;
   ASSERT_EQ(pool.threads(), GetParam());
   std::vector<int> calls(static_cast<size_t>(GetParam()));
   std::vector<std::thread::id> ids(calls.size());
@@ -58,7 +60,8 @@ TEST_P(Pool, RunsTheBodyOnceOnEachThread) {
 
 // Each worker writes its own cell, and after the barrier reads all others: a lost barrier shows as an old value.
 TEST_P(Pool, BarrierOrdersWritesAndReads) {
-  ThreadPool pool(GetParam());
+  const auto owner = *ThreadPool::create(GetParam());
+  ThreadPool& pool = *owner;
   std::vector<int64_t> cells(static_cast<size_t>(GetParam()));
   std::atomic<int> wrong{0};
   for (int run = 0; run < 5; ++run) {
@@ -75,7 +78,8 @@ TEST_P(Pool, BarrierOrdersWritesAndReads) {
 }
 
 TEST_P(Pool, SharedCounterHandsOutEachTaskOnce) {
-  ThreadPool pool(GetParam());
+  const auto owner = *ThreadPool::create(GetParam());
+  ThreadPool& pool = *owner;
   std::vector<std::atomic<int>> done(1000);
   std::atomic<int64_t> counter{0};
   pool.run([&](Worker& worker) {
@@ -85,7 +89,8 @@ TEST_P(Pool, SharedCounterHandsOutEachTaskOnce) {
 }
 
 TEST_P(Pool, AnExceptionInAnyWorkerReachesTheCallerAndThePoolLives) {
-  ThreadPool pool(GetParam());
+  const auto owner = *ThreadPool::create(GetParam());
+  ThreadPool& pool = *owner;
   for (int bad = 0; bad < GetParam(); ++bad) {
     try {
       pool.run([&](Worker& worker) {
@@ -102,7 +107,8 @@ TEST_P(Pool, AnExceptionInAnyWorkerReachesTheCallerAndThePoolLives) {
 }
 
 TEST_P(Pool, AWorkerThatFailsBeforeABarrierDoesNotHangTheOthers) {
-  ThreadPool pool(GetParam());
+  const auto owner = *ThreadPool::create(GetParam());
+  ThreadPool& pool = *owner;
   const int bad = GetParam() - 1;
   EXPECT_THROW(pool.run([&](Worker& worker) {
     if (worker.index == bad) throw std::runtime_error("early");
@@ -122,7 +128,8 @@ TEST_P(Pool, AWorkerThatFailsBeforeABarrierDoesNotHangTheOthers) {
 INSTANTIATE_TEST_SUITE_P(Threads, Pool, testing::Values(1, 2, 3, 5), testing::PrintToStringParamName());
 
 TEST(ThreadPool, SleepingThreadsWakeUp) {
-  ThreadPool pool(3);
+  const auto owner = *ThreadPool::create(3);
+  ThreadPool& pool = *owner;
   std::atomic<int> sum{0};
   for (int i = 0; i < 3; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than threads spin
@@ -132,10 +139,36 @@ TEST(ThreadPool, SleepingThreadsWakeUp) {
 }
 
 TEST(ThreadPool, AnUnusedPoolEnds) {
-  for (int i = 0; i < 20; ++i) ThreadPool pool(4);
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(ThreadPool::create(4).ok());
 }
 
-TEST(ThreadPool, NoThreadsIsABug) { EXPECT_THROW(ThreadPool(0), Bug); }
+TEST(ThreadPool, NoThreadsIsABug) { EXPECT_THROW((void)ThreadPool::create(0), Bug); }
+
+TEST(ThreadPool, ThreadsThatTheSystemRefusesAreAnError) {
+  pthread_attr_t usual, huge;
+  ASSERT_EQ(pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(pthread_attr_init(&huge), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, size_t{1} << 47), 0);  // more than the address space
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  const auto pool = ThreadPool::create(3);
+  pthread_setattr_default_np(&usual);
+  ASSERT_FALSE(pool.ok());
+  EXPECT_EQ(pool.error().code, Code::busy);
+  EXPECT_NE(pool.error().str().find("the system started 1 of 3 threads"), std::string::npos) << pool.error().str();
+}
+
+// Workers that outnumber the processors must sleep at a barrier: spinning ones would take each other's time slices.
+TEST(ThreadPool, ManyMoreThreadsThanProcessorsStillAdvance) {
+  const auto pool = *ThreadPool::create(200);
+  std::atomic<int> arrived{0};
+  pool->run([&](Worker& worker) {
+    for (int i = 0; i < 20; ++i) {
+      ++arrived;
+      worker.barrier();
+    }
+  });
+  EXPECT_EQ(arrived.load(), 200 * 20);
+}
 
 }  // namespace
 }  // namespace miao

@@ -83,7 +83,8 @@ TEST(Linear, StacksPartsOfDifferentFormats) {
   const Source c("c", DType::q4_0, 16, 64, 3);
   const Input in(3, 64);
   for (const int threads : {1, 2, 3}) {
-    ThreadPool pool(threads);
+    const auto owner = *ThreadPool::create(threads);
+    ThreadPool& pool = *owner;
     const Context context{scalar(), pool};
     auto linear = Linear::describe(context, {{a.view, {}}, {b.view, std::vector<float>(7, 2.0f)}, {c.view, {}}}, false);
     ASSERT_TRUE(linear.ok()) << linear.error().str();
@@ -120,7 +121,8 @@ TEST(Linear, StacksPartsOfDifferentFormats) {
 TEST(Linear, Fp32ModeDecodesIntegers) {
   const Source w("w", DType::q4_0, 20, 96, 4);
   const Input in(2, 96);
-  ThreadPool pool(2);
+  const auto owner = *ThreadPool::create(2);
+  ThreadPool& pool = *owner;
   const Context context{scalar(), pool};
   auto linear = Linear::describe(context, {{w.view, {}}}, true);
   ASSERT_TRUE(linear.ok());
@@ -136,7 +138,8 @@ TEST(Linear, Fp32ModeDecodesIntegers) {
 
 TEST(Linear, GivesSourceRowsBackInOrder) {
   const Source w("w", DType::f32, 9000, 512, 6);  // 18 MB: several slices
-  ThreadPool pool(2);
+  const auto owner = *ThreadPool::create(2);
+  ThreadPool& pool = *owner;
   const Context context{scalar(), pool};
   auto linear = Linear::describe(context, {{w.view, {}}}, false);
   ASSERT_TRUE(linear.ok());
@@ -154,7 +157,8 @@ TEST(Linear, GivesSourceRowsBackInOrder) {
 }
 
 TEST(Linear, Errors) {
-  ThreadPool pool(1);
+  const auto owner = *ThreadPool::create(1);
+  ThreadPool& pool = *owner;
   const Context context{scalar(), pool};
   const Source good("good", DType::f32, 16, 32, 1);
   const Source narrow("narrow", DType::f32, 16, 31, 1);

@@ -29,8 +29,9 @@ TensorView view_of(const std::vector<float>& values, int64_t rows, int64_t cols)
 }
 
 struct Rig {
-  explicit Rig(int threads) : pool(threads) {}
-  ThreadPool pool;
+  explicit Rig(int threads) : owner(*ThreadPool::create(threads)) {}
+  std::unique_ptr<ThreadPool> owner;
+  ThreadPool& pool = *owner;
   Context context{**kernels::select(cpu_features(), ""), pool};
   Program program{context};
   Memory memory;

@@ -27,7 +27,8 @@ class Call final : public Step {
 };
 
 struct Rig {
-  ThreadPool pool{3};
+  std::unique_ptr<ThreadPool> owner = *ThreadPool::create(3);
+  ThreadPool& pool = *owner;
   Context context{**kernels::select(cpu_features(), "scalar"), pool};
   Program program{context};
 };

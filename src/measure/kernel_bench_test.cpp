@@ -6,7 +6,8 @@ namespace miao::measure {
 namespace {
 
 TEST(SlowKernelBench, EveryFormatOfEveryIsaHasSpeeds) {
-  ThreadPool pool(2);
+  const auto owner = *ThreadPool::create(2);
+  ThreadPool& pool = *owner;
   int seen = 0;
   const auto rows = bench_kernels(pool, "", 0.0001, [&](const KernelRow&) { ++seen; });
   ASSERT_TRUE(rows.ok()) << rows.error().str();
@@ -19,7 +20,8 @@ TEST(SlowKernelBench, EveryFormatOfEveryIsaHasSpeeds) {
 }
 
 TEST(KernelBench, UnknownIsa) {
-  ThreadPool pool(1);
+  const auto owner = *ThreadPool::create(1);
+  ThreadPool& pool = *owner;
   EXPECT_FALSE(bench_kernels(pool, "sse9", 0.001).ok());
 }
 

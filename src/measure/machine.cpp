@@ -209,12 +209,12 @@ Result<Machine> probe_machine(const ProbeOptions& options) {
   counts.push_back(last);
   const int64_t largest = std::min<int64_t>(options.largest, static_cast<int64_t>(out.limits.memory_free / 4));
   for (int threads : counts) {
-    ThreadPool pool(threads);
+    MIAO_TRY(const auto pool, ThreadPool::create(threads));
     for (int64_t bytes = int64_t{1} << 20; bytes <= largest; bytes *= 4) {
-      MIAO_TRY(const double rate, read_bandwidth(pool, bytes, options.seconds));
+      MIAO_TRY(const double rate, read_bandwidth(*pool, bytes, options.seconds));
       out.read.push_back({threads, bytes, rate});
     }
-    out.peaks.push_back(compute_peaks(pool, options.seconds));
+    out.peaks.push_back(compute_peaks(*pool, options.seconds));
   }
   return out;
 }

@@ -46,7 +46,8 @@ TEST(Machine, BandwidthIsCachedUntilTheCacheIsOfAnotherMachine) {
     out << std::ifstream(folder / "bandwidth.json").rdbuf();
     return out.str();
   };
-  ThreadPool pool(1);
+  const auto owner = *ThreadPool::create(1);
+  ThreadPool& pool = *owner;
   const auto first = cached_read_bandwidth(pool, 1 << 20);
   ASSERT_TRUE(first.ok());
   EXPECT_EQ(*cached_read_bandwidth(pool, 1 << 19), *first);  // the same power of two

@@ -18,17 +18,17 @@ namespace {
 
 class Loader {
  public:
-  Loader() : table_(*kernels::select(cpu_features(), "scalar")), pool_(1) {}
+  Loader() : table_(*kernels::select(cpu_features(), "scalar")) {}
 
   Result<std::unique_ptr<Model>> load(const std::filesystem::path& path) {
     MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
     checkpoint_ = std::make_unique<io::Checkpoint>(std::move(checkpoint));
-    return Model::load(*checkpoint_, {}, {*table_, pool_});
+    return Model::load(*checkpoint_, {}, {*table_, *pool_});
   }
 
  private:
   const kernels::Kernels* table_;
-  ThreadPool pool_;
+  std::unique_ptr<ThreadPool> pool_ = *ThreadPool::create(1);
   std::unique_ptr<io::Checkpoint> checkpoint_;
 };
 

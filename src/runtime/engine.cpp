@@ -26,11 +26,11 @@ constexpr int64_t kEmbeddedRows = 64;
 
 // Members are in the order they are made: later ones refer to earlier ones.
 struct Engine::State {
-  State(io::Checkpoint file, const kernels::Kernels& table, int threads)
-      : checkpoint(std::move(file)), pool(threads), context{table, pool} {}
+  State(io::Checkpoint file, const kernels::Kernels& table, std::unique_ptr<ThreadPool> threads)
+      : checkpoint(std::move(file)), pool(std::move(threads)), context{table, *pool} {}
 
   io::Checkpoint checkpoint;
-  ThreadPool pool;
+  std::unique_ptr<ThreadPool> pool;
   graph::Context context;
   std::unique_ptr<models::Model> model;
   std::unique_ptr<KvCache> kv;
@@ -66,7 +66,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   MIAO_TRY(const kernels::Kernels* table, kernels::select(cpu_features(), isa));
   MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
   const int threads = options.threads ? options.threads : cpu_limits().threads();
-  auto state = std::make_unique<State>(std::move(checkpoint), *table, threads);
+  MIAO_TRY(auto pool, ThreadPool::create(threads));
+  auto state = std::make_unique<State>(std::move(checkpoint), *table, std::move(pool));
   models::LoadOptions load;
   load.f32 = options.compute == Compute::f32;
   load.kv = options.kv;
@@ -93,7 +94,7 @@ Result<const prep::Tokenizer*> Engine::tokenizer() const {
 const prep::ChatTemplate* Engine::chat_template() const {
   return state_->chat_template ? &*state_->chat_template : nullptr;
 }
-ThreadPool& Engine::pool() { return state_->pool; }
+ThreadPool& Engine::pool() { return *state_->pool; }
 const char* Engine::isa() const { return state_->context.kernels.name; }
 int64_t Engine::ctx() const { return state_->model->ctx(); }
 int64_t Engine::vocab() const { return state_->vocab(); }

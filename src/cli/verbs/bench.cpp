@@ -134,7 +134,8 @@ std::string latency_text(const measure::LatencyReport& l) {
 }
 
 Result<int> run_kernels(const Options& o, const Common& common) {
-  ThreadPool pool(o.threads.empty() || o.threads[0] == 0 ? cpu_limits().threads() : o.threads[0]);
+  const bool chosen = !o.threads.empty() && o.threads[0] != 0;
+  MIAO_TRY(const auto pool, ThreadPool::create(chosen ? o.threads[0] : cpu_limits().threads()));
   const auto row_text = [](const measure::KernelRow& r) {
     return fmt::format("{:<8}{:<8}{:<24}{:>8.1f} GB/s   {:<24}{:>9.1f} GOPS", r.isa, r.format, r.gemv,
                        r.gemv_bytes_per_second / 1e9, r.gemm, r.gemm_ops_per_second / 1e9);
@@ -144,8 +145,8 @@ Result<int> run_kernels(const Options& o, const Common& common) {
     out().line(row_text(row));
     (void)out().flush();
   };
-  MIAO_TRY(const auto rows, measure::bench_kernels(pool, o.isa, 0.2, show));
-  if (common.json) out().line(dump_json({{"threads", pool.threads()}, {"kernels", measure::to_json(rows)}}));
+  MIAO_TRY(const auto rows, measure::bench_kernels(*pool, o.isa, 0.2, show));
+  if (common.json) out().line(dump_json({{"threads", pool->threads()}, {"kernels", measure::to_json(rows)}}));
   return static_cast<int>(kOk);
 }
 
