@@ -13,27 +13,32 @@ namespace miao::graph {
 namespace {
 
 using kernels::kFewRows;
+using kernels::kTileRows;
 
 constexpr int64_t kManyRowBlocks = 4;  // of a task at most: 64 columns of some hundred rows stay in the L2 cache
 constexpr int64_t kTasksAThread = 8;   // at least, where there are blocks enough: no thread waits long for the last
+constexpr int64_t kTileBlocks = 16;    // of a task at most where one tile holds all rows: the kernel runs on from block
+constexpr int64_t kTileTasks = 4;      // to block, and starts and drains once a task
 constexpr int64_t kFewRowBlocks = 64;  // of a tile between epilogues: 16 KB of results
 
 // Calls body(range of blocks) until all blocks are done.
 template <class Body>
-void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks, bool few, const Body& body) {
-  if (few) {
+void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks, int64_t rows, const Body& body) {
+  if (rows <= kFewRows) {
     const Range mine = worker.split(blocks);
     for (int64_t b = mine.begin; b < mine.end; b += kFewRowBlocks)
       body(Range{b, std::min(b + kFewRowBlocks, mine.end)});
     return;
   }
   // Pairs of blocks, because the AVX-512 kernel takes two at once.
-  const int64_t pairs = blocks / (2 * kTasksAThread * worker.count);
-  const int64_t step = std::clamp<int64_t>(2 * pairs, 2, kManyRowBlocks);
+  const bool one_tile = rows <= kTileRows;
+  const int64_t pairs = blocks / (2 * (one_tile ? kTileTasks : kTasksAThread) * worker.count);
+  const int64_t step = std::clamp<int64_t>(2 * pairs, 2, one_tile ? kTileBlocks : kManyRowBlocks);
   for (int64_t b; (b = worker.next(next) * step) < blocks;) body(Range{b, std::min(b + step, blocks)});
 }
 
 int64_t tile_floats(int64_t max_rows) {
+  static_assert(kTileRows * kTileBlocks == kFewRows * kFewRowBlocks);
   return std::max<int64_t>(kFewRows * kFewRowBlocks, max_rows * kManyRowBlocks) * kernels::kLanes;
 }
 
@@ -75,7 +80,7 @@ class Assign final : public LinearStep {
   void run(const Worker& worker, const StepIo& io) override {
     const int64_t rows = io.rows;
     const kernels::Activations in = input_.prepare(worker, io);
-    for_blocks(worker, next_, linear_.blocks(), rows <= kFewRows, [&](Range blocks) {
+    for_blocks(worker, next_, linear_.blocks(), rows, [&](Range blocks) {
       const int64_t column = 16 * blocks.begin;
       multiply(blocks, in, out_->data + column, out_->stride, io);
       for (int64_t t = 0; linear_.bias() && t < rows; ++t)
@@ -95,7 +100,7 @@ class Accumulate final : public LinearStep {
     const int64_t rows = io.rows;
     const kernels::Activations in = input_.prepare(worker, io);
     float* const y = tile(io);
-    for_blocks(worker, next_, linear_.blocks(), rows <= kFewRows, [&](Range blocks) {
+    for_blocks(worker, next_, linear_.blocks(), rows, [&](Range blocks) {
       const int64_t column = 16 * blocks.begin;
       const int64_t count = 16 * blocks.size();
       multiply(blocks, in, y, count, io);
@@ -119,7 +124,7 @@ class Gated final : public LinearStep {
     const kernels::Activations in = input_.prepare(worker, io);
     const int64_t half = linear_.part_blocks(0);
     float* const gate = tile(io);
-    for_blocks(worker, next_, half, rows <= kFewRows, [&](Range blocks) {
+    for_blocks(worker, next_, half, rows, [&](Range blocks) {
       const int64_t column = 16 * blocks.begin;
       const int64_t count = 16 * blocks.size();
       float* const up = gate + rows * count;
@@ -146,7 +151,7 @@ class LogitsStep final : public LinearStep {
   void run(const Worker& worker, const StepIo& io) override {
     const kernels::Activations in = input_.prepare(worker, io);
     const int64_t ld = io.pass.ld_logits;
-    for_blocks(worker, next_, linear_.blocks(), io.rows <= kFewRows, [&](Range blocks) {
+    for_blocks(worker, next_, linear_.blocks(), io.rows, [&](Range blocks) {
       float* const y = io.pass.logits + 16 * blocks.begin;
       multiply(blocks, in, y, ld, io);
       for (int64_t t = 0; softcap_ > 0 && t < io.rows; ++t)

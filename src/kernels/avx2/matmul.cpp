@@ -60,8 +60,8 @@ static void tile(const uint8_t* codes, const float* scales, const float* mins, c
         const __m256 scale = _mm256_loadu_ps(scales + (g * sub + h) * 16 + 8 * half);
         for (int r = 0; r < NR; ++r) {
           const int64_t entry = at + r * row_step;
-          acc[r][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r][half]),
-                                         _mm256_mul_ps(scale, _mm256_set1_ps(in.scale[entry])), acc[r][half]);
+          acc[r][half] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum[r][half]), scale),
+                                         _mm256_set1_ps(in.scale[entry]), acc[r][half]);
           if constexpr (has_min(t.scales)) {
             const __m256 min = _mm256_loadu_ps(mins + (g * sub + h) * 16 + 8 * half);
             const float* dsum = sub == 1 ? in.dsum : in.dsum16[h];

@@ -8,7 +8,7 @@ namespace miao::kernels {
 namespace avx512 {
 
 // NR tokens from entry `at` on x MB panels; every token's group sum starts at zero_shift-scaled -sum(q), which cancels
-// the code offset.
+// the code offset, and at kBias.
 template <int NR, int MB, int kSub, bool kMin, bool kTiled>
 static inline void tile(const Panel* panels, int shift, const Quantised& in, int64_t at, float* y, int64_t ldy) {
   constexpr int quads_a_sub = 8 / kSub;
@@ -24,7 +24,8 @@ static inline void tile(const Panel* panels, int shift, const Quantised& in, int
       const float* dsum = (kSub == 1 ? in.dsum : in.dsum16[h]) + at;
       __m512i sum[NR][MB];
       for (int r = 0; r < NR; ++r) {
-        const __m512i start = kMin ? _mm512_setzero_si512() : _mm512_sll_epi32(_mm512_set1_epi32(nsum[r * rs]), count);
+        __m512i start = _mm512_set1_epi32(kBias);
+        if constexpr (!kMin) start = _mm512_add_epi32(start, _mm512_sll_epi32(_mm512_set1_epi32(nsum[r * rs]), count));
         for (int m = 0; m < MB; ++m) sum[r][m] = start;
       }
       for (int j = h * quads_a_sub; j < (h + 1) * quads_a_sub; ++j) {
@@ -37,11 +38,11 @@ static inline void tile(const Panel* panels, int shift, const Quantised& in, int
       }
       for (int m = 0; m < MB; ++m) {
         const __m512 scale = _mm512_load_ps(panels[m].scale + (g * kSub + h) * 16);
+        const __m512 bias = bias_of(scale);
         __m512 min;
         if constexpr (kMin) min = _mm512_load_ps(panels[m].min + (g * kSub + h) * 16);
         for (int r = 0; r < NR; ++r) {
-          const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(in.scale[at + r * rs]));
-          acc[r][m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r][m]), both, acc[r][m]);
+          acc[r][m] = _mm512_fmadd_ps(scaled(sum[r][m], scale, bias), _mm512_set1_ps(in.scale[at + r * rs]), acc[r][m]);
           if constexpr (kMin) acc[r][m] = _mm512_fmadd_ps(min, _mm512_set1_ps(dsum[r * rs]), acc[r][m]);
         }
       }

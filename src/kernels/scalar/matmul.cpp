@@ -1,7 +1,7 @@
 // Products of the quantised formats, scalar: the specification of the arithmetic. For each output row, per group of K
 // in order (per half group for formats with two scales):
 //   isum = sum of (code - zero) * q          exact
-//   acc  = fma(isum, scale * a, acc)     a: scale of the activations; scale * a is rounded once
+//   acc  = fma(isum * scale, a, acc)     a: scale of the activations; isum * scale is rounded once
 //   acc  = fma(min, dsum, acc)                   formats with a min
 #include "kernels/quant/layout.h"
 #include "kernels/table.h"
@@ -48,7 +48,7 @@ static void run(const void* packed, int64_t cols, int64_t blocks, const Activati
             for (int j = h * quads; j < (h + 1) * quads; ++j) {
               for (int i = 0; i < 4; ++i) isum += int(int8_t(w[64 * j + 4 * lane + i])) * int(q[4 * j + i]);
             }
-            acc[lane] = __builtin_fmaf(float(isum), scale[16 * h + lane] * a, acc[lane]);
+            acc[lane] = __builtin_fmaf(float(isum) * scale[16 * h + lane], a, acc[lane]);
             if constexpr (has_min(t.scales)) {
               const float* dsum = sub == 1 ? in.codes.dsum : in.codes.dsum16[h];
               acc[lane] = __builtin_fmaf(min[16 * h + lane], dsum[at], acc[lane]);
