@@ -11,6 +11,10 @@
 
 namespace miao::prep {
 
+namespace {
+constexpr size_t kKeptNodes = 1 << 16;
+}
+
 Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vector<double>& scores,
                                              const std::vector<bool>& in_model, UnigramOptions options) {
   auto model = std::make_unique<Unigram>();
@@ -27,7 +31,7 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
     lowest = std::min(lowest, score);
     const std::string_view piece = vocab.piece(id);
     if (piece.empty()) continue;
-    model->trie_.insert(piece, id);
+    MIAO_CHECK_OK(model->trie_.insert(piece, id));
     for (size_t at = piece.find(kMetaSpace, 1); at != std::string_view::npos; at = piece.find(kMetaSpace, at + 1)) {
       if (!piece.substr(0, at).ends_with(kMetaSpace)) model->cut_at_space_ = false;
     }
@@ -103,6 +107,7 @@ void Unigram::best_path(std::string_view word, Ids& out) const {
     end = begin;
   }
   std::reverse(out.begin() + static_cast<ptrdiff_t>(before), out.end());
+  if (nodes.capacity() > kKeptNodes) nodes = {};  // one giant word must not pin its memory to the thread
 }
 
 }  // namespace miao::prep

@@ -23,7 +23,8 @@ struct UnigramOptions {
 
 class Unigram : public Model {
  public:
-  // scores[id] for the ids with in_model[id]. invalid: a score that is not finite, no piece, a bad unk id.
+  // scores[id] for the ids with in_model[id]. invalid: a score that is not finite, no piece, a bad unk id; unsupported:
+  // a piece that is too long for Trie.
   static Result<std::unique_ptr<Model>> make(const Vocab& vocab, const std::vector<double>& scores,
                                              const std::vector<bool>& in_model, UnigramOptions options);
   void encode(std::string_view word, Ids& out) const override;
