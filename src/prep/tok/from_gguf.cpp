@@ -347,7 +347,7 @@ class Loader {
     }
     MIAO_TRY(const bool prefixed, meta_space_normalizer(true, true));
     meta_space_decoder(prefixed);
-    UnigramOptions options{.unk = data_->unk.value_or(-1), .cut = true};
+    UnigramOptions options{.unk = data_->unk.value_or(-1), .single = true};
     auto model = Unigram::make(data_->vocab, scores_, text_pieces(), options);
     if (!model.ok()) return std::move(model.error()).at(key("tokens"));
     data_->model = std::move(*model);

@@ -25,7 +25,8 @@ int combining_class(int32_t cp) {
 // Composes runs of `points`, cut before the code points that must not compose or let others compose over them.
 void append_composed(std::vector<utf8proc_int32_t>& points, std::string& out) {
   const auto cut = [](int32_t cp) {
-    return cp == 0x11930 ||
+    // U+11A7 is one before the first trailing jamo; utf8proc takes it for one and drops it.
+    return cp == 0x11930 || cp == 0x11A7 ||
            (!(class_of(static_cast<uint32_t>(cp)) & kNormal) && utf8proc_get_property(cp)->combining_class);
   };
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);

@@ -15,9 +15,7 @@ namespace miao::prep {
 struct UnigramOptions {
   int32_t unk = -1;
   bool byte_fallback = true;  // where the vocabulary has all byte tokens of an unknown text
-  // Cut the text before each U+2581 when no piece reaches over it. Sums then start anew, so that paths whose scores
-  // differ by rounding only may change places against one sum over the whole text.
-  bool cut = false;
+  bool single = false;        // sums in float, as SentencePiece; it decides between paths of nearly one score
   std::optional<double> lowest;  // score that unknown text is measured from; absent: the lowest of the model's pieces
 };
 
@@ -34,7 +32,7 @@ class Unigram : public Model {
   void best_path(std::string_view word, Ids& out) const;
 
   uint32_t serial_ = 0;
-  bool cut_at_space_ = false;
+  bool single_ = false;
   Trie trie_;
   std::vector<double> scores_;
   double unk_score_ = 0;
