@@ -56,11 +56,10 @@ void Unigram::best_path(std::string_view word, Ids& out) const {
   };
   thread_local std::vector<Node> nodes;
   nodes.assign(word.size() + 1, {});
-  const auto rounded = [&](double sum) { return single_ ? static_cast<double>(static_cast<float>(sum)) : sum; };
   const auto offer = [&](size_t from, size_t to, double score, int32_t id) {
+    if (single_) score = static_cast<float>(score);
     Node& node = nodes[to];
-    // SentencePiece compares before it rounds.
-    if (node.from < 0 || score > node.score) node = {rounded(score), id, static_cast<int32_t>(from)};
+    if (node.from < 0 || score > node.score) node = {score, id, static_cast<int32_t>(from)};
   };
   for (size_t begin = 0; begin < word.size();) {
     const double here = nodes[begin].score;
@@ -75,7 +74,7 @@ void Unigram::best_path(std::string_view word, Ids& out) const {
       offer(begin, i, here + scores_[static_cast<size_t>(id)], id);
       known = known || i - begin == rune;
     }
-    if (!known) offer(begin, begin + rune, rounded(here + unk_score_), -1);
+    if (!known) offer(begin, begin + rune, here + unk_score_, -1);
     begin += rune;
   }
   // Walk back; runs of unknown code points become one text.
