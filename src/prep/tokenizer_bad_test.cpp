@@ -240,8 +240,8 @@ const std::vector<BadJson>& bad_json() {
          j["post_processor"] = Json{{"type", "RobertaProcessing"}, {"sep", {"x"}}, {"cls", {"y", 1}}};
        },
        "a token and its id"},
-      {"added token too long to search", [](Json& j) { j["added_tokens"].push_back(added(1401, long_text(300).c_str())); },
-       "has 300 bytes"},
+      {"added token too long to search",
+       [](Json& j) { j["added_tokens"].push_back(added(1401, long_text(300).c_str())); }, "has 300 bytes"},
       {"added token that its normalizer blows up",
        [](Json& j) {
          j["normalizer"] =

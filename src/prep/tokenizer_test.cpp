@@ -120,7 +120,8 @@ TEST(Tokenizer, ControlTokensOnlyInTrustedSegments) {
   EXPECT_EQ(count({{0, 6, true}, {6, n - 7, false}, {n - 7, n, true}}), 1);  // the first token is half trusted
   EXPECT_EQ(count({{0, 4, true}, {4, 7, true}, {7, n, false}}), 1);          // neighbours count as one
   // Ordinary text is the same whatever the segments are.
-  EXPECT_EQ(*t.encode("hello world", std::vector<Segment>{{0, 3, true}, {3, 11, false}}, true), *t.encode("hello world"));
+  EXPECT_EQ(*t.encode("hello world", std::vector<Segment>{{0, 3, true}, {3, 11, false}}, true),
+            *t.encode("hello world"));
 }
 
 TEST(Tokenizer, TrustIsNotShiftedByBrokenText) {

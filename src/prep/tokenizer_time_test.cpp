@@ -66,7 +66,8 @@ Tokenizer greedy_added() {
   int64_t id = 1450;
   for (const auto& [content, lstrip, rstrip] :
        {std::tuple{" ", false, true}, std::tuple{"\t", true, false}, std::tuple{"\n", false, false}}) {
-    document["added_tokens"].push_back(Json{{"id", id++}, {"content", content}, {"lstrip", lstrip}, {"rstrip", rstrip}});
+    document["added_tokens"].push_back(
+        Json{{"id", id++}, {"content", content}, {"lstrip", lstrip}, {"rstrip", rstrip}});
   }
   return from(document);
 }

@@ -12,7 +12,7 @@ namespace miao::prep {
 namespace {
 constexpr size_t kMaxReplacement = 256;  // bytes; Unicode's longest has 54
 constexpr size_t kMaxEntry = 256;        // bytes; the units of a bad file may form a ring
-}
+}  // namespace
 
 Result<Charsmap> Charsmap::parse(std::string_view blob) {
   const auto u32 = [&](size_t at) {

@@ -359,8 +359,7 @@ class Loader {
     if (most < 0) return corrupt("max_input_chars_per_word is negative");
     std::vector<bool> in_model(size_);
     for (size_t id = 0; id < size_; ++id) in_model[id] = pieces_[id].model;
-    MIAO_TRY(data_->model,
-             WordPiece::make(data_->vocab, in_model, prefix, *data_->unk, static_cast<size_t>(most)));
+    MIAO_TRY(data_->model, WordPiece::make(data_->vocab, in_model, prefix, *data_->unk, static_cast<size_t>(most)));
     return {};
   }
 

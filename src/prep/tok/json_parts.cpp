@@ -286,8 +286,7 @@ Result<int32_t> checked_id(int64_t id, int32_t vocab) {
 }
 
 Error too_many_ends() {
-  return {Code::unsupported,
-          "the post-processor puts more than " + std::to_string(kMaxEnds) + " tokens around a text"};
+  return {Code::unsupported, "the post-processor puts more than " + std::to_string(kMaxEnds) + " tokens around a text"};
 }
 
 Result<void> read_template(const JsonObject& object, int32_t vocab, Ids* prefix, Ids* suffix) {

@@ -1,5 +1,5 @@
-// A trie over bytes: cheap to build, quick to walk. Walks are bounded: a text of kMaxText bytes is the longest it takes,
-// so that a search from every place of a long text stays linear whatever a file lists.
+// A trie over bytes: cheap to build, quick to walk. Walks are bounded: a text of kMaxText bytes is the longest it
+// takes, so that a search from every place of a long text stays linear whatever a file lists.
 //
 //   node      {value, the byte that leads to node + 1}: a text's new nodes follow one another, so most edges are here
 //   edges     {node, byte} -> node in one hash table: the branches
@@ -19,7 +19,7 @@ namespace miao::prep {
 
 class Trie {
  public:
-  static constexpr size_t kMaxText = 256;      // bytes; texts in use have under 100
+  static constexpr size_t kMaxText = 256;       // bytes; texts in use have under 100
   static constexpr size_t kMaxNodes = 1 << 24;  // the largest vocabularies in use need 4 million
 
   Trie() { root_.fill(-1); }

@@ -14,8 +14,8 @@ namespace miao::prep {
 
 struct UnigramOptions {
   int32_t unk = -1;
-  bool byte_fallback = true;  // where the vocabulary has all byte tokens of an unknown text
-  bool single = false;        // sums in float, as SentencePiece; it decides between paths of nearly one score
+  bool byte_fallback = true;     // where the vocabulary has all byte tokens of an unknown text
+  bool single = false;           // sums in float, as SentencePiece; it decides between paths of nearly one score
   std::optional<double> lowest;  // score that unknown text is measured from; absent: the lowest of the model's pieces
 };
 
