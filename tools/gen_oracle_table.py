@@ -20,18 +20,25 @@ def head(section):
 def tables(results):
     out = []
     if section := results.get("tokenizers"):
-        rows, trained = [], {}
+        # One row for a tokenizer, one for all trained ones of a kind; a cell is {column: [strings, differ, against]}.
+        rows = {}
         for name, row in section["compared"].items():
-            if not name.startswith("trained-"):
-                rows.append((name, row["kind"], row["against"], row["strings"], row["differ"]))
-                continue
-            sums = trained.setdefault((row["kind"], name.endswith(", texts")), [0, 0, 0])
-            for i, value in enumerate((1, row["strings"], row["differ"])):
-                sums[i] += value
-        for (kind, texts), (count, strings, differ) in trained.items():
-            rows.append((f"{count} trained" + (", texts" if texts else ""), kind, "tokenizers", strings, differ))
-        out += ["Token ids: " + head(section), "", "| tokenizer | kind | against | strings | differ |", "|---|---|---|--:|--:|"]
-        out += ["| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else cell for cell in row) + " |" for row in rows] + [""]
+            name, _, column = name.partition(", ")
+            if name.startswith("trained-"):
+                name = "trained"
+            kind = row["kind"].replace("SentencePiece bpe", "BPE").replace("SentencePiece unigram", "Unigram")
+            cell = rows.setdefault((name, kind), {}).setdefault(column, [0, 0, row["against"]])
+            cell[0] += row["strings"]
+            cell[1] += row["differ"]
+
+        def show(cell):
+            if not cell:
+                return ""
+            strings, differ, against = cell
+            return f"{differ} of {strings:,}" + (f" ({against})" if against != "tokenizers" else "")
+
+        out += ["Token ids that differ: " + head(section), "", "| tokenizer | kind | tokenizer.json | long texts | GGUF |", "|---|---|--:|--:|--:|"]
+        out += ["| " + " | ".join([*key, *(show(cells.get(c)) for c in ("", "texts", "GGUF"))]) + " |" for key, cells in rows.items()] + [""]
     if section := results.get("templates"):
         out += ["Chat templates: " + head(section), "", "| conversations | templates | renderings | differ |", "|---|--:|--:|--:|"]
         out += [f"| {name} | {row['templates']} | {row['renderings']:,} | {row['differ']} |" for name, row in section["compared"].items()]
