@@ -2,12 +2,13 @@
 #   make            build/release/miao            make demo     fetch a small model and let it answer
 #   make test       unit tests, fast and slow     make check    tree rules, formatting
 #   make golden     reference logits anew         make format   clang-format over src
+#   make oracle     token ids, chat templates and logits against the libraries that define them (an hour at most)
 JOBS ?= $(shell nproc)
 RELEASE := build/release
 SOURCES = $(shell find src -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 PROMPT ?= Write one sentence about cats.
 
-.PHONY: all setup build demo test bench-peers golden format check tidy clean
+.PHONY: all setup build demo test bench-peers golden oracle format check tidy clean
 all: build
 
 setup:
@@ -34,6 +35,13 @@ bench-peers: build
 golden:
 	@scripts/venv.sh --oracle
 	build/venv/bin/python tools/make_golden.py
+
+oracle: build
+	@scripts/venv.sh --oracle
+	build/venv/bin/python tools/tokenizer_oracle.py --miao $(RELEASE)/miao --results docs/results/oracles.json
+	build/venv/bin/python tools/template_oracle.py --miao $(RELEASE)/miao --results docs/results/oracles.json
+	tools/gen_oracle_table.py
+	build/venv/bin/python tools/make_golden.py --check
 
 format:
 	@scripts/setup.sh --ci

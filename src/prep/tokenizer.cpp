@@ -11,39 +11,53 @@
 namespace miao::prep {
 namespace {
 
+// What normalizing may make of a text in all: Unicode's own forms need 11 bytes for one, with U+2581 for blanks 13.
+constexpr size_t kMaxGrowth = 32;
+constexpr size_t kFreeGrowth = 1 << 16;  // for short texts behind long prefixes
+
+Result<void> check_size(std::string_view text) {
+  if (text.size() <= Tokenizer::kMaxText) return {};
+  return Error{Code::invalid, "the text has " + std::to_string(text.size()) + " bytes, at most " +
+                                  std::to_string(Tokenizer::kMaxText) + " can be tokenized at once; cut it"};
+}
+
 // allow(begin, end): a control token may be found at this range of `text`.
 template <class Allow>
-std::vector<int32_t> encode_with(const TokenizerData& d, std::string_view text, bool add_special, Allow&& allow) {
-  MIAO_CHECK(text.size() <= INT32_MAX);
+Result<Ids> encode_with(const TokenizerData& d, std::string_view text, bool add_special, Allow&& allow) {
+  MIAO_CHECK_OK(check_size(text));
   Ids out;
   out.reserve(text.size() / 4 + 8);
   if (add_special) out = d.prefix;
   PreTokenizer::Scratch scratch;
   std::string normal;
   const bool same = d.normalizer.steps.empty();
+  size_t most = std::min(text.size() * kMaxGrowth + kFreeGrowth, Tokenizer::kMaxText);
   const auto token = [&](int32_t id) { out.push_back(id); };
-  d.added.split(
+  const auto words = [&](std::string_view part, bool origin) -> Result<void> {
+    d.pre_tokenizer.run(part, origin, *d.model, scratch, out);
+    return {};
+  };
+  MIAO_CHECK_OK(d.added.split(
       false, text, allow,
-      [&](size_t begin, size_t end) {
-        const std::string_view part = d.normalizer.run(text.substr(begin, end - begin), normal);
-        if (!d.added.any(true)) return d.pre_tokenizer.run(part, begin == 0, *d.model, scratch, out);
-        d.added.split(
+      [&](size_t begin, size_t end) -> Result<void> {
+        MIAO_TRY(const std::string_view part, d.normalizer.run(text.substr(begin, end - begin), most, normal));
+        if (!same) most -= part.size();
+        if (!d.added.any(true)) return words(part, begin == 0);
+        return d.added.split(
             true, part,
             // Ranges of rewritten text are not ranges of `text`: then the whole part must be allowed.
             [&](size_t b, size_t e) { return same ? allow(begin + b, begin + e) : allow(begin, end); },
-            [&](size_t b, size_t e) {
-              d.pre_tokenizer.run(part.substr(b, e - b), begin == 0 && b == 0, *d.model, scratch, out);
-            },
-            token);
+            [&](size_t b, size_t e) { return words(part.substr(b, e - b), begin == 0 && b == 0); }, token);
       },
-      token);
+      token));
   if (add_special) out.insert(out.end(), d.suffix.begin(), d.suffix.end());
   return out;
 }
 
 }  // namespace
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+  MIAO_CHECK_OK(check_size(text));
   std::string repaired;
   if (!is_utf8(text)) {
     append_lossy(repaired, text);
@@ -52,8 +66,9 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
   return encode_with(*data_, text, options.add_special, [&](size_t, size_t) { return options.parse_special; });
 }
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, std::span<const Segment> segments,
-                                       bool add_special) const {
+Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, std::span<const Segment> segments,
+                                               bool add_special) const {
+  MIAO_CHECK_OK(check_size(text));
   // Broken sequences are repaired segment by segment, so that the trusted ranges keep their meaning.
   std::string repaired;
   std::vector<Segment> ranges;

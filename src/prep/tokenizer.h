@@ -5,7 +5,8 @@
 //
 // Ids are those of Hugging Face `tokenizers` for tokenizer.json, those of SentencePiece for the SentencePiece models of
 // GGUF files. A tokenizer is immutable and may be used from many threads; copies share it. Text that is not valid
-// UTF-8 is read as if each broken sequence were U+FFFD. Time is linear in the text (n log n within one word).
+// UTF-8 is read as if each broken sequence were U+FFFD. Time and memory are linear in the text (time n log n within one
+// word) whatever the file of the tokenizer holds.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +40,11 @@ class Tokenizer {
   // Reads the keys tokenizer.ggml.*; keeps nothing of `meta`.
   static Result<Tokenizer> from_gguf(const KeyValues& meta);
 
-  std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;  // text under 2 GiB
+  // invalid: a text of more than kMaxText bytes, or one that the normalizer makes many times as long.
+  static constexpr size_t kMaxText = INT32_MAX;
+  Result<std::vector<int32_t>> encode(std::string_view text, EncodeOptions options = {}) const;
   // A rendered conversation: control tokens are found only where they lie wholly in trusted segments.
-  std::vector<int32_t> encode(std::string_view text, std::span<const Segment> segments, bool add_special) const;
+  Result<std::vector<int32_t>> encode(std::string_view text, std::span<const Segment> segments, bool add_special) const;
   // Valid UTF-8. Ids outside the vocabulary are skipped; `skip_special` leaves control tokens out.
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
 

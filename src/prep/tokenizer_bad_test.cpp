@@ -29,6 +29,7 @@ Json many(const char* list, const Json& member, int count) {
   for (int i = 0; i < count; ++i) members.push_back(member);
   return Json{{"type", "Sequence"}, {list, members}};
 }
+std::string long_text(size_t size) { return std::string(size, 'a'); }
 Json added(int64_t id, const char* content) { return Json{{"id", id}, {"content", content}, {"special", true}}; }
 
 const std::vector<BadJson>& bad_json() {
@@ -168,7 +169,7 @@ const std::vector<BadJson>& bad_json() {
        [](Json& j) {
          j["decoder"] = Json{{"type", "Strip"}, {"content", " "}, {"start", -1}, {"stop", 0}};
        },
-       "Strip"},
+       "counts of 0 to 1000"},
       {"unknown post-processor",
        [](Json& j) {
          j["post_processor"] = Json{{"type", "Bow"}};
@@ -192,6 +193,92 @@ const std::vector<BadJson>& bad_json() {
                                     {"special_tokens", Json::object()}};
        },
        "<q>"},
+      {"template that repeats a long list of ids",
+       [](Json& j) {
+         Json single = Json::array();
+         for (int i = 0; i < 1000; ++i) single.push_back(Json{{"SpecialToken", {{"id", "<q>"}, {"type_id", 0}}}});
+         j["post_processor"] = Json{{"type", "TemplateProcessing"},
+                                    {"single", single},
+                                    {"special_tokens", {{"<q>", {{"id", "<q>"}, {"ids", std::vector<int>(1000, 0)}}}}}};
+       },
+       "more than 1024 tokens"},
+      {"template of 2000 items",
+       [](Json& j) {
+         Json single = Json::array();
+         for (int i = 0; i < 2000; ++i) single.push_back(Json{{"Sequence", {{"id", "A"}}}});
+         j["post_processor"] = Json{{"type", "TemplateProcessing"}, {"single", single}, {"special_tokens", {}}};
+       },
+       "more than 1024 tokens"},
+      {"1000 post-processors",
+       [](Json& j) {
+         j["post_processor"] =
+             many("processors", Json{{"type", "BertProcessing"}, {"sep", {"x", 1}}, {"cls", {"y", 1}}}, 1000);
+       },
+       "more than 1024 tokens"},
+      {"template without special_tokens",
+       [](Json& j) {
+         j["post_processor"] = Json{{"type", "TemplateProcessing"},
+                                    {"single", Json::array({Json{{"SpecialToken", {{"id", "<q>"}, {"type_id", 0}}}}})}};
+       },
+       "not in its special_tokens"},
+      {"template token without ids",
+       [](Json& j) {
+         j["post_processor"] = Json{{"type", "TemplateProcessing"},
+                                    {"single", Json::array({Json{{"SpecialToken", {{"id", "<q>"}, {"type_id", 0}}}}})},
+                                    {"special_tokens", {{"<q>", {{"id", "<q>"}}}}}};
+       },
+       "\"ids\" is missing"},
+      {"template id negative",
+       [](Json& j) {
+         j["post_processor"] = Json{{"type", "TemplateProcessing"},
+                                    {"single", Json::array({Json{{"SpecialToken", {{"id", "<q>"}, {"type_id", 0}}}}})},
+                                    {"special_tokens", {{"<q>", {{"id", "<q>"}, {"ids", {-1}}}}}}};
+       },
+       "id -1 is outside"},
+      {"sep is only a name",
+       [](Json& j) {
+         j["post_processor"] = Json{{"type", "RobertaProcessing"}, {"sep", {"x"}}, {"cls", {"y", 1}}};
+       },
+       "a token and its id"},
+      {"added token too long to search",
+       [](Json& j) { j["added_tokens"].push_back(added(1401, long_text(300).c_str())); }, "has 300 bytes"},
+      {"added token that its normalizer blows up",
+       [](Json& j) {
+         j["normalizer"] =
+             Json{{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", std::string(500, 'b')}};
+         Json token = added(1401, long_text(200).c_str());
+         token["normalized"] = true;
+         j["added_tokens"].push_back(token);
+       },
+       "normalizing makes more than"},
+      {"pattern too long to search",
+       [](Json& j) {
+         j["pre_tokenizer"] =
+             Json{{"type", "Split"}, {"pattern", {{"String", long_text(300)}}}, {"behavior", "Isolated"}};
+       },
+       "300 bytes is too long"},
+      {"delimiter too long to search",
+       [](Json& j) {
+         j["pre_tokenizer"] = Json{{"type", "CharDelimiterSplit"}, {"delimiter", long_text(300)}};
+       },
+       "300 bytes is too long"},
+      {"Metaspace of four blanks",
+       [](Json& j) {
+         j["pre_tokenizer"] = Json{{"type", "Metaspace"}, {"replacement", "    "}};
+       },
+       "one character"},
+      {"decoder Strip of nothing",
+       [](Json& j) {
+         j["decoder"] = Json{{"type", "Strip"}, {"content", ""}, {"start", 1}, {"stop", 0}};
+       },
+       "empty"},
+      {"unigram piece too long to search",
+       [](Json& j) {
+         j["model"]["vocab"].push_back(Json::array({long_text(300), -1.0}));
+       },
+       "has 300 bytes", "unigram"},
+      {"word piece too long to search", [](Json& j) { j["model"]["vocab"][long_text(300)] = 900; }, "has 300 bytes",
+       "words"},
       {"unigram vocabulary as an object",
        [](Json& j) {
          j["model"]["vocab"] = Json{{"a", 1}};
@@ -252,6 +339,43 @@ TEST(BadTokenizerJson, EveryTruncationIsAnError) {
     EXPECT_FALSE(Tokenizer::from_json(text.substr(0, size), "", "t").ok());
 }
 
+// A JSON reader keeps the first or the last of two equal keys; ids that depend on that are refused.
+TEST(BadTokenizerJson, RepeatedPieces) {
+  const std::string text = dump_json(test::golden_json("base_bytes.json"));
+  const size_t at = text.find("\"vocab\":{") + 9;
+  for (const char* entry : {"\"the\":1400,\"the\":1401,", "\"the\":1400,\"the\":1400,"}) {
+    const auto made = Tokenizer::from_json(std::string(text).insert(at, entry), "", "twice.json");
+    ASSERT_FALSE(made.ok()) << entry;
+    EXPECT_NE(made.error().str().find("\"the\""), std::string::npos) << made.error().str();
+  }
+}
+
+// What a file may say about its special tokens without harm.
+TEST(BadTokenizerJson, OddSpecialTokensAreHandled) {
+  Json document = test::golden_json("base_bytes.json");
+  // The same content again has the id of the first, as in the reference; ids may have holes.
+  document["added_tokens"].push_back(added(0, "<|end|>"));
+  document["added_tokens"].push_back(added(1450, "<x>"));
+  document["added_tokens"].push_back(added(1470, "<x>"));
+  // Only "single" is used.
+  document["post_processor"] = Json{{"type", "TemplateProcessing"},
+                                    {"single", Json::array({Json{{"SpecialToken", {{"id", "<x>"}, {"type_id", 0}}}},
+                                                            Json{{"Sequence", {{"id", "A"}, {"type_id", 0}}}}})},
+                                    {"pair", 7},
+                                    {"special_tokens", {{"<x>", {{"id", "<x>"}, {"ids", {1450}}}}}}};
+  // A name that no token has names none.
+  const auto made = Tokenizer::from_json(
+      dump_json(document), R"({"bos_token": "<none>", "eos_token": null, "pad_token": {"content": "<x>"}})", "odd");
+  ASSERT_TRUE(made.ok()) << made.error().str();
+  EXPECT_EQ(made->vocab_size(), 1451);
+  EXPECT_EQ(*made->encode("<x>"), (std::vector<int32_t>{1450, 1450}));
+  EXPECT_EQ(made->id_to_piece(1420), "");
+  EXPECT_EQ(made->decode(std::vector<int32_t>{1420, 1450}, false), "<x>");
+  EXPECT_EQ(made->bos_id(), std::nullopt);
+  EXPECT_EQ(made->eos_id(), std::nullopt);
+  EXPECT_EQ(made->pad_id(), 1450);
+}
+
 TEST(BadTokenizerJson, BadConfigs) {
   const std::string json = dump_json(test::golden_json("base_bytes.json"));
   for (const char* config :
@@ -296,6 +420,19 @@ const std::vector<BadGguf>& bad_gguf() {
       {"merge listed twice", [](auto& v) { v.merges.push_back(v.merges[0]); }, "listed twice"},
       {"llama without scores", [](auto& v) { v.model = "llama"; }, "scores"},
       {"t5 without scores", [](auto& v) { v.model = "t5"; }, "scores"},
+      {"control token too long to search",
+       [](auto& v) {
+         v.tokens[0].assign(300, 'x');
+         v.types[0] = 3;
+       },
+       "has 300 bytes"},
+      {"t5 piece too long to search",
+       [](auto& v) {
+         v.model = "t5";
+         v.scores.assign(v.tokens.size(), -1);
+         v.tokens[5].assign(300, 'x');
+       },
+       "has 300 bytes"},
       {"bert without unknown",
        [](auto& v) {
          v.model = "bert";
@@ -376,7 +513,7 @@ TEST(BadTokenizerGguf, Charsmaps) {
   kv.set("tokenizer.ggml.precompiled_charsmap", KeyValues::Ints{4, 0, 0, 0, 255, 255, 255, 127, 0x41, 0});
   auto wild = Tokenizer::from_gguf(kv);
   ASSERT_TRUE(wild.ok());
-  EXPECT_EQ(wild->encode("a", {.add_special = false}).size(), 2u);
+  EXPECT_EQ(wild->encode("a", {.add_special = false})->size(), 2u);
 }
 
 }  // namespace

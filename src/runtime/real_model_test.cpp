@@ -33,7 +33,7 @@ class SlowRealModel : public testing::Test {
     EXPECT_TRUE(text.ok());
     auto tokenizer = engine.tokenizer();
     EXPECT_TRUE(tokenizer.ok()) << tokenizer.error().str();
-    std::vector<int32_t> out = (*tokenizer)->encode(*text);
+    std::vector<int32_t> out = *(*tokenizer)->encode(*text);
     EXPECT_GE(out.size(), count);
     out.resize(count);
     return out;
@@ -70,7 +70,7 @@ TEST_F(SlowRealModel, Says) {
   auto tokenizer = engine->tokenizer();
   ASSERT_TRUE(tokenizer.ok());
   Sequence sequence = engine->new_sequence();
-  auto logits = engine->forward(sequence, (*tokenizer)->encode("The capital of France is"));
+  auto logits = engine->forward(sequence, *(*tokenizer)->encode("The capital of France is"));
   ASSERT_TRUE(logits.ok());
   const auto row = logits->row(0);
   const auto best = static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());

@@ -36,7 +36,7 @@ Result<std::vector<int32_t>> Conversation::ids() const {
   if (!form_) {
     std::string text;
     for (const prep::ChatMessage& message : messages_) text += message.content;
-    auto ids = tokenizer_.encode(text, {.add_special = true, .parse_special = control_});
+    MIAO_TRY(auto ids, tokenizer_.encode(text, {.add_special = true, .parse_special = control_}));
     if (ids.empty()) return Error{Code::invalid, "is empty", "prompt"};
     return ids;
   }

@@ -52,7 +52,7 @@ Result<measure::LengthDistribution> lengths_of(const std::string& text, const ru
   std::vector<int64_t> lengths;
   for (size_t begin = 0; begin < lines.size();) {
     const size_t end = std::min(lines.find('\n', begin), lines.size());
-    const auto ids = tokenizer->encode(std::string_view(lines).substr(begin, end - begin));
+    MIAO_TRY(const auto ids, tokenizer->encode(std::string_view(lines).substr(begin, end - begin)));
     if (!ids.empty()) lengths.push_back(static_cast<int64_t>(ids.size()));
     begin = end + 1;
   }

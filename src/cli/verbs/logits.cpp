@@ -51,7 +51,7 @@ Result<int> run(const Options& o, const Common& common) {
   MIAO_TRY(const auto engine, open_engine(o.model, options, common));
   if (!o.text.empty()) {
     MIAO_TRY(const prep::Tokenizer* tokenizer, engine->tokenizer());
-    ids = tokenizer->encode(text);
+    MIAO_TRY(ids, tokenizer->encode(text));
   }
   if (ids.empty()) return Error{Code::invalid, "there are no tokens; give --ids or --text", {}};
   MIAO_TRY(auto file, io::NpyWriter::create(o.output, engine->vocab()));

@@ -98,7 +98,7 @@ Result<int> run(const Options& o, const Common& common) {
   const prep::EncodeOptions options{.add_special = !o.no_special, .parse_special = !o.literal};
   size_t texts = 0;
   auto encode = [&](std::string_view text) -> Result<void> {
-    const std::vector<int32_t> ids = tokenizer.encode(text, options);
+    MIAO_TRY(const std::vector<int32_t> ids, tokenizer.encode(text, options));
     if (common.json) {
       write_ids(ids);
     } else {

@@ -8,12 +8,13 @@
 
 namespace miao::prep {
 
-void AddedTokens::add(const AddedToken& token, std::string_view text) {
-  if (text.empty()) return;
-  tries_[token.normalized].insert(text, static_cast<int32_t>(tokens_.size()));
+Result<void> AddedTokens::add(const AddedToken& token, std::string_view text) {
+  if (text.empty()) return {};
+  MIAO_CHECK_OK(tries_[token.normalized].insert(text, static_cast<int32_t>(tokens_.size())));
   tokens_.push_back(token);
   std::string& firsts = firsts_[token.normalized];
   if (firsts.find(text.front()) == std::string::npos) firsts += text.front();
+  return {};
 }
 
 AddedTokens::Found AddedTokens::next(bool normalized, std::string_view text, size_t at) const {
@@ -39,7 +40,9 @@ AddedTokens::Found AddedTokens::next(bool normalized, std::string_view text, siz
   return {};
 }
 
-bool AddedTokens::fits(const AddedToken& token, std::string_view text, size_t done, Found* f) {
+// `done`: the end of the token before; *white: the farthest end of whitespace that tokens took. Matches come from left
+// to right, so a match that ends before *white ends inside that run.
+bool AddedTokens::fits(const AddedToken& token, std::string_view text, size_t done, size_t* white, Found* f) {
   const char* begin = text.data();
   const char* end = begin + text.size();
   if (token.single_word) {
@@ -48,24 +51,22 @@ bool AddedTokens::fits(const AddedToken& token, std::string_view text, size_t do
   }
   if (token.lstrip) {
     const char* p = begin + f->begin;
-    while (p > begin && (class_before(begin, p) & kWhite)) {
+    while (p > begin + done && (class_before(begin, p) & kWhite)) {
       do {
         --p;
       } while ((static_cast<uint8_t>(*p) & 0xC0) == 0x80);
     }
     f->begin = static_cast<size_t>(p - begin);
   }
-  f->begin = std::max(f->begin, done);
   if (token.rstrip) {
-    const char* p = begin + f->end;
+    const char* p = begin + std::max(f->end, *white);
     while (p < end) {
       const Classified c = class_at(p);
       if (!(c.flags & kWhite)) break;
       p += c.size;
     }
-    f->end = static_cast<size_t>(p - begin);
+    f->end = *white = static_cast<size_t>(p - begin);
   }
-  f->end = std::max(f->end, f->begin);
   return true;
 }
 

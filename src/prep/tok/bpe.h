@@ -80,6 +80,7 @@ class Bpe : public Model {
   const Vocab& vocab_;
   BpeOptions options_;
   uint32_t serial_;  // of this model, in the keys of the word tables
+  HashKey hash_ = HashKey::of_process();
   std::vector<Slot> slots_;
   uint32_t merges_ = 0;
   int32_t last_whole_ = 0;         // of the last merge

@@ -11,7 +11,8 @@ namespace miao::prep {
 
 namespace {
 constexpr size_t kMaxReplacement = 256;  // bytes; Unicode's longest has 54
-}
+constexpr size_t kMaxEntry = 256;        // bytes; the units of a bad file may form a ring
+}  // namespace
 
 Result<Charsmap> Charsmap::parse(std::string_view blob) {
   const auto u32 = [&](size_t at) {
@@ -44,6 +45,7 @@ std::optional<Charsmap::Hit> Charsmap::find(std::string_view text, bool longest)
     return static_cast<uint64_t>(unit >> 10) << ((unit & 0x200) >> 6);
   };
   std::optional<Hit> hit;
+  text = text.substr(0, kMaxEntry);
   uint64_t at = offset(units_[0]);
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<uint8_t>(text[i]);
@@ -76,11 +78,11 @@ bool cluster_break(uint32_t before, uint32_t after, utf8proc_int32_t* state) {
 
 }  // namespace
 
-void Charsmap::normalize(std::string_view text, bool clusters, std::string& out) const {
+void Charsmap::normalize(std::string_view text, bool clusters, size_t most, std::string& out) const {
   const char* p = text.data();
   const char* end = p + text.size();
   if (!clusters) {
-    while (p < end) {
+    while (p < end && out.size() <= most) {
       const auto hit = find({p, static_cast<size_t>(end - p)}, true);
       const size_t size = hit ? hit->size : rune_at(p).size;
       out += hit ? hit->replacement : std::string_view(p, size);
@@ -88,7 +90,7 @@ void Charsmap::normalize(std::string_view text, bool clusters, std::string& out)
     }
     return;
   }
-  while (p < end) {
+  while (p < end && out.size() <= most) {
     Rune r = rune_at(p);
     const char* q = p + r.size;
     utf8proc_int32_t state = 0;
@@ -102,7 +104,7 @@ void Charsmap::normalize(std::string_view text, bool clusters, std::string& out)
     if (const auto hit = cluster.size() < 6 ? find(cluster, false) : std::nullopt) {
       out += hit->replacement;
     } else {
-      for (const char* c = p; c < q;) {
+      for (const char* c = p; c < q && out.size() <= most;) {
         const std::string_view one(c, rune_at(c).size);
         const auto whole = find(one, false);
         out += whole ? whole->replacement : one;

@@ -19,8 +19,9 @@ class Charsmap {
   static Result<Charsmap> parse(std::string_view blob);
 
   // `clusters`: as Hugging Face's library reads the map (whole grapheme clusters of under 6 bytes first, and the
-  // shortest entry wins); otherwise as SentencePiece does (the longest entry at each place).
-  void normalize(std::string_view text, bool clusters, std::string& out) const;
+  // shortest entry wins); otherwise as SentencePiece does (the longest entry at each place). Stops behind the place
+  // where `out` has more than `most` bytes.
+  void normalize(std::string_view text, bool clusters, size_t most, std::string& out) const;
 
  private:
   struct Hit {

@@ -121,7 +121,7 @@ class Loader {
     if (model == "t5") MIAO_CHECK_OK(unigram());
     if (model == "bert") MIAO_CHECK_OK(word_piece());
     MIAO_CHECK_OK(add_ends());
-    add_tokens();
+    MIAO_CHECK_OK(add_tokens());
     data_->collect_eog();
     return std::shared_ptr<const TokenizerData>(std::move(data_));
   }
@@ -347,8 +347,10 @@ class Loader {
     }
     MIAO_TRY(const bool prefixed, meta_space_normalizer(true, true));
     meta_space_decoder(prefixed);
-    UnigramOptions options{.unk = data_->unk.value_or(-1), .cut = true};
-    MIAO_TRY(data_->model, Unigram::make(data_->vocab, scores_, text_pieces(), options));
+    UnigramOptions options{.unk = data_->unk.value_or(-1), .single = true};
+    auto model = Unigram::make(data_->vocab, scores_, text_pieces(), options);
+    if (!model.ok()) return std::move(model.error()).at(key("tokens"));
+    data_->model = std::move(*model);
     add_eos_ = true;
     return {};
   }
@@ -364,7 +366,9 @@ class Loader {
         {.kind = PreStep::Kind::characters, .flags = kBertPunct},
     };
     data_->decoder.steps = {{.kind = DecodeStep::Kind::word_piece, .a = "##", .flag = true}};
-    data_->model = std::make_unique<WordPiece>(data_->vocab, in_model(), "##", *data_->unk, 100);
+    auto model = WordPiece::make(data_->vocab, in_model(), "##", *data_->unk, 100);
+    if (!model.ok()) return std::move(model.error()).at(key("tokens"));
+    data_->model = std::move(*model);
     if (cls_) data_->bos = cls_;
     add_bos_ = add_sep_ = true;
     return {};
@@ -383,14 +387,15 @@ class Loader {
     return {};
   }
 
-  void add_tokens() {
+  Result<void> add_tokens() {
     for (int32_t id = 0; id < size(); ++id) {
       const int64_t type = type_of(static_cast<size_t>(id));
       const bool special = data_->special[static_cast<size_t>(id)];
       if (!special && type != kUserDefined) continue;
       AddedToken token{.content = std::string(data_->vocab.piece(id)), .id = id, .special = special};
-      data_->added.add(token, token.content);
+      if (auto r = data_->added.add(token, token.content); !r.ok()) return std::move(r.error()).at(key("tokens"));
     }
+    return {};
   }
 
   const KeyValues& meta_;

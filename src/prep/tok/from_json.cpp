@@ -50,7 +50,7 @@ class Loader {
           part(read_post_processor(*e, data_->vocab.size(), &data_->prefix, &data_->suffix), "post_processor"));
     }
     MIAO_CHECK_OK(part(build_model(), "model"));
-    register_added();
+    MIAO_CHECK_OK(part(register_added(), "added_tokens"));
     if (config_) MIAO_CHECK_OK(part(read_special_names(*config_), "tokenizer_config.json"));
     data_->collect_eog();
     return std::shared_ptr<const TokenizerData>(std::move(data_));
@@ -196,7 +196,9 @@ class Loader {
     const auto decoder = json_field(config, "added_tokens_decoder");
     if (!decoder) return {};
     MIAO_TRY(const JsonObject tokens, json_object(*decoder, "added_tokens_decoder"));
-    const size_t listed = added_.size();
+    Vocab listed;
+    for (const AddedToken& token : added_) listed.add(token.content);
+    size_t more = 0;
     for (const auto& field : tokens) {
       int64_t id = 0;
       for (char c : field.key) {
@@ -205,10 +207,8 @@ class Loader {
         id = id * 10 + (c - '0');
       }
       MIAO_TRY(AddedToken token, added_token(field.value, id));
-      const auto same = [&](const AddedToken& t) { return t.content == token.content; };
-      if (token.content.empty() || std::any_of(added_.begin(), added_.begin() + static_cast<ptrdiff_t>(listed), same))
-        continue;
-      if (added_.size() > listed + 65536) return corrupt("too many added tokens");
+      if (token.content.empty() || listed.find(token.content) >= 0) continue;
+      if (++more > 65536) return corrupt("more than 65536 added tokens that tokenizer.json does not list");
       added_.push_back(std::move(token));
     }
     return {};
@@ -359,15 +359,20 @@ class Loader {
     if (most < 0) return corrupt("max_input_chars_per_word is negative");
     std::vector<bool> in_model(size_);
     for (size_t id = 0; id < size_; ++id) in_model[id] = pieces_[id].model;
-    data_->model = std::make_unique<WordPiece>(data_->vocab, in_model, prefix, *data_->unk, static_cast<size_t>(most));
+    MIAO_TRY(data_->model, WordPiece::make(data_->vocab, in_model, prefix, *data_->unk, static_cast<size_t>(most)));
     return {};
   }
 
-  void register_added() {
+  Result<void> register_added() {
     std::string normal;
     for (const AddedToken& token : added_) {
-      data_->added.add(token, token.normalized ? data_->normalizer.run(token.content, normal) : token.content);
+      std::string_view text = token.content;
+      if (token.normalized) {
+        MIAO_TRY(text, data_->normalizer.run(token.content, TokenizerData::kMaxTokenBytes, normal));
+      }
+      MIAO_CHECK_OK(data_->added.add(token, text));
     }
+    return {};
   }
 
   Result<void> read_special_names(const JsonObject& config) {

@@ -11,6 +11,10 @@ namespace {
 constexpr int kMaxDepth = 8;
 // A file must not make long texts out of short ones: the product of what its replacements can grow a text by.
 constexpr size_t kMaxGrowth = 512;
+// Texts that steps search for; a naive search then costs a bounded number of bytes at each place.
+constexpr size_t kMaxPattern = 256;
+// What a post-processor puts around a text: ids, and items of a template; files in use have under ten.
+constexpr size_t kMaxEnds = 1024;
 
 Error unsupported(std::string_view part, std::string_view what) {
   return {Code::unsupported,
@@ -33,6 +37,13 @@ Result<void> flatten(JsonElement element, std::string_view list, int depth, cons
   return {};
 }
 
+Result<void> check_pattern(std::string_view text) {
+  if (text.empty()) return Error{Code::invalid, "a pattern is empty"};
+  if (text.size() <= kMaxPattern) return {};
+  return Error{Code::unsupported, "a pattern of " + std::to_string(text.size()) + " bytes is too long; at most " +
+                                      std::to_string(kMaxPattern) + " are supported"};
+}
+
 // {"String": "..."} or {"Regex": "..."}, or a plain string.
 struct Pattern {
   std::string text;
@@ -41,11 +52,15 @@ struct Pattern {
 Result<Pattern> read_pattern(const JsonObject& object) {
   const auto field = json_field(object, "pattern");
   if (!field) return absent("pattern");
-  if (field->is_string()) return Pattern{std::string(field->get_string().value_unsafe())};
+  if (field->is_string()) {
+    const std::string_view text = field->get_string().value_unsafe();
+    MIAO_CHECK_OK(check_pattern(text));
+    return Pattern{std::string(text)};
+  }
   MIAO_TRY(const JsonObject pattern, json_object(*field, "pattern"));
   if (json_field(pattern, "String")) {
     MIAO_TRY(const std::string_view text, json_string(pattern, "String"));
-    if (text.empty()) return Error{Code::invalid, "a pattern is empty"};
+    MIAO_CHECK_OK(check_pattern(text));
     return Pattern{std::string(text)};
   }
   MIAO_TRY(const std::string_view regex, json_string(pattern, "Regex"));
@@ -54,6 +69,7 @@ Result<Pattern> read_pattern(const JsonObject& object) {
     return std::string_view("\\^$.|?*+()[]{}").find(c) != std::string_view::npos;
   });
   if (!plain) return unsupported("the expression", regex);
+  MIAO_CHECK_OK(check_pattern(regex));
   return Pattern{std::string(regex)};
 }
 
@@ -195,14 +211,14 @@ Result<void> pre_step(const JsonObject& object, std::string_view type, PreTokeni
     add({.kind = Kind::characters, .flags = kBertPunct});
   } else if (type == "CharDelimiterSplit") {
     MIAO_TRY(const std::string_view delimiter, json_string(object, "delimiter"));
-    if (delimiter.empty()) return Error{Code::invalid, "a delimiter is empty"};
+    MIAO_CHECK_OK(check_pattern(delimiter));
     add({.kind = Kind::delimiter, .pattern = std::string(delimiter), .behavior = Behavior::removed});
   } else if (type == "Metaspace") {
     PreStep step{.kind = Kind::metaspace, .behavior = Behavior::merged_with_next};
     MIAO_TRY(step.pattern, json_string(object, "replacement", kMetaSpace));
     MIAO_TRY(step.prepend, read_prepend(object));
     MIAO_TRY(step.cut, json_bool(object, "split", true));
-    if (step.pattern.empty() || step.pattern.size() > 4) {
+    if (utf8_length(step.pattern) != 1) {
       return Error{Code::invalid, "Metaspace's replacement must be one character"};
     }
     add(std::move(step));
@@ -235,6 +251,7 @@ Result<DecodeStep> decode_step(const JsonObject& object, std::string_view type) 
   if (type == "BPEDecoder") {
     DecodeStep step{.kind = Kind::suffix};
     MIAO_TRY(step.a, json_string(object, "suffix", "</w>"));
+    if (step.a.size() > kMaxPattern) MIAO_CHECK_OK(check_pattern(step.a));  // without one the pieces stay as they are
     return step;
   }
   if (type == "Replace") {
@@ -249,8 +266,9 @@ Result<DecodeStep> decode_step(const JsonObject& object, std::string_view type) 
     MIAO_TRY(step.a, json_string(object, "content", " "));
     MIAO_TRY(const int64_t start, json_integer(object, "start", 0));
     MIAO_TRY(const int64_t stop, json_integer(object, "stop", 0));
-    if (step.a.empty() || start < 0 || stop < 0 || start > 1000 || stop > 1000) {
-      return Error{Code::invalid, "the decoder Strip needs a content and counts of 0 to 1000"};
+    MIAO_CHECK_OK(check_pattern(step.a));
+    if (start < 0 || stop < 0 || start > 1000 || stop > 1000) {
+      return Error{Code::invalid, "the decoder Strip needs counts of 0 to 1000"};
     }
     step.start = static_cast<int>(start);
     step.stop = static_cast<int>(stop);
@@ -267,8 +285,13 @@ Result<int32_t> checked_id(int64_t id, int32_t vocab) {
   return static_cast<int32_t>(id);
 }
 
+Error too_many_ends() {
+  return {Code::unsupported, "the post-processor puts more than " + std::to_string(kMaxEnds) + " tokens around a text"};
+}
+
 Result<void> read_template(const JsonObject& object, int32_t vocab, Ids* prefix, Ids* suffix) {
   MIAO_TRY(const JsonArray single, json_array(object, "single"));
+  if (single.size() > kMaxEnds) return too_many_ends();
   const auto tokens = json_field(object, "special_tokens");
   bool text = false;
   Ids before, after;
@@ -294,6 +317,7 @@ Result<void> read_template(const JsonObject& object, int32_t vocab, Ids* prefix,
       int64_t id;
       if (value.get_int64().get(id)) return wrong("ids", "integers");
       MIAO_TRY(const int32_t checked, checked_id(id, vocab));
+      if (before.size() + after.size() >= kMaxEnds) return too_many_ends();
       (text ? after : before).push_back(checked);
     }
   }
@@ -411,8 +435,10 @@ Result<void> read_decoder(JsonElement element, Decoder& out) {
 }
 
 Result<void> read_post_processor(JsonElement element, int32_t vocab, Ids* prefix, Ids* suffix) {
-  return flatten(element, "processors", 0, [&](const JsonObject& object, std::string_view type) {
-    return post_step(object, type, vocab, prefix, suffix);
+  return flatten(element, "processors", 0, [&](const JsonObject& object, std::string_view type) -> Result<void> {
+    MIAO_CHECK_OK(post_step(object, type, vocab, prefix, suffix));
+    if (prefix->size() + suffix->size() > kMaxEnds) return too_many_ends();
+    return {};
   });
 }
 

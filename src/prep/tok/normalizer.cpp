@@ -25,7 +25,8 @@ int combining_class(int32_t cp) {
 // Composes runs of `points`, cut before the code points that must not compose or let others compose over them.
 void append_composed(std::vector<utf8proc_int32_t>& points, std::string& out) {
   const auto cut = [](int32_t cp) {
-    return cp == 0x11930 ||
+    // U+11A7 is one before the first trailing jamo; utf8proc takes it for one and drops it.
+    return cp == 0x11930 || cp == 0x11A7 ||
            (!(class_of(static_cast<uint32_t>(cp)) & kNormal) && utf8proc_get_property(cp)->combining_class);
   };
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
@@ -165,10 +166,10 @@ std::string_view strip(std::string_view text, bool left, bool right) {
   return text;
 }
 
-void replace(const NormalizerStep& step, std::string_view text, std::string& out) {
+void replace(const NormalizerStep& step, std::string_view text, size_t most, std::string& out) {
   if (step.scanner) {
     const char* end = text.data() + text.size();
-    for (const char* p = text.data(); p < end;) {
+    for (const char* p = text.data(); p < end && out.size() <= most;) {
       const Stretch s = step.scanner(p, end);
       out += s.match ? std::string_view(step.b) : std::string_view(p, static_cast<size_t>(s.end - p));
       p = s.end;
@@ -179,6 +180,7 @@ void replace(const NormalizerStep& step, std::string_view text, std::string& out
   for (size_t at; (at = text.find(step.a, done)) != std::string_view::npos; done = at + step.a.size()) {
     out += text.substr(done, at - done);
     out += step.b;
+    if (out.size() > most) return;
   }
   out += text.substr(done);
 }
@@ -193,7 +195,8 @@ void squeeze(std::string_view text, std::string& out) {
   if (out.size() > before && out.back() == ' ') out.pop_back();
 }
 
-void apply(const NormalizerStep& step, std::string_view text, std::string& out) {
+// A step that a file can make grow its text much stops soon behind `most` bytes.
+void apply(const NormalizerStep& step, std::string_view text, size_t most, std::string& out) {
   switch (step.kind) {
     case Kind::nfc:
       return unicode_form(text, false, true, out);
@@ -211,7 +214,7 @@ void apply(const NormalizerStep& step, std::string_view text, std::string& out) 
     case Kind::strip_accents:
       return drop(text, kCombining, out);
     case Kind::replace:
-      return replace(step, text, out);
+      return replace(step, text, most, out);
     case Kind::prepend:
       if (!text.empty()) out += step.a;
       out += text;
@@ -221,7 +224,7 @@ void apply(const NormalizerStep& step, std::string_view text, std::string& out) 
     case Kind::nmt:
       return nmt(text, out);
     case Kind::charsmap:
-      return step.map->normalize(text, step.left, out);
+      return step.map->normalize(text, step.left, most, out);
     case Kind::squeeze:
       return squeeze(text, out);
   }
@@ -229,20 +232,18 @@ void apply(const NormalizerStep& step, std::string_view text, std::string& out) 
 
 }  // namespace
 
-std::string_view Normalizer::run(std::string_view text, std::string& buffer) const {
+Result<std::string_view> Normalizer::run(std::string_view text, size_t most, std::string& buffer) const {
   if (steps.empty()) return text;
   std::string from;
   for (const NormalizerStep& step : steps) {
     std::swap(from, buffer);
-    if (&step == &steps.front()) {
-      buffer.clear();
-      apply(step, text, buffer);
-    } else {
-      buffer.clear();
-      apply(step, from, buffer);
+    buffer.clear();
+    apply(step, &step == &steps.front() ? text : std::string_view(from), most, buffer);
+    if (buffer.size() > most) {
+      return Error{Code::invalid, "normalizing makes more than " + std::to_string(most) + " bytes of the text"};
     }
   }
-  return buffer;
+  return std::string_view(buffer);
 }
 
 }  // namespace miao::prep

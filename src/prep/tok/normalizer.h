@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "prep/tok/charsmap.h"
 #include "prep/tok/scanners.h"
 
@@ -39,8 +40,9 @@ struct NormalizerStep {
 class Normalizer {
  public:
   std::vector<NormalizerStep> steps;
-  // The normalized text: `text` itself when there is nothing to do, otherwise inside `buffer`.
-  std::string_view run(std::string_view text, std::string& buffer) const;
+  // The normalized text: `text` itself when there is nothing to do, otherwise inside `buffer`. invalid: it would have
+  // more than `most` bytes.
+  Result<std::string_view> run(std::string_view text, size_t most, std::string& buffer) const;
 };
 
 }  // namespace miao::prep

@@ -1,5 +1,5 @@
-// Viterbi for the Unigram model; see unigram.h. Sums are double, ties keep the path found first, and a code point that
-// is no piece costs ten less than the worst score: as in Hugging Face's encoder.
+// Viterbi for the Unigram model; see unigram.h. Ties keep the path found first, and a code point that is no piece costs
+// ten less than the worst score: as in Hugging Face's encoder and in SentencePiece.
 #include "prep/tok/unigram.h"
 
 #include <algorithm>
@@ -11,13 +11,15 @@
 
 namespace miao::prep {
 
+namespace {
+constexpr size_t kKeptNodes = 1 << 16;
+}
+
 Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vector<double>& scores,
                                              const std::vector<bool>& in_model, UnigramOptions options) {
   auto model = std::make_unique<Unigram>();
   model->serial_ = WordTable::new_serial();
-  // A run of unknown text must stay together, so U+2581 has to be known.
-  const int32_t space = vocab.find(kMetaSpace);
-  model->cut_at_space_ = options.cut && space >= 0 && in_model[static_cast<size_t>(space)];
+  model->single_ = options.single;
   double lowest = std::numeric_limits<double>::infinity();
   for (int32_t id = 0; id < vocab.size(); ++id) {
     if (!in_model[static_cast<size_t>(id)]) continue;
@@ -27,10 +29,7 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
     lowest = std::min(lowest, score);
     const std::string_view piece = vocab.piece(id);
     if (piece.empty()) continue;
-    model->trie_.insert(piece, id);
-    for (size_t at = piece.find(kMetaSpace, 1); at != std::string_view::npos; at = piece.find(kMetaSpace, at + 1)) {
-      if (!piece.substr(0, at).ends_with(kMetaSpace)) model->cut_at_space_ = false;
-    }
+    MIAO_CHECK_OK(model->trie_.insert(piece, id));
   }
   if (model->trie_.empty()) return Error{Code::invalid, "the vocabulary has no piece"};
   if (options.unk >= vocab.size()) return Error{Code::invalid, "the unknown id is outside the vocabulary"};
@@ -46,14 +45,7 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
 }
 
 void Unigram::encode(std::string_view word, Ids& out) const {
-  for (size_t begin = 0; begin < word.size();) {
-    size_t end = cut_at_space_ ? begin : word.size();
-    while (word.substr(end).starts_with(kMetaSpace)) end += kMetaSpace.size();
-    end = std::min(word.find(kMetaSpace, end), word.size());
-    const std::string_view part = word.substr(begin, end - begin);
-    WordTable::encode(serial_, part, out, [&] { best_path(part, out); });
-    begin = end;
-  }
+  WordTable::encode(serial_, word, out, [&] { best_path(word, out); });
 }
 
 void Unigram::best_path(std::string_view word, Ids& out) const {
@@ -65,13 +57,14 @@ void Unigram::best_path(std::string_view word, Ids& out) const {
   thread_local std::vector<Node> nodes;
   nodes.assign(word.size() + 1, {});
   const auto offer = [&](size_t from, size_t to, double score, int32_t id) {
+    if (single_) score = static_cast<float>(score);
     Node& node = nodes[to];
     if (node.from < 0 || score > node.score) node = {score, id, static_cast<int32_t>(from)};
   };
   for (size_t begin = 0; begin < word.size();) {
     const double here = nodes[begin].score;
     const size_t rune = rune_at(word.data() + begin).size;
-    bool single = false;
+    bool known = false;
     int32_t node = Trie::kRoot;
     for (size_t i = begin; i < word.size();) {
       node = trie_.next(node, word[i++]);
@@ -79,9 +72,9 @@ void Unigram::best_path(std::string_view word, Ids& out) const {
       const int32_t id = trie_.value(node);
       if (id < 0) continue;
       offer(begin, i, here + scores_[static_cast<size_t>(id)], id);
-      single = single || i - begin == rune;
+      known = known || i - begin == rune;
     }
-    if (!single) offer(begin, begin + rune, here + unk_score_, -1);
+    if (!known) offer(begin, begin + rune, here + unk_score_, -1);
     begin += rune;
   }
   // Walk back; runs of unknown code points become one text.
@@ -103,6 +96,7 @@ void Unigram::best_path(std::string_view word, Ids& out) const {
     end = begin;
   }
   std::reverse(out.begin() + static_cast<ptrdiff_t>(before), out.end());
+  if (nodes.capacity() > kKeptNodes) nodes = {};  // one giant word must not pin its memory to the thread
 }
 
 }  // namespace miao::prep

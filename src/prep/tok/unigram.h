@@ -14,16 +14,15 @@ namespace miao::prep {
 
 struct UnigramOptions {
   int32_t unk = -1;
-  bool byte_fallback = true;  // where the vocabulary has all byte tokens of an unknown text
-  // Cut the text before each U+2581 when no piece reaches over it. Sums then start anew, so that paths whose scores
-  // differ by rounding only may change places against one sum over the whole text.
-  bool cut = false;
+  bool byte_fallback = true;     // where the vocabulary has all byte tokens of an unknown text
+  bool single = false;           // sums in float, as SentencePiece; it decides between paths of nearly one score
   std::optional<double> lowest;  // score that unknown text is measured from; absent: the lowest of the model's pieces
 };
 
 class Unigram : public Model {
  public:
-  // scores[id] for the ids with in_model[id]. invalid: a score that is not finite, no piece, a bad unk id.
+  // scores[id] for the ids with in_model[id]. invalid: a score that is not finite, no piece, a bad unk id; unsupported:
+  // a piece that is too long for Trie.
   static Result<std::unique_ptr<Model>> make(const Vocab& vocab, const std::vector<double>& scores,
                                              const std::vector<bool>& in_model, UnigramOptions options);
   void encode(std::string_view word, Ids& out) const override;
@@ -33,7 +32,7 @@ class Unigram : public Model {
   void best_path(std::string_view word, Ids& out) const;
 
   uint32_t serial_ = 0;
-  bool cut_at_space_ = false;
+  bool single_ = false;
   Trie trie_;
   std::vector<double> scores_;
   double unk_score_ = 0;

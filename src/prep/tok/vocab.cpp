@@ -2,10 +2,20 @@
 #include "prep/tok/vocab.h"
 
 #include <bit>
+#include <random>
 
 #include "base/check.h"
 
 namespace miao::prep {
+
+HashKey HashKey::of_process() {
+  static const HashKey key = [] {
+    std::random_device random;
+    const auto draw = [&] { return static_cast<uint64_t>(random()) << 32 | random(); };
+    return HashKey{draw(), draw()};
+  }();
+  return key;
+}
 
 void Vocab::reserve(size_t pieces, size_t bytes) {
   arena_.reserve(bytes);
@@ -31,7 +41,7 @@ void Vocab::add(std::string_view piece, bool searchable) {
 
 void Vocab::insert(int32_t id) {
   const std::string_view text = piece(id);
-  const uint64_t h = hash_text(text);
+  const uint64_t h = key_.of(text);
   const auto tag = static_cast<uint32_t>(h >> 32);
   for (size_t i = h & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
     Slot& slot = slots_[i];
@@ -44,7 +54,7 @@ void Vocab::insert(int32_t id) {
 
 int32_t Vocab::find(std::string_view text) const {
   if (slots_.empty()) return -1;
-  const uint64_t h = hash_text(text);
+  const uint64_t h = key_.of(text);
   const auto tag = static_cast<uint32_t>(h >> 32);
   for (size_t i = h & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
     const Slot& slot = slots_[i];

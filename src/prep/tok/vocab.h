@@ -2,6 +2,9 @@
 //
 //   arena   "!\"#...hello..."      offset_[id] .. offset_[id + 1] is piece `id`
 //   slots   {hash tag, id}         linear probing, at most half full; equal texts: the last id wins
+//
+// Vocabularies are files of strangers: every hash of what they hold is keyed by numbers that this process drew, so that
+// no file can list pieces (or merges, or trie edges) that all fall into one place of a table.
 #pragma once
 
 #include <cstdint>
@@ -22,21 +25,28 @@ inline uint64_t load32(const char* p) {
   std::memcpy(&v, p, 4);
   return v;
 }
-inline uint64_t mix(uint64_t a, uint64_t b) {
-  const auto m = static_cast<unsigned __int128>(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
-  return static_cast<uint64_t>(m) ^ static_cast<uint64_t>(m >> 64);
-}
-inline uint64_t hash_text(std::string_view s) {
-  const char* p = s.data();
-  size_t n = s.size();
-  uint64_t h = n;
-  for (; n > 16; n -= 16, p += 16) h = mix(h ^ load64(p), load64(p + 8));
-  if (n >= 8) return mix(h ^ load64(p), load64(p + n - 8));
-  if (n >= 4) return mix(h ^ load32(p), load32(p + n - 4));
-  uint64_t tail = 0;
-  for (size_t i = 0; i < n; ++i) tail = tail << 8 | static_cast<uint8_t>(p[i]);
-  return mix(h, tail);
-}
+
+struct HashKey {
+  uint64_t a, b;
+
+  static HashKey of_process();  // drawn once
+  // Both factors are keyed: a factor that a file could make zero would hide the other one.
+  uint64_t mix(uint64_t x, uint64_t y) const {
+    const auto m = static_cast<unsigned __int128>(x ^ a) * (y ^ b);
+    return static_cast<uint64_t>(m) ^ static_cast<uint64_t>(m >> 64);
+  }
+  uint64_t of(std::string_view s) const {
+    const char* p = s.data();
+    size_t n = s.size();
+    uint64_t h = n;
+    for (; n > 16; n -= 16, p += 16) h = mix(h ^ load64(p), load64(p + 8));
+    if (n >= 8) return mix(h ^ load64(p), load64(p + n - 8));
+    if (n >= 4) return mix(h ^ load32(p), load32(p + n - 4));
+    uint64_t tail = 0;
+    for (size_t i = 0; i < n; ++i) tail = tail << 8 | static_cast<uint8_t>(p[i]);
+    return mix(h, tail);
+  }
+};
 
 class Vocab {
  public:
@@ -56,6 +66,7 @@ class Vocab {
   };
   void insert(int32_t id);
 
+  HashKey key_ = HashKey::of_process();
   std::string arena_;
   std::vector<uint32_t> offset_{0};
   std::vector<Slot> slots_;

@@ -1,4 +1,4 @@
-// WordPiece by two tries, so that a word costs its length times the longest piece at most; see word_piece.h.
+// WordPiece by two tries, so that a word costs its length times Trie::kMaxText at most; see word_piece.h.
 #include "prep/tok/word_piece.h"
 
 #include "prep/tok/unicode.h"
@@ -6,15 +6,21 @@
 
 namespace miao::prep {
 
-WordPiece::WordPiece(const Vocab& vocab, const std::vector<bool>& in_model, std::string_view prefix, int32_t unk,
-                     size_t max_chars)
-    : serial_(WordTable::new_serial()), unk_(unk), max_chars_(max_chars) {
+Result<std::unique_ptr<Model>> WordPiece::make(const Vocab& vocab, const std::vector<bool>& in_model,
+                                               std::string_view prefix, int32_t unk, size_t max_chars) {
+  auto model = std::make_unique<WordPiece>();
+  model->serial_ = WordTable::new_serial();
+  model->unk_ = unk;
+  model->max_chars_ = max_chars;
   for (int32_t id = 0; id < vocab.size(); ++id) {
     const std::string_view piece = vocab.piece(id);
     if (piece.empty() || (!in_model.empty() && !in_model[static_cast<size_t>(id)])) continue;
-    first_.insert(piece, id);
-    if (piece.size() > prefix.size() && piece.starts_with(prefix)) rest_.insert(piece.substr(prefix.size()), id);
+    MIAO_CHECK_OK(model->first_.insert(piece, id));
+    if (piece.size() > prefix.size() && piece.starts_with(prefix)) {
+      MIAO_CHECK_OK(model->rest_.insert(piece.substr(prefix.size()), id));
+    }
   }
+  return std::unique_ptr<Model>(std::move(model));
 }
 
 void WordPiece::encode(std::string_view word, Ids& out) const {

@@ -28,8 +28,10 @@ class WordTable {
     thread_local std::vector<Entry> entries(kEntries);
     Entry key;
     load(word.data(), word.size(), &key);
+    constexpr HashKey kPlace{0x9E3779B97F4A7C15u,
+                             0xD6E8FEB86659FD93u};  // words that share one only cost the table's help
     const uint64_t h =
-        mix(key.a ^ word.size() ^ static_cast<uint64_t>(serial) << 32, key.b + key.c * 0x9E3779B97F4A7C15u);
+        kPlace.mix(key.a ^ word.size() ^ static_cast<uint64_t>(serial) << 32, key.b + key.c * 0x9E3779B97F4A7C15u);
     Entry& entry = entries[h & (kEntries - 1)];
     if (entry.a == key.a && entry.b == key.b && entry.c == key.c && entry.size == word.size() &&
         entry.serial == serial) {
