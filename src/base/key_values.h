@@ -30,7 +30,9 @@ class KeyValues {
   std::string_view intern(std::string text);
 
   // A JSON object flattened: nested objects to dotted keys, arrays of one scalar kind to arrays, null left out, an
-  // array that mixes kinds or holds objects to its JSON text. At most 64 levels, duplicate keys are an Error.
+  // array that mixes kinds or holds objects to its JSON text. Bounded: 4 MiB of text, 64 levels, 131072 keys with 16 MiB
+  // of names. Duplicate keys are an Error, also of two objects that flatten to the same dotted key.
+  static constexpr size_t kMaxJsonBytes = size_t{4} << 20;
   static Result<KeyValues> from_json(std::string_view text, std::string source);
 
   const std::string& source() const { return source_; }

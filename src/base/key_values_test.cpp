@@ -106,5 +106,33 @@ TEST(KeyValues, BadJsonObjectsAreErrors) {
   EXPECT_EQ(KeyValues::from_json("{}", "c")->size(), 0u);
 }
 
+// A key repeats the names around it: 0.2 MB of text that would flatten to 120 MB of keys, or to as many bytes that are
+// only built and thrown away.
+TEST(KeyValues, TheBytesOfAllKeysAreBounded) {
+  for (const char* leaf : {"1", "{}", "null"}) {
+    std::string text, tail;
+    for (int level = 0; level < 60; ++level) {
+      text += "{\"" + std::string(2000, 'k') + "\":";
+      tail += '}';
+    }
+    text += "{\"0\":1";
+    for (int i = 1; i < 1000; ++i) text += ",\"" + std::to_string(i) + "\":" + leaf;
+    const auto kv = KeyValues::from_json(text + "}" + tail, "config.json");
+    ASSERT_FALSE(kv.ok()) << leaf;
+    EXPECT_EQ(kv.error().code, Code::invalid);
+    EXPECT_NE(kv.error().str().find("config.json: holds too many or too long keys"), std::string::npos)
+        << kv.error().str();
+  }
+}
+
+TEST(KeyValues, TheNumberOfKeysAndTheTextAreBounded) {
+  std::string text = "{\"a\":0";
+  for (int i = 0; i < 1 << 17; ++i) text += ",\"" + std::to_string(i) + "\":0";
+  EXPECT_NE(KeyValues::from_json(text + "}", "c").error().message.find("at most 131072"), std::string::npos);
+  const auto large = KeyValues::from_json("{\"a\":\"" + std::string(4 << 20, 'x') + "\"}", "c");
+  ASSERT_FALSE(large.ok());
+  EXPECT_NE(large.error().message.find("limit of 4 MiB"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace miao

@@ -16,7 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kMaxConfigBytes = 16 << 20;
 constexpr size_t kMaxIndexBytes = 64 << 20;
 constexpr size_t kMaxTextBytes = 128 << 20;
 constexpr size_t kMaxShards = 10000;
@@ -334,7 +333,7 @@ Result<void> Checkpoint::open_index(const fs::path& index) {
 
 Result<void> Checkpoint::read_config() {
   const fs::path path = directory_ / "config.json";
-  MIAO_TRY(const std::string text, read_text(path, kMaxConfigBytes));
+  MIAO_TRY(const std::string text, read_text(path, KeyValues::kMaxJsonBytes));
   MIAO_TRY(meta_, KeyValues::from_json(text, path.string()));
   return {};
 }
