@@ -37,8 +37,8 @@ KeyValues::Value flatten_array(const Json& array, KeyValues& out) {
   return out.intern(dump_json(array));
 }
 
-// Writes the members of nested objects under dotted keys. A key repeats the names of all objects around it, so the sum of
-// the keys can be the square of the text: it is bounded here. Depth is bounded by parse_json.
+// Writes the members of nested objects under dotted keys. A key repeats the names of all objects around it, so the sum
+// of the keys can be the square of the text: it is bounded here. Depth is bounded by parse_json.
 class Flattener {
  public:
   explicit Flattener(KeyValues& out) : out_(out) {}
