@@ -299,7 +299,7 @@ bool is_model_file(std::string_view path) {
   const std::string_view name = path.substr(path.find_last_of('/') + 1);
   const bool metadata =
       path.find(".dist-info/") != std::string_view::npos || path.find(".egg-info/") != std::string_view::npos;
-  if (name.starts_with("LICENSE") || name.starts_with("NOTICE") || name == "model.bin") return true;
+  if (name.starts_with("LICENSE") || name.starts_with("NOTICE")) return true;
   if (metadata || name.starts_with('.')) return false;
   constexpr std::string_view kEndings[] = {".gguf", ".safetensors", ".json", ".txt", ".jinja", ".model", ".spm"};
   return std::any_of(std::begin(kEndings), std::end(kEndings), [&](std::string_view e) { return name.ends_with(e); });

@@ -189,7 +189,8 @@ Result<HttpResponse> request_rest(Http& http, const Download& job, const Resolve
     if (response.status == 206) {
       const auto range = parse_content_range(response.header("content-range"));
       const bool other_version = !checkable && etag != partial.etag();
-      if (!range || range->begin != partial.size() || other_version) {
+      const bool endless = range && !range->total && !job.size && !checkable;
+      if (!range || range->begin != partial.size() || other_version || endless) {
         MIAO_CHECK_OK(partial.restart(""));
         return Error{Code::busy, "the server sent another range than asked for", job.name};
       }
@@ -204,6 +205,13 @@ Result<HttpResponse> request_rest(Http& http, const Download& job, const Resolve
                    job.name};
     }
     if (job.size) total = job.size;
+    if (!total && !checkable && !response.delimited) {
+      return Error{Code::unsupported,
+                   "the server does not say where the file ends, so a cut download would look whole; give its digest "
+                   "(URL#sha256=HEX), or fetch it by other means and give its path",
+                   job.name};
+    }
+    if (job.started) MIAO_CHECK_OK(job.started());
     MIAO_CHECK_OK(partial.remember(etag));
     return check_space(job.partial.parent_path(), total > partial.size() ? total - partial.size() : 0);
   };
@@ -255,16 +263,16 @@ Result<void> fill(Http& http, const Download& job, const ResolveOptions& options
 Result<void> download(Http& http, const Download& job, const ResolveOptions& options) {
   std::error_code ignored;
   if (fs::exists(job.target, ignored)) return {};
-  MIAO_CHECK_OK(make_directories(job.target.parent_path()));
-  MIAO_CHECK_OK(make_directories(job.partial.parent_path()));
   MIAO_TRY(const FileLock lock, FileLock::take(job.lock, options));
   if (fs::exists(job.target, ignored)) return {};
+  MIAO_CHECK_OK(make_directories(job.target.parent_path()));
+  MIAO_CHECK_OK(make_directories(job.partial.parent_path()));
   const std::string& expected = job.sha256.empty() ? job.git_sha1 : job.sha256;
   for (bool last = false;; last = true) {
     MIAO_TRY(Partial partial, Partial::open(job));
     const bool resumed = partial.size() > 0;
     if (auto r = fill(http, job, options, partial); !r.ok()) {
-      if (r.error().code == Code::corrupt) partial.discard();
+      if (r.error().code == Code::corrupt || partial.size() == 0) partial.discard();
       return r.error().code == Code::cancelled ? cancelled(job.name) : std::move(r.error());
     }
     const std::string digest = partial.digest();
