@@ -16,7 +16,7 @@ A fault is an object; it applies to requests whose path contains "path" (and to 
   html true                 PEP 503 only         names_only true  no sizes and hashes in model information
   no_hash / wrong_hash true in index pages       basic "u:p", bearer "t"  ask for this login
   redirect URL              302                  framing "close" or "chunked"  a body without Content-Length
-  tell_range false          no Content-Range total ("*")
+  tell_range false          no Content-Range total ("*")   deaf true    ignore If-Range
 """
 
 import argparse
@@ -232,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
             data = bytes([data[0] ^ 1]) + data[1:]
         begin, status = 0, 200
         wanted = self.headers.get("Range", "")
-        fresh = self.headers.get("If-Range", etag) == etag
+        fresh = fault.get("deaf") or self.headers.get("If-Range", etag) == etag
         if wanted.startswith("bytes=") and fresh and not fault.get("no_range"):
             begin, status = int(wanted[6:].split("-")[0]), 206
             if begin >= len(data):
@@ -270,8 +270,13 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        pass  # clients are killed on purpose
+
+
 def start(label):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.label = label
     threading.Thread(target=server.serve_forever, daemon=True).start()

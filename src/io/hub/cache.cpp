@@ -118,7 +118,7 @@ std::optional<CachedModel> url_model(const fs::path& dir) {
   bool any = false;
   for_each_entry(dir, [&](const fs::path& file) {
     const std::string name = file.filename().string();
-    if (name == ".url" || name.ends_with(".etag")) return;
+    if (name.starts_with('.') || name.ends_with(".etag")) return;  // our own; no file of a URL begins with a dot
     const Usage usage = disk_usage(file);
     any = true;
     model.bytes += usage.bytes;

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <optional>
 #include <thread>
 
@@ -97,13 +98,16 @@ class Partial {
     hasher_ = start_hash();
     return remember(etag);
   }
+  // Not by a rename: a tag that was cut short fits no version, so the next call starts over.
   Result<void> remember(const std::string& etag) {
     if (etag == etag_) return {};
     etag_ = etag;
-    if (!etag.empty()) return write_file_atomic(etag_path(), etag);
     std::error_code ignored;
     fs::remove(etag_path(), ignored);
-    return {};
+    if (etag.empty()) return {};
+    std::ofstream file(etag_path(), std::ios::binary);
+    file << etag << std::flush;
+    return file ? Result<void>() : system_error(etag_path(), "cannot write");
   }
   Result<void> append(std::string_view bytes) {
     hasher_.add(bytes);
@@ -119,10 +123,10 @@ class Partial {
   std::string digest() { return hasher_.hex(); }
   Result<void> finish() {
     if (::fsync(fd_) != 0) return system_error(job_->partial, "cannot flush");
+    std::error_code ignored;
+    fs::remove(etag_path(), ignored);  // first: nobody would come back for it after the rename
     if (::rename(job_->partial.c_str(), job_->target.c_str()) != 0) return system_error(job_->target, "cannot rename");
     sync_directory(job_->target.parent_path());
-    std::error_code ignored;
-    fs::remove(etag_path(), ignored);
     return {};
   }
   void discard() {

@@ -41,7 +41,7 @@ std::map<std::string, std::string> read_refs(const fs::path& repo) {
   std::error_code error;
   for (fs::recursive_directory_iterator it(repo / "refs", error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
-    if (!it->is_regular_file(ignored)) continue;
+    if (!it->is_regular_file(ignored) || it->path().string().find(".tmp.") != std::string::npos) continue;
     out[it->path().lexically_relative(repo / "refs").string()] = read_trimmed(it->path());
   }
   return out;
