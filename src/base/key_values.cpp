@@ -54,6 +54,7 @@ class Flattener {
       }
       const std::string key = prefix.empty() ? name : prefix + "." + name;
       if (value.is_object()) {
+        out_.set_object(key);
         MIAO_CHECK_OK(add(value, key));
       } else if (!value.is_null() && !out_.set(key, flat(value))) {
         return Error{Code::corrupt, "key '" + key + "' appears twice", out_.source()};
@@ -101,7 +102,8 @@ const KeyValues::Value* KeyValues::find(std::string_view key) const {
   return it == values_.end() ? nullptr : &it->second;
 }
 
-Error KeyValues::absent(std::string_view key) const {
+Error KeyValues::absent(std::string_view key, const char* wanted) const {
+  if (objects_.contains(key)) return wrong_type(key, wanted);
   return {Code::not_found, "key '" + std::string(key) + "' is missing", source_};
 }
 Error KeyValues::wrong_type(std::string_view key, const char* wanted) const {
@@ -110,7 +112,7 @@ Error KeyValues::wrong_type(std::string_view key, const char* wanted) const {
 
 Result<int64_t> KeyValues::integer(std::string_view key) const {
   const Value* v = find(key);
-  if (!v) return absent(key);
+  if (!v) return absent(key, "an integer");
   if (auto* i = std::get_if<int64_t>(v)) return *i;
   if (auto* d = std::get_if<double>(v); d && std::trunc(*d) == *d && std::fabs(*d) <= kMaxExactInteger) {
     return static_cast<int64_t>(*d);
@@ -119,39 +121,39 @@ Result<int64_t> KeyValues::integer(std::string_view key) const {
 }
 Result<double> KeyValues::number(std::string_view key) const {
   const Value* v = find(key);
-  if (!v) return absent(key);
+  if (!v) return absent(key, "a number");
   if (auto* d = std::get_if<double>(v)) return *d;
   if (auto* i = std::get_if<int64_t>(v)) return static_cast<double>(*i);
   return wrong_type(key, "a number");
 }
 Result<bool> KeyValues::boolean(std::string_view key) const {
   const Value* v = find(key);
-  if (!v) return absent(key);
+  if (!v) return absent(key, "true or false");
   if (auto* b = std::get_if<bool>(v)) return *b;
   return wrong_type(key, "true or false");
 }
 Result<std::string_view> KeyValues::string(std::string_view key) const {
   const Value* v = find(key);
-  if (!v) return absent(key);
+  if (!v) return absent(key, "a string");
   if (auto* s = std::get_if<std::string_view>(v)) return *s;
   return wrong_type(key, "a string");
 }
 Result<const KeyValues::Ints*> KeyValues::integers(std::string_view key) const {
   const Value* v = find(key);
-  if (!v) return absent(key);
+  if (!v) return absent(key, "an array of integers");
   if (auto* a = std::get_if<Ints>(v)) return a;
   return wrong_type(key, "an array of integers");
 }
 Result<KeyValues::Floats> KeyValues::numbers(std::string_view key) const {
   const Value* v = find(key);
-  if (!v) return absent(key);
+  if (!v) return absent(key, "an array of numbers");
   if (auto* a = std::get_if<Floats>(v)) return *a;
   if (auto* a = std::get_if<Ints>(v)) return Floats(a->begin(), a->end());
   return wrong_type(key, "an array of numbers");
 }
 Result<const KeyValues::Strings*> KeyValues::strings(std::string_view key) const {
   const Value* v = find(key);
-  if (!v) return absent(key);
+  if (!v) return absent(key, "an array of strings");
   if (auto* a = std::get_if<Strings>(v)) return a;
   return wrong_type(key, "an array of strings");
 }

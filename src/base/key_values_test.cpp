@@ -37,7 +37,7 @@ TEST(KeyValues, LooksUpWithTypes) {
   EXPECT_EQ(*kv.number("big"), 18446744073709551615.0);
   EXPECT_EQ(*kv.numbers("bigs"), (KeyValues::Floats{1, 18446744073709551615.0}));
   EXPECT_FALSE(kv.has("none"));
-  EXPECT_FALSE(kv.has("rope"));
+  EXPECT_EQ(kv.find("rope"), nullptr);
   EXPECT_EQ(kv.source(), "config.json");
 }
 
@@ -75,6 +75,21 @@ TEST(KeyValues, FallbacksStandForAbsentKeysOnly) {
   EXPECT_FALSE(kv.number("text", 7).ok());
   EXPECT_FALSE(kv.boolean("text", false).ok());
   EXPECT_FALSE(kv.string("n", "d").ok());
+}
+
+// A value that is an object was not left out: no default stands for it.
+TEST(KeyValues, ObjectsAreOfAnotherType) {
+  for (const char* text : {R"({"n":{}})", R"({"n":{"a":1}})", R"({"n":{"a":{}}})"}) {
+    const auto kv = KeyValues::from_json(text, "c");
+    ASSERT_TRUE(kv.ok());
+    EXPECT_TRUE(kv->has("n"));
+    EXPECT_EQ(kv->integer("n").error().code, Code::invalid) << text;
+    EXPECT_EQ(kv->integer("n", 3).error().message, "key 'n' is not an integer") << text;
+    EXPECT_FALSE(kv->number("n", 3).ok()) << text;
+    EXPECT_FALSE(kv->boolean("n", true).ok()) << text;
+    EXPECT_EQ(kv->string("n", "").error().message, "key 'n' is not a string") << text;
+    EXPECT_EQ(kv->strings("n").error().code, Code::invalid) << text;
+  }
 }
 
 TEST(KeyValues, AKeyIsSetOnce) {

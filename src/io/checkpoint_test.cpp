@@ -292,6 +292,25 @@ TEST(Checkpoint, BadIndexes) {
   EXPECT_TRUE(refused(dir.path(), "neither model.safetensors nor"));
 }
 
+TEST(Checkpoint, EveryTruncationAndEveryFlippedBitOfAnIndex) {
+  TempDir dir;
+  write_shards(dir);
+  const std::string whole = index_of(kGoodMap);
+  for (size_t size = 0; size < whole.size(); ++size) {
+    write(dir / kIndex, whole.substr(0, size));
+    EXPECT_TRUE(refused(dir.path(), kIndex)) << size;
+  }
+  for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
+    std::string flipped = whole;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ 1 << (bit % 8));
+    write(dir / kIndex, flipped);
+    const auto c = Checkpoint::open(dir.path());
+    if (c.ok()) {
+      EXPECT_EQ(c->tensors().size(), 3u) << flipped;  // only what nobody reads has changed
+    }
+  }
+}
+
 TEST(Checkpoint, DirectoriesWithoutAModel) {
   TempDir dir;
   EXPECT_TRUE(refused(dir / "absent", "does not exist"));
