@@ -28,6 +28,8 @@ WORDS = [
     (r"\bstd::c(?:out|err|log)\b|\b(?:v?f?printf|f?puts|putchar|perror)\s*\(|\b(?:fmt|std)::print(?:ln)?\b",
      "printing", ["base/log.cpp", "cli/"], True),
     (r"\bstd::w?regex\b|#\s*include\s*<regex>", "std::regex", [], False),
+    (r":\s*(?:std::)?(?:fs|filesystem)::(?:recursive_)?directory_iterator\b",
+     "a range-for over a folder (its ++ throws; use increment)", [], True),
 ]
 TEST = re.compile(r"(?:_test|_fuzz)\.cpp$|/test(?:ing|_\w+)\.h$")
 LITERAL = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\[^\'\n]+|[^\'\\\n])\'', re.S)

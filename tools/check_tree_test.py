@@ -58,6 +58,7 @@ class CheckTree(unittest.TestCase):
         self.breach("io/a.cpp", 'std::fprintf(f, "x");', "printing belongs in")
         self.breach("io/a_test.cpp", "std::regex r;", "std::regex belongs in no file")
         self.breach("io/a.cpp", "#include <regex>", "std::regex belongs in no file")
+        self.breach("io/a.cpp", "for (auto& e : fs::directory_iterator(p)) {}", "a range-for over a folder")
         self.fine("base/env.cpp", 'getenv("A");')
         self.fine("cli/verbs/a.cpp", 'std::cout << 1; printf("x");')
         self.fine("io/a_test.cpp", "try { throw 1; } catch (...) { puts(text); }")

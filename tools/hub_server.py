@@ -15,7 +15,8 @@ A fault is an object; it applies to requests whose path contains "path" (and to 
   corrupt true              flip a body byte     etag "..."     send this ETag
   html true                 PEP 503 only         names_only true  no sizes and hashes in model information
   no_hash / wrong_hash true in index pages       basic "u:p", bearer "t"  ask for this login
-  redirect URL              302
+  redirect URL              302                  framing "close" or "chunked"  a body without Content-Length
+  tell_range false          no Content-Range total ("*")   deaf true    ignore If-Range
 """
 
 import argparse
@@ -231,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
             data = bytes([data[0] ^ 1]) + data[1:]
         begin, status = 0, 200
         wanted = self.headers.get("Range", "")
-        fresh = self.headers.get("If-Range", etag) == etag
+        fresh = fault.get("deaf") or self.headers.get("If-Range", etag) == etag
         if wanted.startswith("bytes=") and fresh and not fault.get("no_range"):
             begin, status = int(wanted[6:].split("-")[0]), 206
             if begin >= len(data):
@@ -244,8 +245,15 @@ class Handler(BaseHTTPRequestHandler):
         if not fault.get("no_range"):
             self.send_header("Accept-Ranges", "bytes")
         if status == 206:
-            self.send_header("Content-Range", "bytes %d-%d/%d" % (begin, len(data) - 1, len(data)))
-        self.send_header("Content-Length", str(len(data) - begin))
+            total = "*" if fault.get("tell_range") is False else len(data)
+            self.send_header("Content-Range", "bytes %d-%d/%s" % (begin, len(data) - 1, total))
+        framing = fault.get("framing", "length")
+        if framing == "length":
+            self.send_header("Content-Length", str(len(data) - begin))
+        elif framing == "chunked":
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.close_connection = True
         self.end_headers()
         if self.head:
             return
@@ -253,14 +261,22 @@ class Handler(BaseHTTPRequestHandler):
         for at in range(begin, end, 16384):
             if "delay" in fault:
                 time.sleep(fault["delay"])
-            self.wfile.write(data[at:min(at + 16384, end)])
+            piece = data[at:min(at + 16384, end)]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if framing == "chunked" else piece)
             self.wfile.flush()
         if end < len(data):
             self.close_connection = True
+        elif framing == "chunked":
+            self.wfile.write(b"0\r\n\r\n")
+
+
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        pass  # clients are killed on purpose
 
 
 def start(label):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.label = label
     threading.Thread(target=server.serve_forever, daemon=True).start()

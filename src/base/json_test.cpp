@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 namespace miao {
 namespace {
 
@@ -74,6 +76,29 @@ TEST(Json, DuplicateKeysAreErrors) {
     EXPECT_NE(json.error().message.find("appears twice"), std::string::npos) << text;
   }
   EXPECT_TRUE(parse_json(R"({"a":{"a":1},"b":{"a":[{"a":1},{"a":2}]}})", "t").ok());
+}
+
+TEST(Json, ManyKeysTakeLinearTime) {
+  std::string text = "{\"first\":[0]";
+  for (int i = 0; i < 200000; ++i) text += ",\"" + std::to_string(i) + "\":0";
+  const auto start = std::chrono::steady_clock::now();
+  auto json = parse_json(text + "}", "t");
+  ASSERT_TRUE(json.ok()) << json.error().str();
+  EXPECT_EQ(json->size(), 200001u);
+  EXPECT_EQ(json->back(), 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));  // a quadratic parser takes a minute
+  json = parse_json(text + ",\"first\":1}", "t");
+  ASSERT_FALSE(json.ok());
+  EXPECT_NE(json.error().message.find("'first' appears twice"), std::string::npos);
+}
+
+TEST(Json, ValuesAreCounted) {
+  std::string text = "[0";
+  for (int i = 0; i < 1 << 22; ++i) text += ",0";
+  const auto json = parse_json(text + "]", "t.json");
+  ASSERT_FALSE(json.ok());
+  EXPECT_NE(json.error().str().find("t.json: JSON of more than 4194304 values"), std::string::npos)
+      << json.error().str();
 }
 
 TEST(Json, OutputIsValidUtf8OnOneLine) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -25,16 +26,20 @@ class KeyValues {
   // `source` is used in error messages ("model.gguf"). A second set of the same key returns false.
   explicit KeyValues(std::string source = {}) : source_(std::move(source)) {}
   bool set(std::string key, Value value);
+  // Says that `key` is there and is none of the above; its members are keys of their own.
+  void set_object(std::string key) { objects_.insert(std::move(key)); }
   void keep(std::shared_ptr<const void> owner) { owners_.push_back(std::move(owner)); }
   // Copies `text` to memory that lives as long as this object (and its copies).
   std::string_view intern(std::string text);
 
   // A JSON object flattened: nested objects to dotted keys, arrays of one scalar kind to arrays, null left out, an
-  // array that mixes kinds or holds objects to its JSON text. At most 64 levels, duplicate keys are an Error.
+  // array that mixes kinds or holds objects to its JSON text. Bounded: 4 MiB of text, 64 levels, 131072 keys with 16
+  // MiB of names. Duplicate keys are an Error, also of two objects that flatten to the same dotted key.
+  static constexpr size_t kMaxJsonBytes = size_t{4} << 20;
   static Result<KeyValues> from_json(std::string_view text, std::string source);
 
   const std::string& source() const { return source_; }
-  bool has(std::string_view key) const { return find(key) != nullptr; }
+  bool has(std::string_view key) const { return find(key) || objects_.contains(key); }
   const Value* find(std::string_view key) const;
 
   // Required values: not_found when absent, invalid when of another type (integral floats count as integers; integers
@@ -58,10 +63,11 @@ class KeyValues {
 
  private:
   Error wrong_type(std::string_view key, const char* wanted) const;
-  Error absent(std::string_view key) const;
+  Error absent(std::string_view key, const char* wanted) const;
 
   std::string source_;
   std::map<std::string, Value, std::less<>> values_;
+  std::set<std::string, std::less<>> objects_;
   std::vector<std::shared_ptr<const void>> owners_;
 };
 

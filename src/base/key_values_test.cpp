@@ -37,7 +37,7 @@ TEST(KeyValues, LooksUpWithTypes) {
   EXPECT_EQ(*kv.number("big"), 18446744073709551615.0);
   EXPECT_EQ(*kv.numbers("bigs"), (KeyValues::Floats{1, 18446744073709551615.0}));
   EXPECT_FALSE(kv.has("none"));
-  EXPECT_FALSE(kv.has("rope"));
+  EXPECT_EQ(kv.find("rope"), nullptr);
   EXPECT_EQ(kv.source(), "config.json");
 }
 
@@ -77,6 +77,21 @@ TEST(KeyValues, FallbacksStandForAbsentKeysOnly) {
   EXPECT_FALSE(kv.string("n", "d").ok());
 }
 
+// A value that is an object was not left out: no default stands for it.
+TEST(KeyValues, ObjectsAreOfAnotherType) {
+  for (const char* text : {R"({"n":{}})", R"({"n":{"a":1}})", R"({"n":{"a":{}}})"}) {
+    const auto kv = KeyValues::from_json(text, "c");
+    ASSERT_TRUE(kv.ok());
+    EXPECT_TRUE(kv->has("n"));
+    EXPECT_EQ(kv->integer("n").error().code, Code::invalid) << text;
+    EXPECT_EQ(kv->integer("n", 3).error().message, "key 'n' is not an integer") << text;
+    EXPECT_FALSE(kv->number("n", 3).ok()) << text;
+    EXPECT_FALSE(kv->boolean("n", true).ok()) << text;
+    EXPECT_EQ(kv->string("n", "").error().message, "key 'n' is not a string") << text;
+    EXPECT_EQ(kv->strings("n").error().code, Code::invalid) << text;
+  }
+}
+
 TEST(KeyValues, AKeyIsSetOnce) {
   KeyValues kv("m");
   EXPECT_TRUE(kv.set("a", int64_t{1}));
@@ -104,6 +119,34 @@ TEST(KeyValues, BadJsonObjectsAreErrors) {
   }
   EXPECT_FALSE(KeyValues::from_json("{\"a\":" + std::string(100000, '['), "c").ok());
   EXPECT_EQ(KeyValues::from_json("{}", "c")->size(), 0u);
+}
+
+// A key repeats the names around it: 0.2 MB of text that would flatten to 120 MB of keys, or to as many bytes that are
+// only built and thrown away.
+TEST(KeyValues, TheBytesOfAllKeysAreBounded) {
+  for (const char* leaf : {"1", "{}", "null"}) {
+    std::string text, tail;
+    for (int level = 0; level < 60; ++level) {
+      text += "{\"" + std::string(2000, 'k') + "\":";
+      tail += '}';
+    }
+    text += "{\"0\":1";
+    for (int i = 1; i < 1000; ++i) text += ",\"" + std::to_string(i) + "\":" + leaf;
+    const auto kv = KeyValues::from_json(text + "}" + tail, "config.json");
+    ASSERT_FALSE(kv.ok()) << leaf;
+    EXPECT_EQ(kv.error().code, Code::invalid);
+    EXPECT_NE(kv.error().str().find("config.json: holds too many or too long keys"), std::string::npos)
+        << kv.error().str();
+  }
+}
+
+TEST(KeyValues, TheNumberOfKeysAndTheTextAreBounded) {
+  std::string text = "{\"a\":0";
+  for (int i = 0; i < 1 << 17; ++i) text += ",\"" + std::to_string(i) + "\":0";
+  EXPECT_NE(KeyValues::from_json(text + "}", "c").error().message.find("at most 131072"), std::string::npos);
+  const auto large = KeyValues::from_json("{\"a\":\"" + std::string(4 << 20, 'x') + "\"}", "c");
+  ASSERT_FALSE(large.ok());
+  EXPECT_NE(large.error().message.find("limit of 4 MiB"), std::string::npos);
 }
 
 }  // namespace

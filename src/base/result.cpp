@@ -27,8 +27,19 @@ const char* code_name(Code code) {
   return "error";
 }
 
+namespace {
+
+// Messages quote what files hold, which may be megabytes.
+std::string shortened(const std::string& text) {
+  constexpr size_t kHead = 1000, kTail = 500;
+  if (text.size() <= kHead + kTail) return text;
+  return text.substr(0, kHead) + " ... " + text.substr(text.size() - kTail);
+}
+
+}  // namespace
+
 std::string Error::str() const {
-  return (where.empty() ? std::string() : where + ": ") + message + " (" + code_name(code) + ")";
+  return (where.empty() ? std::string() : shortened(where) + ": ") + shortened(message) + " (" + code_name(code) + ")";
 }
 
 Error Error::at(std::string_view place) && {

@@ -23,7 +23,7 @@ struct Error {
   std::string message;  // one line: what is wrong and how to mend it
   std::string where;    // "file.gguf: tensor blk.0.attn_q.weight"; may be empty
 
-  std::string str() const;              // "where: message (code)"
+  std::string str() const;              // "where: message (code)", each cut in the middle where it is over 1500 bytes
   Error at(std::string_view place) &&;  // prefixes `where` with an outer place
 };
 

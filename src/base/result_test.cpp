@@ -85,5 +85,13 @@ TEST(Check, ThrowsBugWithExpressionAndPlace) {
   }
 }
 
+TEST(Error, LongTextIsCutInTheMiddle) {
+  const Error error{Code::invalid, "the name '" + std::string(100000, 'x') + "' is wrong", "m.gguf"};
+  EXPECT_LT(error.str().size(), 1600u);
+  EXPECT_EQ(error.str().find("m.gguf: the name 'xxx"), 0u);
+  EXPECT_NE(error.str().find("xxx ... xxx"), std::string::npos);
+  EXPECT_NE(error.str().find("xxx' is wrong (invalid)"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace miao

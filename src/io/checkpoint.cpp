@@ -1,7 +1,6 @@
 // Which files make up a checkpoint, and the joining of their tensors under one set of names.
 #include "io/checkpoint.h"
 
-#include <simdjson.h>
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -9,6 +8,7 @@
 
 #include "base/check.h"
 #include "io/files/format.h"
+#include "io/files/shard_index.h"
 
 namespace miao::io {
 
@@ -16,10 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kMaxConfigBytes = 16 << 20;
 constexpr size_t kMaxIndexBytes = 64 << 20;
 constexpr size_t kMaxTextBytes = 128 << 20;
-constexpr size_t kMaxShards = 10000;
 
 struct FileFormat {
   Checkpoint::Kind kind;
@@ -84,15 +82,10 @@ Result<std::string> read_text(const fs::path& path, size_t max_bytes) {
   return text;
 }
 
-// Shard names come from a file of the repository: plain names in its directory, so that none reaches elsewhere. A link
-// may lead to the directory itself or to the blobs of a hub cache (../../blobs), where every snapshot's files are
-// links.
+// A shard's file, from its plain name. A link may lead to the directory itself or to the blobs of a hub cache
+// (../../blobs), where every snapshot's files are links.
 Result<fs::path> shard_path(const fs::path& index, std::string_view name) {
   const std::string where = index.string();
-  if (!plain_name(name) || name.find_first_of("/\\") != std::string_view::npos || !name.ends_with(".safetensors")) {
-    return Error{Code::corrupt, "names the shard " + in_quotes(name) + ", which is not a plain .safetensors file name",
-                 where};
-  }
   const fs::path directory = index.parent_path().empty() ? fs::path(".") : index.parent_path();
   const fs::path path = directory / name;
   std::error_code error;
@@ -245,8 +238,8 @@ Result<void> Checkpoint::open_directory() {
   std::set<std::string> ggufs;  // one name a model: the first part stands for a split set
   bool safetensors = false, pickle = false;
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory_, error)) {
-    const std::string name = entry.path().filename().string(), extension = entry.path().extension().string();
+  for (fs::directory_iterator it(directory_, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string(), extension = it->path().extension().string();
     if (extension == ".gguf") {
       const auto part = part_name(name, ".gguf");
       ggufs.insert(part ? PartName{part->prefix, 1, part->count}.of(1, ".gguf") : name);
@@ -286,46 +279,28 @@ Result<void> Checkpoint::open_directory() {
                where};
 }
 
-// {"weight_map": {TENSOR: SHARD}}: the shards hold exactly the tensors that the index places there.
+// The shards hold exactly the tensors that the index places there.
 Result<void> Checkpoint::open_index(const fs::path& index) {
   const std::string where = index.string();
   MIAO_TRY(const std::string text, read_text(index, kMaxIndexBytes));
+  MIAO_TRY(const ShardIndex placed, parse_shard_index(text, where));
   auto damaged = [&](std::string message) {
     return Error{Code::corrupt, std::move(message) + "; fetch it again", where};
   };
-  simdjson::dom::parser parser;
-  simdjson::dom::object root, map;
-  if (const auto error = parser.parse(text).get(root)) {
-    return damaged(std::string("is not a JSON object (") + simdjson::error_message(error) + ")");
-  }
-  if (root["weight_map"].get(map)) return damaged("has no object \"weight_map\"");
-
-  std::unordered_map<std::string_view, std::string_view> shard_of;
-  std::vector<std::string_view> shards;  // in the order of their first tensor
-  std::set<std::string_view> known;
-  for (const auto& [name, value] : map) {
-    std::string_view shard;
-    if (value.get(shard)) return damaged("gives tensor " + in_quotes(name) + " a shard that is not a string");
-    if (!shard_of.emplace(name, shard).second) return damaged("names tensor " + in_quotes(name) + " twice");
-    if (known.insert(shard).second) shards.push_back(shard);
-    if (shards.size() > kMaxShards) return damaged("names more than " + std::to_string(kMaxShards) + " shards");
-  }
-  if (shards.empty()) return damaged("names no tensors");
-
-  for (const std::string_view shard : shards) {
+  for (const std::string& shard : placed.shards) {
     MIAO_TRY(const fs::path path, shard_path(index, shard));
     const size_t first = tensors_.size();
     MIAO_CHECK_OK(add_file(path));
     for (size_t i = first; i < tensors_.size(); ++i) {
-      const auto it = shard_of.find(tensors_[i].name);
-      if (it != shard_of.end() && it->second == shard) continue;
+      const auto it = placed.shard_of.find(tensors_[i].name);
+      if (it != placed.shard_of.end() && it->second == shard) continue;
       return damaged("does not place tensor " + in_quotes(tensors_[i].name) + " in " + in_quotes(shard) +
                      ", which holds it");
     }
   }
   std::set<std::string_view> held;
   for (const TensorView& t : tensors_) held.insert(t.name);
-  for (const auto& [name, shard] : shard_of) {
+  for (const auto& [name, shard] : placed.shard_of) {
     if (!held.contains(name))
       return damaged("places tensor " + in_quotes(name) + " in " + in_quotes(shard) + ", which lacks it");
   }
@@ -334,7 +309,7 @@ Result<void> Checkpoint::open_index(const fs::path& index) {
 
 Result<void> Checkpoint::read_config() {
   const fs::path path = directory_ / "config.json";
-  MIAO_TRY(const std::string text, read_text(path, kMaxConfigBytes));
+  MIAO_TRY(const std::string text, read_text(path, KeyValues::kMaxJsonBytes));
   MIAO_TRY(meta_, KeyValues::from_json(text, path.string()));
   return {};
 }

@@ -256,7 +256,10 @@ TEST(Checkpoint, BadIndexes) {
       {index_of("{}"), "names no tensors"},
       {index_of(R"({"a":1})"), "not a string"},
       {index_of(R"({"a":null})"), "not a string"},
-      {index_of("{" + one + R"(,"a":"model-00001-of-00002.safetensors"})"), "\"a\" twice"},
+      {index_of("{" + one + R"(,"a":"model-00001-of-00002.safetensors"})"), "tensor \"a\" twice"},
+      {index_of("{" + one + R"(,"\u0061":"model-00002-of-00002.safetensors"})"), "tensor \"a\" twice"},
+      {R"({"weight_map":{},"weight_map":{"a":"model-00001-of-00002.safetensors"}})", "\"weight_map\" twice"},
+      {R"({"metadata":{},"metadata":{},"weight_map":{"a":"model-00001-of-00002.safetensors"}})", "\"metadata\" twice"},
       {index_of(R"({"a":"../x.safetensors"})"), "not a plain .safetensors file name"},
       {index_of(R"({"a":"sub/x.safetensors"})"), "not a plain .safetensors file name"},
       {index_of(R"({"a":"/etc/x.safetensors"})"), "not a plain .safetensors file name"},
@@ -287,6 +290,25 @@ TEST(Checkpoint, BadIndexes) {
   fs::remove(dir / kIndex);
   EXPECT_TRUE(refused(dir / kShard1, "model.safetensors.index.json"));
   EXPECT_TRUE(refused(dir.path(), "neither model.safetensors nor"));
+}
+
+TEST(Checkpoint, EveryTruncationAndEveryFlippedBitOfAnIndex) {
+  TempDir dir;
+  write_shards(dir);
+  const std::string whole = index_of(kGoodMap);
+  for (size_t size = 0; size < whole.size(); ++size) {
+    write(dir / kIndex, whole.substr(0, size));
+    EXPECT_TRUE(refused(dir.path(), kIndex)) << size;
+  }
+  for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
+    std::string flipped = whole;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ 1 << (bit % 8));
+    write(dir / kIndex, flipped);
+    const auto c = Checkpoint::open(dir.path());
+    if (c.ok()) {
+      EXPECT_EQ(c->tensors().size(), 3u) << flipped;  // only what nobody reads has changed
+    }
+  }
 }
 
 TEST(Checkpoint, DirectoriesWithoutAModel) {

@@ -39,13 +39,19 @@ Result<fs::path> resolve_url(const ModelRef& ref, const ResolveOptions& options)
                        .lock = miao_cache() / ".locks" / (dir.filename().string() + ".lock"),
                        .name = name,
                        .sha256 = ref.sha256,
-                       .explain = [&](const HttpResponse& response) {
-                         return Error{response.status == 404 ? Code::not_found : Code::io,
-                                      "HTTP status " + std::to_string(response.status), place};
-                       }};
-    MIAO_CHECK_OK(make_directories(dir));
-    MIAO_CHECK_OK(write_file_atomic(dir / ".url", url_without_login(ref.name)));
-    MIAO_CHECK_OK(download(http, job, options));
+                       .explain =
+                           [&](const HttpResponse& response) {
+                             return Error{response.status == 404 ? Code::not_found : Code::io,
+                                          "HTTP status " + std::to_string(response.status), place};
+                           },
+                       .started = [&] { return write_file_atomic(dir / ".url", url_without_login(ref.name)); }};
+    if (auto fetched = download(http, job, options); !fetched.ok()) {
+      if (!fs::exists(job.partial, ignored)) {  // nothing came that a later call could continue
+        fs::remove(dir / ".url", ignored);
+        fs::remove(dir, ignored);
+      }
+      return std::move(fetched.error());
+    }
   } else if (!ref.sha256.empty()) {
     MIAO_TRY(const std::string digest, sha256_file(target));
     if (digest != ref.sha256) {

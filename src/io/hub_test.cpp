@@ -372,6 +372,91 @@ TEST_F(Urls, AFileThatChangesMidwayIsFetchedWhole) {
   EXPECT_NE(log[0]["if_range"], "");
 }
 
+TEST_F(Urls, ABodyWhoseEndIsNotToldNeedsADigest) {
+  const std::string data = bytes(100000, 3), digest = "#sha256=" + sha256_hex(data);
+  put("files/m.gguf", data);
+  const std::string url = server_.url("/files/m.gguf");
+  // Cut or not, it looks the same: the server closes the connection.
+  for (const char* fault :
+       {R"([{"path": "/files/", "framing": "close", "cut": 50000}])", R"([{"path": "/files/", "framing": "close"}])"}) {
+    server_.faults(fault);
+    const Error error = failure(resolve(url, options_));
+    EXPECT_EQ(error.code, Code::unsupported);
+    EXPECT_NE(error.message.find("#sha256=HEX"), std::string::npos) << error.str();
+    EXPECT_TRUE(fs::is_empty(home_ / "miao/models"));
+  }
+  ASSERT_TRUE(resolve(url + digest, options_).ok());
+  fs::remove_all(home_ / "miao");
+  server_.faults(R"([{"path": "/files/", "framing": "close", "cut": 50000}])");
+  EXPECT_EQ(failure(resolve(url + digest, options_)).code, Code::corrupt);
+  EXPECT_TRUE(find(home_ / "miao", "m.gguf").empty());
+}
+
+TEST_F(Urls, ChunkedBodiesAreContinuedWhenCut) {
+  const std::string data = bytes(100000, 3);
+  put("files/m.gguf", data);
+  server_.faults(R"([{"path": "/files/", "framing": "chunked", "cut": 40000}])");
+  auto path = resolve(server_.url("/files/m.gguf"), options_);
+  ASSERT_TRUE(path.ok()) << path.error().str();
+  EXPECT_EQ(content(*path), data);
+  fs::remove_all(home_ / "miao");
+  // A continued part of a file whose length is not told is not taken for the rest of it.
+  server_.faults(R"([{"path": "/files/", "framing": "chunked", "cut": 40000, "tell_range": false, "times": 2},
+                     {"path": "/files/", "framing": "chunked"}])");
+  path = resolve(server_.url("/files/m.gguf"), options_);
+  ASSERT_TRUE(path.ok()) << path.error().str();
+  EXPECT_EQ(content(*path), data);
+}
+
+TEST_F(Urls, ARefusedUrlLeavesNothing) {
+  put("files/m.gguf", bytes(100000, 3));
+  for (const char* fault : {R"([{"path": "/files/", "status": 404}])", R"([{"path": "/files/", "status": 500}])",
+                            R"([{"path": "/files/", "cut": 0}])"}) {
+    server_.faults(fault);
+    EXPECT_FALSE(resolve(server_.url("/files/m.gguf"), options_).ok()) << fault;
+    EXPECT_TRUE(list_models()->empty()) << fault;
+    EXPECT_TRUE(fs::is_empty(home_ / "miao/models")) << fault;
+  }
+}
+
+TEST_F(Urls, TheListTellsSizesOfModelFilesOnly) {
+  put("files/m.gguf", bytes(100000, 3));
+  std::atomic<bool> cancel{false};
+  options_.cancel = &cancel;
+  options_.progress = [&](const Progress&) { cancel = true; };
+  EXPECT_EQ(failure(resolve(server_.url("/files/m.gguf"), options_)).code, Code::cancelled);
+  auto models = *list_models();
+  ASSERT_EQ(models.size(), 1u);
+  EXPECT_FALSE(models[0].complete);
+  EXPECT_EQ(models[0].ref, server_.url("/files/m.gguf"));
+  EXPECT_EQ(models[0].bytes, fs::file_size(models[0].path / "m.gguf.incomplete"));
+  cancel = false;
+  options_.progress = {};
+  ASSERT_TRUE(resolve(server_.url("/files/m.gguf"), options_).ok());
+  models = *list_models();
+  ASSERT_EQ(models.size(), 1u);
+  EXPECT_TRUE(models[0].complete);
+  EXPECT_EQ(models[0].bytes, 100000u);
+  EXPECT_EQ(models[0].path.filename(), "m.gguf");
+}
+
+TEST_F(Urls, ACacheThatCannotBeListedIsTold) {
+  fs::create_directories(home_ / "miao");
+  fs::create_directories(home_ / "hf");
+  std::ofstream(home_ / "miao/models") << "no folder";
+  std::ofstream(home_ / "hf/hub") << "no folder";
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(list_models()->empty());
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_NE(told.find("miao/models: cannot be listed: Not a directory"), std::string::npos) << told;
+  EXPECT_NE(told.find("hf/hub: cannot be listed: Not a directory"), std::string::npos) << told;
+  fs::remove_all(home_ / "miao");
+  fs::remove_all(home_ / "hf");
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(list_models()->empty());
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");  // nothing was cached yet
+}
+
 TEST_F(Urls, RedirectsAreFollowedWithCare) {
   put("files/m.gguf", bytes(5000, 6));
   server_.faults(R"([{"path": "/start/m.gguf", "redirect": ")" + server_.cdn_url("/files/m.gguf") + R"("}])");

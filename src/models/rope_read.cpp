@@ -30,12 +30,12 @@ Result<std::vector<double>> factor_tensor(const Source& source, const char* name
   const TensorView* t = source.checkpoint().find(name);
   if (!t) return out;
   if (t->dtype != DType::f32 || t->elements() != dim / 2) {
-    return Error{Code::invalid, "expected " + std::to_string(dim / 2) + " F32 values", name};
+    return Error{Code::invalid, "expected " + std::to_string(dim / 2) + " F32 values", source.place(name)};
   }
   std::vector<float> values(static_cast<size_t>(dim / 2));
   format(DType::f32).decode(t->data, values.data(), dim / 2);
   out.assign(values.begin(), values.end());
-  MIAO_CHECK_OK(check_factors(out, dim, name));
+  MIAO_CHECK_OK(check_factors(out, dim, source.place(name)));
   return out;
 }
 
@@ -139,9 +139,10 @@ Result<RopeSpec> read_hf(const Source& source, int64_t dim, int64_t ctx, double 
   } else if (type == "longrope" || type == "su") {
     r.scaling = Scaling::longrope;
     MIAO_TRY(r.short_factor, source.numbers({nullptr, (prefix + "short_factor").c_str()}));
-    MIAO_CHECK_OK(check_factors(r.short_factor, dim, prefix + "short_factor"));
+    const std::string where = source.checkpoint().meta().source() + ": " + prefix;
+    MIAO_CHECK_OK(check_factors(r.short_factor, dim, where + "short_factor"));
     MIAO_TRY(r.long_factor, source.numbers({nullptr, (prefix + "long_factor").c_str()}));
-    MIAO_CHECK_OK(check_factors(r.long_factor, dim, prefix + "long_factor"));
+    MIAO_CHECK_OK(check_factors(r.long_factor, dim, where + "long_factor"));
     if (r.original_ctx < 2) return source.invalid({nullptr, original.c_str()}, "must be at least 2");
   } else {
     return source.unsupported(type_key,

@@ -142,7 +142,7 @@ Result<void> Source::all_used(const std::vector<std::string>& used) const {
   for (const TensorView& t : checkpoint_->tensors()) {
     if (!t.name.starts_with(blocks) || is_ignored(t.name)) continue;
     if (!std::binary_search(sorted.begin(), sorted.end(), std::string_view(t.name))) {
-      return Error{Code::unsupported, "this tensor has no place in the architecture " + architecture_, t.name};
+      return Error{Code::unsupported, "this tensor has no place in the architecture " + architecture_, place(t.name)};
     }
   }
   return {};

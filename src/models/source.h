@@ -38,6 +38,8 @@ class Source {
 
   bool has(Key key) const { return checkpoint_->meta().has(name(key)); }
   std::string name(Key key) const;  // the key as this file spells it
+  // Where a tensor is, for Errors: "model.gguf: blk.0.attn_q.weight".
+  std::string place(const std::string& tensor) const { return checkpoint_->path().string() + ": " + tensor; }
   // Values within [low, high]; an Error names the key and the range. The last argument is the value when absent.
   Result<int64_t> integer(Key key, int64_t low, int64_t high) const;
   Result<int64_t> integer(Key key, int64_t low, int64_t high, int64_t fallback) const;

@@ -43,9 +43,10 @@ class Reader {
   Result<const TensorView*> tensor(const std::string& canonical, const std::vector<int64_t>& shape) {
     std::string name = source_.tensor_name(canonical);
     const TensorView* t = source_.checkpoint().find(name);
-    if (!t) return Error{Code::not_found, "the tensor is missing", name};
+    if (!t) return Error{Code::not_found, "the tensor is missing", source_.place(name)};
     if (t->shape != shape) {
-      return Error{Code::invalid, "its shape is " + shape_text(t->shape) + ", expected " + shape_text(shape), name};
+      return Error{Code::invalid, "its shape is " + shape_text(t->shape) + ", expected " + shape_text(shape),
+                   source_.place(name)};
     }
     used_.push_back(std::move(name));
     return t;
@@ -55,7 +56,7 @@ class Reader {
     MIAO_TRY(const TensorView* t, tensor(stem + ".weight", {rows, cols}));
     if (format(t->dtype).decode == nullptr) {
       return Error{Code::unsupported, std::string("its type ") + format(t->dtype).name + " is not a weight type",
-                   t->name};
+                   source_.place(t->name)};
     }
     all_f32_ &= t->dtype == DType::f32;
     return *t;
@@ -65,7 +66,8 @@ class Reader {
     MIAO_TRY(const TensorView* t, tensor(canonical, {n}));
     if (t->dtype != DType::f32 && t->dtype != DType::f16 && t->dtype != DType::bf16) {
       return Error{Code::unsupported,
-                   std::string("its type is ") + format(t->dtype).name + ", expected F32, F16 or BF16", t->name};
+                   std::string("its type is ") + format(t->dtype).name + ", expected F32, F16 or BF16",
+                   source_.place(t->name)};
     }
     std::vector<float> out(static_cast<size_t>(n));
     format(t->dtype).decode(t->data, out.data(), n);

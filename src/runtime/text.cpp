@@ -15,6 +15,27 @@ Result<Template> parse(std::string_view source, std::string_view where) {
   return Template(std::move(parsed));
 }
 
+// The template in a JSON file of the model's folder: text, or a list of named ones with a "default".
+Result<Template> template_of(const io::Checkpoint& checkpoint, const char* name) {
+  MIAO_TRY(std::optional<std::string> text, checkpoint.text_file(name));
+  if (!text) return Template();
+  const std::string where = (checkpoint.path() / name).string();
+  MIAO_TRY(Json config, parse_json(*text, where));
+  if (!config.is_object() || !config.contains("chat_template")) return Template();
+  const Json& value = config["chat_template"];
+  if (value.is_string()) return parse(value.get<std::string>(), where);
+  if (value.is_null()) return Template();
+  if (value.is_array()) {
+    for (const Json& entry : value) {
+      if (entry.is_object() && entry.value("name", Json()) == "default" && entry.contains("template") &&
+          entry["template"].is_string()) {
+        return parse(entry["template"].get<std::string>(), where);
+      }
+    }
+  }
+  return Error{Code::invalid, "chat_template is neither text nor a list with an entry named 'default'", where};
+}
+
 }  // namespace
 
 Result<prep::Tokenizer> load_tokenizer(const io::Checkpoint& checkpoint) {
@@ -36,23 +57,8 @@ Result<Template> load_chat_template(const io::Checkpoint& checkpoint) {
   }
   MIAO_TRY(std::optional<std::string> file, checkpoint.text_file("chat_template.jinja"));
   if (file) return parse(*file, (checkpoint.path() / "chat_template.jinja").string());
-  MIAO_TRY(std::optional<std::string> text, checkpoint.text_file("tokenizer_config.json"));
-  if (!text) return Template();
-  const std::string where = (checkpoint.path() / "tokenizer_config.json").string();
-  MIAO_TRY(Json config, parse_json(*text, where));
-  if (!config.is_object() || !config.contains("chat_template")) return Template();
-  const Json& value = config["chat_template"];
-  if (value.is_string()) return parse(value.get<std::string>(), where);
-  if (value.is_null()) return Template();
-  if (value.is_array()) {
-    for (const Json& entry : value) {
-      if (entry.is_object() && entry.value("name", Json()) == "default" && entry.contains("template") &&
-          entry["template"].is_string()) {
-        return parse(entry["template"].get<std::string>(), where);
-      }
-    }
-  }
-  return Error{Code::invalid, "chat_template is neither text nor a list with an entry named 'default'", where};
+  MIAO_TRY(Template older, template_of(checkpoint, "chat_template.json"));
+  return older ? Result<Template>(std::move(older)) : template_of(checkpoint, "tokenizer_config.json");
 }
 
 }  // namespace miao::runtime

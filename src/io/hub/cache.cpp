@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
+#include <optional>
 #include <set>
 
 #include "base/env.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "io/hub/model_files.h"
 
 namespace miao::io {
@@ -86,7 +87,7 @@ Result<fs::path> find_model(const fs::path& root, const std::string& place) {
     if (path.filename() != "config.json") continue;
     std::error_code ignored;
     const fs::path dir = path.parent_path();
-    bool weights = fs::exists(dir / "model.bin", ignored);
+    bool weights = false;
     for (fs::directory_iterator file(dir, ignored), last; !ignored && file != last; file.increment(ignored)) {
       weights = weights || file->path().extension() == ".safetensors";
     }
@@ -101,30 +102,54 @@ Result<fs::path> find_model(const fs::path& root, const std::string& place) {
   return Error{Code::invalid, "holds several models, choose one with :FILE at the end: " + join_names(found), place};
 }
 
-void list_miao_cache(std::vector<CachedModel>& out) {
+void for_each_entry(const fs::path& folder, const std::function<void(const fs::path&)>& visit) {
   std::error_code error;
-  for (fs::directory_iterator it(miao_cache() / "models", error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    const Usage usage = disk_usage(it->path());
-    CachedModel model{.path = it->path(), .bytes = usage.bytes, .modified = usage.modified};
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) visit(it->path());
+  if (error && error != std::errc::no_such_file_or_directory) {
+    log_warn(folder.string() + ": cannot be listed: " + error.message());
+  }
+}
+
+namespace {
+
+// The file of a URL, or what an interrupted download has left of it; no value for a folder with neither.
+std::optional<CachedModel> url_model(const fs::path& dir) {
+  CachedModel model{.ref = read_trimmed(dir / ".url"), .path = dir, .complete = false};
+  bool any = false;
+  for_each_entry(dir, [&](const fs::path& file) {
+    const std::string name = file.filename().string();
+    if (name.starts_with('.') || name.ends_with(".etag")) return;  // our own; no file of a URL begins with a dot
+    const Usage usage = disk_usage(file);
+    any = true;
+    model.bytes += usage.bytes;
+    model.modified = std::max(model.modified, usage.modified);
+    if (name.ends_with(".incomplete")) return;
+    model.path = file;
+    model.complete = true;
+  });
+  if (!any || model.ref.empty()) return std::nullopt;
+  return model;
+}
+
+CachedModel package_model(const fs::path& dir, std::string ref) {
+  const Usage usage = disk_usage(dir), own = disk_usage(dir / ".source.json");
+  CachedModel model{.ref = std::move(ref), .path = dir, .bytes = usage.bytes - own.bytes, .modified = usage.modified};
+  if (const auto path = find_model(dir, model.ref); path.ok()) model.path = *path;
+  return model;
+}
+
+}  // namespace
+
+void list_miao_cache(std::vector<CachedModel>& out) {
+  for_each_entry(miao_cache() / "models", [&](const fs::path& dir) {
+    const std::string name = dir.filename().string();
     const size_t cut = name.rfind("--");
     if (name.starts_with("pypi--") && cut > 6) {
-      model.ref = "pypi:" + name.substr(6, cut - 6) + "==" + name.substr(cut + 2);
-      const auto path = find_model(it->path(), model.ref);
-      if (path.ok()) model.path = *path;
+      out.push_back(package_model(dir, "pypi:" + name.substr(6, cut - 6) + "==" + name.substr(cut + 2)));
     } else if (name.starts_with("url--")) {
-      model.ref = read_trimmed(it->path() / ".url");
-      model.complete = false;
-      std::error_code ignored;
-      for (fs::directory_iterator file(it->path(), ignored), last; !ignored && file != last; file.increment(ignored)) {
-        const std::string base = file->path().filename().string();
-        if (base == ".url" || base.find(".incomplete") != std::string::npos) continue;
-        model.path = file->path();
-        model.complete = true;
-      }
+      if (auto model = url_model(dir)) out.push_back(std::move(*model));
     }
-    if (!model.ref.empty()) out.push_back(std::move(model));
-  }
+  });
 }
 
 }  // namespace miao::io

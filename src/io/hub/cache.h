@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,11 @@ struct Usage {
 };
 // Sizes of all regular files below (links followed for files, each target counted once).
 Usage disk_usage(const std::filesystem::path& path);
+
+// Calls `visit` with every entry of a folder. One that does not exist is empty; of one that cannot be read a warning
+// tells.
+void for_each_entry(const std::filesystem::path& folder,
+                    const std::function<void(const std::filesystem::path&)>& visit);
 
 // What to hand to a loader out of a directory of model files: the only GGUF file (or the first of its parts), or the
 // only directory that holds config.json and weights. Errors list the candidates. `place` names it in errors.

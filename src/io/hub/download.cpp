@@ -11,6 +11,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <optional>
 #include <thread>
 
@@ -97,13 +98,16 @@ class Partial {
     hasher_ = start_hash();
     return remember(etag);
   }
+  // Not by a rename: a tag that was cut short fits no version, so the next call starts over.
   Result<void> remember(const std::string& etag) {
     if (etag == etag_) return {};
     etag_ = etag;
-    if (!etag.empty()) return write_file_atomic(etag_path(), etag);
     std::error_code ignored;
     fs::remove(etag_path(), ignored);
-    return {};
+    if (etag.empty()) return {};
+    std::ofstream file(etag_path(), std::ios::binary);
+    file << etag << std::flush;
+    return file ? Result<void>() : system_error(etag_path(), "cannot write");
   }
   Result<void> append(std::string_view bytes) {
     hasher_.add(bytes);
@@ -119,10 +123,10 @@ class Partial {
   std::string digest() { return hasher_.hex(); }
   Result<void> finish() {
     if (::fsync(fd_) != 0) return system_error(job_->partial, "cannot flush");
+    std::error_code ignored;
+    fs::remove(etag_path(), ignored);  // first: nobody would come back for it after the rename
     if (::rename(job_->partial.c_str(), job_->target.c_str()) != 0) return system_error(job_->target, "cannot rename");
     sync_directory(job_->target.parent_path());
-    std::error_code ignored;
-    fs::remove(etag_path(), ignored);
     return {};
   }
   void discard() {
@@ -189,7 +193,8 @@ Result<HttpResponse> request_rest(Http& http, const Download& job, const Resolve
     if (response.status == 206) {
       const auto range = parse_content_range(response.header("content-range"));
       const bool other_version = !checkable && etag != partial.etag();
-      if (!range || range->begin != partial.size() || other_version) {
+      const bool endless = range && !range->total && !job.size && !checkable;
+      if (!range || range->begin != partial.size() || other_version || endless) {
         MIAO_CHECK_OK(partial.restart(""));
         return Error{Code::busy, "the server sent another range than asked for", job.name};
       }
@@ -204,6 +209,13 @@ Result<HttpResponse> request_rest(Http& http, const Download& job, const Resolve
                    job.name};
     }
     if (job.size) total = job.size;
+    if (!total && !checkable && !response.delimited) {
+      return Error{Code::unsupported,
+                   "the server does not say where the file ends, so a cut download would look whole; give its digest "
+                   "(URL#sha256=HEX), or fetch it by other means and give its path",
+                   job.name};
+    }
+    if (job.started) MIAO_CHECK_OK(job.started());
     MIAO_CHECK_OK(partial.remember(etag));
     return check_space(job.partial.parent_path(), total > partial.size() ? total - partial.size() : 0);
   };
@@ -255,16 +267,16 @@ Result<void> fill(Http& http, const Download& job, const ResolveOptions& options
 Result<void> download(Http& http, const Download& job, const ResolveOptions& options) {
   std::error_code ignored;
   if (fs::exists(job.target, ignored)) return {};
-  MIAO_CHECK_OK(make_directories(job.target.parent_path()));
-  MIAO_CHECK_OK(make_directories(job.partial.parent_path()));
   MIAO_TRY(const FileLock lock, FileLock::take(job.lock, options));
   if (fs::exists(job.target, ignored)) return {};
+  MIAO_CHECK_OK(make_directories(job.target.parent_path()));
+  MIAO_CHECK_OK(make_directories(job.partial.parent_path()));
   const std::string& expected = job.sha256.empty() ? job.git_sha1 : job.sha256;
   for (bool last = false;; last = true) {
     MIAO_TRY(Partial partial, Partial::open(job));
     const bool resumed = partial.size() > 0;
     if (auto r = fill(http, job, options, partial); !r.ok()) {
-      if (r.error().code == Code::corrupt) partial.discard();
+      if (r.error().code == Code::corrupt || partial.size() == 0) partial.discard();
       return r.error().code == Code::cancelled ? cancelled(job.name) : std::move(r.error());
     }
     const std::string digest = partial.digest();

@@ -1,6 +1,6 @@
 // One verified file: resumed, checked, then renamed into place.
 //
-//   <partial>        the bytes so far; the only thing an interrupted download leaves
+//   <partial>        the bytes so far; the only thing an interrupted download leaves, where a first byte has come
 //   <partial>.etag   what the server called that version, for If-Range
 //   <target>         appears complete and verified, by rename, or not at all
 //
@@ -24,8 +24,11 @@ struct Download {
   std::string git_sha1;  // expected git object name (SHA-1 of "blob SIZE\0" + bytes), or empty; needs size
   uint64_t size = 0;     // expected; 0 = unknown
   std::function<Error(const HttpResponse&)> explain;  // an answer other than 2xx that a retry will not mend
+  std::function<Result<void>()> started;              // may be empty; called before the first byte of a file is kept
 };
 
+// Where the server gives no length and closes the connection at the end, a file needs a digest or an expected size:
+// without one a cut download could not be told from a whole one, and is refused.
 Result<void> download(Http& http, const Download& job, const ResolveOptions& options);
 
 // A GET whose answer is held in memory, with the same retries. Any status that is not passing (429, 5xx) is returned.

@@ -41,7 +41,7 @@ std::map<std::string, std::string> read_refs(const fs::path& repo) {
   std::error_code error;
   for (fs::recursive_directory_iterator it(repo / "refs", error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
-    if (!it->is_regular_file(ignored)) continue;
+    if (!it->is_regular_file(ignored) || it->path().string().find(".tmp.") != std::string::npos) continue;
     out[it->path().lexically_relative(repo / "refs").string()] = read_trimmed(it->path());
   }
   return out;
@@ -102,42 +102,38 @@ std::string cached_commit(const HfRepo& repo, const std::string& revision) {
 }
 
 void list_hf_cache(std::vector<CachedModel>& out) {
-  const HfSettings settings = hf_settings({});
-  std::error_code error;
-  for (fs::directory_iterator it(settings.cache, error), end; !error && it != end; it.increment(error)) {
-    const std::string dir = it->path().filename().string();
-    if (!dir.starts_with("models--")) continue;
+  for_each_entry(hf_settings({}).cache, [&](const fs::path& repo) {
+    const std::string dir = repo.filename().string();
+    if (!dir.starts_with("models--")) return;
     std::string name = dir.substr(8);
     if (const size_t cut = name.find("--"); cut != std::string::npos)
       name = name.substr(0, cut).append("/").append(name, cut + 2);
-    const auto refs = read_refs(it->path());
-    const bool partial = has_partial(it->path());
-    std::error_code ignored;
+    const auto refs = read_refs(repo);
+    const bool partial = has_partial(repo);
     bool any = false;
-    for (fs::directory_iterator snap(it->path() / "snapshots", ignored), last; !ignored && snap != last;
-         snap.increment(ignored)) {
-      const std::string commit = snap->path().filename().string();
+    for_each_entry(repo / "snapshots", [&](const fs::path& snapshot) {
+      const std::string commit = snapshot.filename().string();
       std::string revision = commit;
       for (const auto& [ref, target] : refs) {
         if (target == commit && (revision == commit || ref == "main")) revision = ref;
       }
-      const Usage usage = disk_usage(snap->path());
-      if (usage.files == 0) continue;
+      const Usage usage = disk_usage(snapshot);
+      if (usage.files == 0) return;
       any = true;
       CachedModel model{.ref = "hf:" + name + (revision == "main" ? "" : "@" + revision),
-                        .path = snap->path(),
+                        .path = snapshot,
                         .bytes = usage.bytes,
                         .modified = usage.modified,
                         .complete = !partial};
-      const auto files = files_below(snap->path());
+      const auto files = files_below(snapshot);
       if (files.size() == 1 && is_main_gguf(files[0].filename().string())) model.path = files[0];
       out.push_back(std::move(model));
-    }
+    });
     if (!any && partial) {
-      const Usage usage = disk_usage(it->path() / "blobs");
-      out.push_back({"hf:" + name, it->path(), usage.bytes, usage.modified, false});
+      const Usage usage = disk_usage(repo / "blobs");
+      out.push_back({"hf:" + name, repo, usage.bytes, usage.modified, false});
     }
-  }
+  });
 }
 
 Result<Removal> plan_hf_removal(const ModelRef& ref) {

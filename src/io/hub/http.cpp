@@ -56,12 +56,14 @@ struct Transfer {
   const std::atomic<bool>* cancel;
   HttpResponse response;
   std::optional<Error> error;
-  bool began = false;
+  bool began = false, one_connection = false;  // HTTP/1: only a length or chunks mark the end of a body
 
   bool wants_sink() const { return request->sink && (response.status == 200 || response.status == 206); }
   bool begin() {
     if (began || !wants_sink()) return true;
     began = true;
+    const bool chunked = lower(response.header("transfer-encoding")).ends_with("chunked");
+    response.delimited = !one_connection || chunked || response.headers.contains("content-length");
     if (auto r = request->sink->begin(response); !r.ok()) {
       error = std::move(r.error());
       return false;
@@ -75,6 +77,7 @@ size_t on_header(char* data, size_t, size_t size, void* user) {
   std::string_view line = trim({data, size});
   if (line.starts_with("HTTP/")) {  // a new answer begins (after 100 Continue or a proxy's own)
     transfer.response.headers.clear();
+    transfer.one_connection = line.starts_with("HTTP/1");
     const size_t space = line.find(' ');
     transfer.response.status = space == std::string_view::npos ? 0 : std::atol(std::string(line.substr(space)).c_str());
     return size;

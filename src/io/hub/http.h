@@ -35,6 +35,7 @@ struct HttpResponse {
   std::map<std::string, std::string> headers;        // names in lower case
   std::map<std::string, std::string> first_headers;  // of the answer to the original URL
   std::string body;                                  // empty when a sink took it
+  bool delimited = true;  // false: the body ends where the connection does, so that a cut one looks whole
 
   std::string header(const std::string& name) const;
 };

@@ -169,13 +169,15 @@ Result<void> link_file(const Hub& hub, const std::string& commit, const RemoteFi
   std::error_code error;
   if (fs::exists(link, error)) return {};
   MIAO_CHECK_OK(make_directories(link.parent_path()));
-  const fs::path temporary = link.string() + ".tmp." + std::to_string(::getpid());
-  fs::remove(temporary, error);
   if (hub.settings.symlinks) {
-    fs::create_symlink(blob.lexically_relative(link.parent_path()), temporary, error);
+    fs::remove(link, error);  // one whose blob is gone
+    fs::create_symlink(blob.lexically_relative(link.parent_path()), link, error);
   }
-  if (!hub.settings.symlinks || error) fs::copy_file(blob, temporary, error);
-  if (!error) fs::rename(temporary, link, error);
+  if (!hub.settings.symlinks || error) {
+    const fs::path temporary = link.string() + ".tmp." + std::to_string(::getpid());
+    fs::copy_file(blob, temporary, fs::copy_options::overwrite_existing, error);
+    if (!error) fs::rename(temporary, link, error);
+  }
   if (error) return Error{Code::io, "cannot link to its blob: " + error.message(), link.string()};
   sync_directory(link.parent_path());
   return {};

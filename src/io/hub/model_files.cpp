@@ -1,4 +1,4 @@
-// Rules for picking files. Weights: safetensors before GGUF before CTranslate2's model.bin; never pickles.
+// Rules for picking files. Weights: safetensors before GGUF, never pickles.
 #include "io/hub/model_files.h"
 
 #include <algorithm>
@@ -123,6 +123,21 @@ Result<Selection> select_gguf(const std::vector<std::string>& paths, std::string
                place};
 }
 
+Error no_weights(const std::vector<std::string>& paths, const std::string& place) {
+  const bool pickles = std::any_of(paths.begin(), paths.end(), [](const std::string& path) {
+    return path.ends_with(".bin") || path.ends_with(".pt") || path.ends_with(".pth");
+  });
+  if (pickles) {
+    return {Code::unsupported,
+            "has only pickled weights, which can run code when loaded; use a revision or repository with safetensors",
+            place};
+  }
+  return {Code::unsupported,
+          "holds no model: no model.safetensors, no model.safetensors.index.json and no .gguf file" +
+              (paths.empty() ? std::string() : "; it has: " + join_names(paths)),
+          place};
+}
+
 }  // namespace
 
 bool is_main_gguf(std::string_view path) {
@@ -155,20 +170,26 @@ Result<Selection> select_files(const std::vector<std::string>& paths, std::strin
     any_gguf = any_gguf || is_gguf(path);
     const bool root = path.find('/') == std::string::npos;
     if (!root || !path.ends_with(".safetensors")) continue;
-    if (sharded ? path.starts_with("model-") : !single || path == "model.safetensors") out.files.push_back(path);
+    if (single ? path == "model.safetensors" : !sharded || path.starts_with("model-")) out.files.push_back(path);
   }
   if (out.files.empty() && any_gguf) return select_gguf(paths, "", place);
-  if (out.files.empty() && has("model.bin") && has("config.json")) out.files.push_back("model.bin");
-  if (out.files.empty()) {
-    const bool pickles = std::any_of(paths.begin(), paths.end(), [](const std::string& path) {
-      return path.ends_with(".bin") || path.ends_with(".pt") || path.ends_with(".pth");
-    });
+  if (out.files.empty()) return no_weights(paths, place);
+  if (!has("config.json")) {
     return Error{Code::unsupported,
-                 pickles ? "has only pickled weights, which can run code when loaded; use a revision with safetensors"
-                         : "has no .safetensors or .gguf weights",
+                 "has no config.json to say what its weights are, so it is no model that can be run; it has: " +
+                     join_names(paths),
                  place};
   }
-  if (sharded) out.files.push_back("model.safetensors.index.json");
+  if (!single && !sharded) {  // weights under other names: a loader has to be told which
+    if (out.files.size() > 1) {
+      return Error{Code::invalid,
+                   "has no model.safetensors and no model.safetensors.index.json; choose one with :FILE at the end: " +
+                       join_names(out.files),
+                   place};
+    }
+    out.entry = out.files.front();
+  }
+  if (sharded && !single) out.files.push_back("model.safetensors.index.json");
   for (const std::string& path : paths) {
     if (is_description(path)) out.files.push_back(path);
   }

@@ -90,13 +90,18 @@ TEST(ModelFiles, Selection) {
        "",
        "additional_chat_templates/rag.jinja, chat_template.jinja, config.json, model-00001-of-00002.safetensors, "
        "model-00002-of-00002.safetensors, model.safetensors.index.json"},
-      {{"model.safetensors", "modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors",
+      {{"model.safetensors", "config.json", "modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors",
         "openvino/config.json"},
        "",
-       "1_Pooling/config.json, 2_Dense/model.safetensors, model.safetensors, modules.json"},
-      {{"model.bin", "config.json", "shared_vocabulary.json", "source.spm"},
+       "1_Pooling/config.json, 2_Dense/model.safetensors, config.json, model.safetensors, modules.json"},
+      {{"config.json", "model.safetensors", "model.safetensors.index.json", "model-00001-of-00001.safetensors"},
        "",
-       "config.json, model.bin, shared_vocabulary.json, source.spm"},
+       "config.json, model.safetensors"},
+      {{"config.json", "weights.safetensors"}, "", "config.json, weights.safetensors -> weights.safetensors"},
+      {{"config.json", "a.safetensors", "b.safetensors"}, "", "invalid"},
+      {{"config.json", "a.safetensors", "b.safetensors"}, "b.safetensors", "b.safetensors -> b.safetensors"},
+      {{"model.safetensors", "tokenizer.json"}, "", "unsupported"},
+      {{"model.bin", "config.json", "shared_vocabulary.json", "source.spm"}, "", "unsupported"},
       {{"a.gguf", "mmproj-a.gguf", "a-imatrix.gguf"}, "", "a.gguf -> a.gguf"},
       {{"Q8/x-00001-of-00002.gguf", "Q8/x-00002-of-00002.gguf"},
        "",
@@ -113,6 +118,17 @@ TEST(ModelFiles, Selection) {
       {{"README.md"}, "README.md", "README.md -> README.md"},
   };
   for (const auto& c : cases) EXPECT_EQ(joined(select_files(c.paths, c.wanted, "x")), c.expected);
+}
+
+TEST(ModelFiles, ARepositoryWithoutAModelSaysWhatWasLookedFor) {
+  const Error none = select_files({"README.md", "data.parquet"}, "", "hf:a/b").error();
+  EXPECT_NE(none.message.find("no model.safetensors, no model.safetensors.index.json and no .gguf file"),
+            std::string::npos);
+  EXPECT_NE(none.message.find("it has: README.md, data.parquet"), std::string::npos);
+  EXPECT_NE(select_files({"config.json", "b.safetensors", "a.safetensors"}, "", "x")
+                .error()
+                .message.find(":FILE at the end: b.safetensors, a.safetensors"),
+            std::string::npos);
 }
 
 TEST(SimpleIndex, JsonAndHtmlPages) {

