@@ -32,7 +32,8 @@ void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks
   }
   // Pairs of blocks, because the AVX-512 kernel takes two at once.
   const bool one_tile = rows <= kTileRows;
-  const int64_t pairs = blocks / (2 * (one_tile ? kTileTasks : kTasksAThread) * worker.count);
+  const int64_t share = 2 * (one_tile ? kTileTasks : kTasksAThread) * worker.count;
+  const int64_t pairs = one_tile ? (blocks + share - 1) / share : blocks / share;  // rounded up: as many tasks for each
   const int64_t step = std::clamp<int64_t>(2 * pairs, 2, one_tile ? kTileBlocks : kManyRowBlocks);
   for (int64_t b; (b = worker.next(next) * step) < blocks;) body(Range{b, std::min(b + step, blocks)});
 }
