@@ -35,7 +35,7 @@ struct Engine::State {
   std::unique_ptr<models::Model> model;
   std::unique_ptr<KvCache> kv;
   std::optional<Result<prep::Tokenizer>> tokenizer;
-  std::optional<prep::ChatTemplate> chat_template;
+  std::optional<Result<std::optional<prep::ChatTemplate>>> chat_template;
   int64_t chunk = 0;
   double load_seconds = 0;
   // Of the pass in hand; kept so that a token step allocates nothing.
@@ -78,7 +78,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   state->kv = std::make_unique<KvCache>(
       KvShape{spec.layers, spec.block.attn.kv_heads, spec.block.attn.head_dim, state->model->kv()});
   state->tokenizer.emplace(load_tokenizer(state->checkpoint));
-  MIAO_TRY(state->chat_template, load_chat_template(state->checkpoint));
+  state->chat_template.emplace(load_chat_template(state->checkpoint));
   state->load_seconds = now_seconds() - start;
   return std::unique_ptr<Engine>(new Engine(std::move(state)));
 }
@@ -90,8 +90,10 @@ Result<const prep::Tokenizer*> Engine::tokenizer() const {
   if (!loaded.ok()) return loaded.error();
   return &*loaded;
 }
-const prep::ChatTemplate* Engine::chat_template() const {
-  return state_->chat_template ? &*state_->chat_template : nullptr;
+Result<const prep::ChatTemplate*> Engine::chat_template() const {
+  const Result<std::optional<prep::ChatTemplate>>& loaded = *state_->chat_template;
+  if (!loaded.ok()) return loaded.error();
+  return *loaded ? &**loaded : nullptr;
 }
 ThreadPool& Engine::pool() { return state_->pool; }
 const char* Engine::isa() const { return state_->context.kernels.name; }

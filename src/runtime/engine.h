@@ -96,9 +96,10 @@ class Engine {
   ~Engine();
 
   const models::ModelSpec& spec() const;
-  const io::Checkpoint& checkpoint() const;          // for its key/values and side files
-  Result<const prep::Tokenizer*> tokenizer() const;  // Error: why this checkpoint has none
-  const prep::ChatTemplate* chat_template() const;   // null: the checkpoint has none
+  const io::Checkpoint& checkpoint() const;  // for its key/values and side files
+  // What is wrong with the text side of a checkpoint is an Error here, so that token ids can be run without it.
+  Result<const prep::Tokenizer*> tokenizer() const;         // Error: why there is none that can be used
+  Result<const prep::ChatTemplate*> chat_template() const;  // null: the checkpoint has none
   ThreadPool& pool();
   const char* isa() const;
   int64_t ctx() const;  // the limit of a sequence

@@ -18,6 +18,7 @@
 #include "models/spec.h"
 #include "models/testing.h"
 #include "runtime/batch.h"
+#include "runtime/testing.h"
 
 namespace miao::runtime {
 namespace {
@@ -378,7 +379,7 @@ TEST(Engine, Reports) {
   EXPECT_EQ(file.open({.threads = 1, .compute = Compute::f32})->kv_dtype(), DType::f32);
   EXPECT_EQ(file.open({.threads = 1, .kv = DType::bf16})->kv_dtype(), DType::bf16);
   EXPECT_FALSE(engine->tokenizer().ok());
-  EXPECT_EQ(engine->chat_template(), nullptr);
+  EXPECT_EQ(*engine->chat_template(), nullptr);
 
   int64_t bytes = 0;
   std::set<std::string> groups;
@@ -395,6 +396,20 @@ TEST(Engine, Reports) {
   EXPECT_EQ(memory.embedding, 72 * 64 / 32 * 20);
   EXPECT_EQ(memory.kv_per_token, 2 * 2 * 3 * 16 * 2);  // K and V, layers, heads, head_dim, F16
   EXPECT_EQ(memory.kv_reserved, 0);
+}
+
+TEST(Engine, ABrokenChatTemplateIsMissedOnlyByWhoWantsIt) {
+  io::TempDir dir;
+  io::GgufBuilder file = talking_model();
+  ASSERT_TRUE(file.key("tokenizer.chat_template", "{% for m in messages %}{{ m.content }}").write(dir / "m.gguf").ok());
+  const auto engine = Engine::open(dir / "m.gguf", {.threads = 1});
+  ASSERT_TRUE(engine.ok()) << engine.error().str();
+  Sequence sequence = (*engine)->new_sequence();
+  EXPECT_TRUE((*engine)->forward(sequence, std::vector<int32_t>{1, 2}).ok());
+  EXPECT_TRUE((*engine)->tokenizer().ok());
+  const auto form = (*engine)->chat_template();
+  ASSERT_FALSE(form.ok());
+  EXPECT_NE(form.error().str().find("m.gguf: tokenizer.chat_template"), std::string::npos) << form.error().str();
 }
 
 TEST(Engine, TapsAndProfile) {

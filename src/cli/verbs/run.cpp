@@ -47,7 +47,12 @@ Result<std::optional<prep::ChatTemplate>> choose_template(const Options& o, cons
     MIAO_TRY(prep::ChatTemplate form, prep::ChatTemplate::parse(source, o.form_file));
     return Form(std::move(form));
   }
-  if (const prep::ChatTemplate* own = engine.chat_template()) return Form(*own);
+  auto own = engine.chat_template();
+  if (!own.ok()) {
+    own.error().message += "; give another with --template, or continue plain text with --raw";
+    return own.error();
+  }
+  if (*own) return Form(**own);
   if (!o.system.empty()) {
     return Error{Code::invalid, "this model has no chat template; give one with --template, or leave out --system",
                  "--system"};
