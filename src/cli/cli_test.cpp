@@ -177,6 +177,21 @@ TEST_F(Cli, InspectsCheckpoints) {
   EXPECT_NE(text.out.find("a.weight  F32   24 B  2 x 3\n"), std::string::npos) << text.out;
 }
 
+TEST_F(Cli, InspectSaysWhatTheContextChanges) {
+  const std::string path = MIAO_SOURCE_DIR "/tests/golden/models/llama-longrope";
+  const Outcome text = run({"inspect", path});
+  EXPECT_NE(text.out.find("longrope, factor 8; --ctx over 64 changes it, for shorter texts too\n"), std::string::npos)
+      << text.out;
+  const auto json = parse_json(run({"inspect", path, "--json"}).out, "inspect");
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ((*json)["rotation"]["unchanged_up_to_ctx"], 64);
+  const std::string ids = "1 2 3", output = (dir_ / "l.npy").string();
+  EXPECT_EQ(run({"logits", path, "--ids", ids, "-o", output, "-c", "64"}).err, "");
+  const Outcome longer = run({"logits", path, "--ids", ids, "-o", output, "-c", "65"});
+  EXPECT_NE(longer.err.find("more than 64 positions changes the rotation of this model (longrope)"), std::string::npos)
+      << longer.err;
+}
+
 TEST_F(Cli, CompletionScriptsWork) {
   const std::string bash = put("c.bash", run({"completion", "bash"}).out).string();
   auto complete = [&](const std::string& words, int index) {

@@ -134,6 +134,17 @@ const GgufCase kGgufCases[] = {
     {"theta infinite", Code::invalid, "rope.freq_base",
      [](Builder& b) { set_key(b, "llama.rope.freq_base", INFINITY); }},
     {"theta 0", Code::invalid, "rope.freq_base", [](Builder& b) { set_key(b, "llama.rope.freq_base", 0.0f); }},
+    {"theta 1 for yarn", Code::invalid, "rope.freq_base",
+     [](Builder& b) {
+       set_key(b, "llama.rope.freq_base", 1.0f);
+       set_key(b, "llama.rope.scaling.type", "yarn");
+     }},
+    {"yarn that divides by nothing", Code::invalid, "yarn_log_multiplier",
+     [](Builder& b) {
+       set_key(b, "llama.rope.scaling.type", "yarn");
+       set_key(b, "llama.rope.scaling.factor", 8.0f);
+       set_key(b, "llama.rope.scaling.yarn_log_multiplier", -100.0f);
+     }},
     {"unknown scaling", Code::unsupported, "rope.scaling.type",
      [](Builder& b) { set_key(b, "llama.rope.scaling.type", "magic"); }},
     {"scaling NaN", Code::invalid, "rope.scaling.factor",
@@ -341,6 +352,13 @@ const HfCase kHfCases[] = {
      }},
     {"longrope of wrong length", Code::invalid, "short_factor",
      [](Config& c) { set(c, "rope_scaling", R"({"type":"longrope","short_factor":[1,1],"long_factor":[2,2]})"); }},
+    {"rope theta 1 for yarn", Code::invalid, "rope_parameters.rope_theta",
+     [](Config& c) { set(c, "rope_parameters", R"({"rope_type":"yarn","factor":2,"rope_theta":1})"); }},
+    {"rope theta 1 beside yarn", Code::invalid, "'rope_theta'",
+     [](Config& c) {
+       set(c, "rope_theta", "1");
+       set(c, "rope_scaling", R"({"rope_type":"yarn","factor":2})");
+     }},
     {"rope theta negative", Code::invalid, "rope_theta", [](Config& c) { set(c, "rope_theta", "-1"); }},
     {"rotation share 0", Code::invalid, "partial_rotary_factor",
      [](Config& c) { set(c, "partial_rotary_factor", "0"); }},

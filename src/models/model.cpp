@@ -50,6 +50,10 @@ Result<std::unique_ptr<Model>> Model::load(const io::Checkpoint& checkpoint, con
   if (model->ctx_ > s.ctx) {
     log_warn("the model was made for " + std::to_string(s.ctx) + " positions; beyond them its answers get worse");
   }
+  if (const int64_t limit = ctx_of_scaling(s.rope, s.ctx); limit > 0 && model->ctx_ > limit) {
+    log_warn("a context of more than " + std::to_string(limit) + " positions changes the rotation of this model (" +
+             scaling_name(s.rope.scaling) + "), for shorter texts too");
+  }
   MIAO_TRY(model->weights_, describe_weights(source, s, context, options.f32));
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
   const int64_t bytes = packed_bytes(model->weights_);
