@@ -514,5 +514,35 @@ TEST(Load, SupportedArchitectures) {
   }
 }
 
+// Two terabytes of weights, none of them written: a sparse file.
+TEST(Load, WeightsThatDoNotFitAreRefusedUnread) {
+  constexpr int64_t kTinyDim = 16, kTinyFfn = 64;
+  constexpr uint64_t kDim = 4096, kFfn = 1 << 20;
+  Builder b = TinyModel{.dim = kTinyDim, .ffn = kTinyFfn, .layers = 40, .kv_heads = 1}.gguf();
+  set_key(b, "llama.embedding_length", static_cast<uint32_t>(kDim));
+  set_key(b, "llama.feed_forward_length", static_cast<uint32_t>(kFfn));
+  uint64_t end = 0;
+  for (Builder::Tensor& tensor : b.tensors) {
+    uint64_t bytes = sizeof(float);
+    for (uint64_t& n : tensor.ne) {
+      n = n == kTinyDim ? kDim : n == kTinyFfn ? kFfn : n;
+      bytes *= n;
+    }
+    tensor.data.clear();
+    tensor.offset = end;
+    end += bytes;
+  }
+  const io::TempDir dir;
+  const std::filesystem::path path = dir / "sparse.gguf";
+  ASSERT_TRUE(b.write(path).ok());
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) + end);
+  Loader loader;
+  const auto result = loader.load(path);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, Code::out_of_memory);
+  EXPECT_NE(result.error().message.find("MiB are free; free some, or use a smaller"), std::string::npos)
+      << result.error().str();
+}
+
 }  // namespace
 }  // namespace miao::models

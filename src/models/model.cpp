@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/cpu.h"
 #include "base/log.h"
 #include "graph/ops.h"
 #include "models/family.h"
@@ -23,8 +22,6 @@ Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
   }
   return kv;
 }
-
-std::string megabytes(int64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 }  // namespace
 
@@ -56,17 +53,22 @@ Result<std::unique_ptr<Model>> Model::load(const io::Checkpoint& checkpoint, con
   }
   MIAO_TRY(model->weights_, describe_weights(source, s, context, options.f32));
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
-  const int64_t bytes = packed_bytes(model->weights_);
-  if (const auto total = cpu_limits().memory_total; total > 0 && static_cast<uint64_t>(bytes) > total) {
-    return Error{Code::out_of_memory,
-                 "the weights need " + megabytes(bytes) + " and there are " + megabytes(static_cast<int64_t>(total)) +
-                     "; use a smaller or more quantised model",
-                 checkpoint.meta().source()};
-  }
   model->build();
   MIAO_CHECK_OK(model->program_.plan(std::min(options.chunk, model->ctx_)));
+  MIAO_CHECK_OK(model->check_memory(checkpoint));
   MIAO_CHECK_OK(pack_weights(source, context, model->weights_));
   return model;
+}
+
+// Before the weights are packed: neither they nor the buffers of the plan have been touched.
+Result<void> Model::check_memory(const io::Checkpoint& checkpoint) const {
+  const int64_t weights = packed_bytes(weights_), buffers = program_.bytes();
+  auto enough = require_memory(
+      static_cast<uint64_t>(weights + buffers),
+      "the weights (" + std::to_string(weights >> 20) + " MiB) and buffers (" + std::to_string(buffers >> 20) + " MiB)",
+      "free some, or use a smaller or more quantised model or a smaller --chunk");
+  if (!enough.ok()) return std::move(enough.error()).at(checkpoint.meta().source());
+  return {};
 }
 
 void Model::build() {

@@ -52,6 +52,7 @@ class Model {
  private:
   Model(ModelSpec spec, const graph::Context& context) : spec_(std::move(spec)), program_(context) {}
   void build();
+  Result<void> check_memory(const io::Checkpoint& checkpoint) const;
 
   ModelSpec spec_;
   Weights weights_;

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/checked.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/env.h"
+#include "base/log.h"
 #include "graph/program.h"
 #include "io/checkpoint.h"
 #include "kernels/kernels.h"
@@ -80,7 +82,23 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   state->tokenizer.emplace(load_tokenizer(state->checkpoint));
   state->chat_template.emplace(load_chat_template(state->checkpoint));
   state->load_seconds = now_seconds() - start;
-  return std::unique_ptr<Engine>(new Engine(std::move(state)));
+  std::unique_ptr<Engine> engine(new Engine(std::move(state)));
+  if (const auto fits = engine->check_memory(1, engine->ctx()); !fits.ok()) {
+    log_warn("a text that fills the context will fail: " + fits.error().message);
+  }
+  return engine;
+}
+
+Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
+  const auto idle = static_cast<uint64_t>(state_->kv->bytes_idle());
+  const auto pages = static_cast<uint64_t>(kernels::round_up(positions, kernels::kPage));
+  const auto keys = checked_mul(pages, static_cast<uint64_t>(state_->kv->bytes_per_token()));
+  const auto each = keys ? checked_add(*keys, static_cast<uint64_t>(state_->logits_stride()) * sizeof(float)) : keys;
+  const uint64_t bytes = (each ? checked_mul(*each, static_cast<uint64_t>(sequences)) : each).value_or(UINT64_MAX);
+  return require_memory(bytes - std::min(bytes, idle),
+                        "keys and values of " + std::to_string(sequences) + (sequences == 1 ? " text" : " texts") +
+                            " of " + std::to_string(positions) + " positions",
+                        "take fewer, lower --ctx, or choose --kv f16");
 }
 
 const models::ModelSpec& Engine::spec() const { return state_->model->spec(); }
@@ -166,6 +184,7 @@ Result<int64_t> Engine::State::prepare(std::span<const Slice> batch) {
   }
   const size_t bytes = static_cast<size_t>(rows * logits_stride()) * sizeof(float);
   if (bytes > logits.size()) {
+    MIAO_CHECK_OK(require_memory(bytes, "the logits of a pass", "take fewer texts or rows at once"));
     MIAO_TRY(Memory grown, Memory::allocate(bytes));
     logits = std::move(grown);
   }

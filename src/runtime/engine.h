@@ -110,6 +110,9 @@ class Engine {
   double load_seconds() const;
 
   Sequence new_sequence();
+  // out_of_memory, with the numbers, when keys, values and logits of so many sequences do not fit into the memory that
+  // is free now. open() warns where one sequence of ctx() positions does not; nothing is reserved before forward().
+  Result<void> check_memory(int64_t sequences, int64_t positions) const;
 
   // Runs the tokens of all slices and appends them to their sequences. The result holds the wanted rows in the order of
   // slices and tokens. Errors (nothing has changed then): invalid for an id outside the vocabulary, an empty slice, a

@@ -398,6 +398,22 @@ TEST(Engine, Reports) {
   EXPECT_EQ(memory.kv_reserved, 0);
 }
 
+TEST(Engine, AContextThatDoesNotFitIsToldButNotRefused) {
+  testing::internal::CaptureStderr();
+  const File file(kQuantised);
+  const auto engine = file.open({.threads = 1, .ctx = int64_t{1} << 30});
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(
+      said.find("a text that fills the context will fail: keys and values of 1 text of 1073741824 positions need"),
+      std::string::npos)
+      << said;
+  Sequence sequence = engine->new_sequence();
+  EXPECT_TRUE(engine->forward(sequence, std::vector<int32_t>{1, 2}).ok());
+  EXPECT_TRUE(engine->check_memory(1, 100).ok());
+  EXPECT_EQ(engine->check_memory(INT64_MAX, 100).error().code, Code::out_of_memory);
+  EXPECT_EQ(engine->check_memory(1, INT64_MAX - 64).error().code, Code::out_of_memory);
+}
+
 TEST(Engine, ABrokenChatTemplateIsMissedOnlyByWhoWantsIt) {
   io::TempDir dir;
   io::GgufBuilder file = talking_model();
