@@ -34,7 +34,7 @@ constexpr const char* kFooter =
     "  smollm2, minilm                   small models to start with\n"
     "\n"
     "Exit codes:\n"
-    "  0 done   1 wrong input, file or model   2 wrong usage   3 budget not met   4 verification failed\n"
+    "  0 done   1 wrong input, file, model or network   2 wrong usage\n"
     "  70 an error in miao itself   130 interrupted\n"
     "\n"
     "Data goes to standard output, messages to standard error. 'miao VERB --help' shows the flags of a verb.\n";

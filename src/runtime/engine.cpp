@@ -24,6 +24,16 @@ constexpr int64_t kLogitsBytes = int64_t{64} << 20;  // of one pass of forward_a
 // Each row read from the mapped embedding brings in the 64 KiB around it; after so many rows the pages are given back.
 constexpr int64_t kEmbeddedRows = 64;
 
+// `isa`, else MIAO_ISA, else the best.
+Result<const kernels::Kernels*> choose_kernels(const std::string& isa) {
+  auto table = kernels::select(cpu_features(), isa.empty() ? env("MIAO_ISA").value_or("") : isa);
+  if (!table.ok() && isa.empty()) {
+    table.error().where = "MIAO_ISA";
+    table.error().message += "; unset it";
+  }
+  return table;
+}
+
 }  // namespace
 
 // Members are in the order they are made: later ones refer to earlier ones.
@@ -64,8 +74,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
                  std::to_string(options.threads) + " threads are not within 1 to " + std::to_string(kMaxThreads),
                  {}};
   }
-  const std::string isa = options.isa.empty() ? env("MIAO_ISA").value_or("") : options.isa;
-  MIAO_TRY(const kernels::Kernels* table, kernels::select(cpu_features(), isa));
+  MIAO_TRY(const kernels::Kernels* table, choose_kernels(options.isa));
   MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
   const int threads = options.threads ? options.threads : cpu_limits().threads();
   auto state = std::make_unique<State>(std::move(checkpoint), *table, threads);

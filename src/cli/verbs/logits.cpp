@@ -2,11 +2,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
-#include <cstring>
 
 #include "base/json.h"
 #include "cli/engine_flags.h"
+#include "cli/ids.h"
 #include "cli/interrupt.h"
 #include "cli/model.h"
 #include "cli/output.h"
@@ -14,6 +13,8 @@
 #include "io/npy.h"
 
 namespace miao::cli {
+
+extern const Verb verb_logits;
 
 namespace {
 
@@ -23,37 +24,25 @@ struct Options {
   std::string ids, text, output;
 };
 
-// The numbers of "[1, 2, 3]" or "1 2 3".
-Result<std::vector<int32_t>> parse_ids(std::string_view list) {
-  std::vector<int32_t> ids;
-  const char* const end = list.data() + list.size();
-  for (const char* at = list.data(); at < end;) {
-    if (std::strchr("[], \t\r\n", *at)) {
-      ++at;
-      continue;
-    }
-    int32_t id = 0;
-    const auto [next, error] = std::from_chars(at, end, id);
-    if (error != std::errc()) return Error{Code::invalid, "expected token ids such as \"1 2 3\"", "--ids"};
-    ids.push_back(id);
-    at = next;
-  }
-  return ids;
-}
-
 Result<int> run(const Options& o, const Common& common) {
-  MIAO_TRY(runtime::EngineOptions options, o.engine.options());
-  MIAO_TRY(std::vector<int32_t> ids, parse_ids(o.ids));
+  runtime::EngineOptions options = o.engine.options();
+  if (o.ids.empty() && o.text.empty()) return usage_error(verb_logits, "there are no tokens; give --ids or --text");
   std::string text;
   if (!o.text.empty()) {
     MIAO_TRY(text, read_input(o.text));
   }
   MIAO_TRY(const auto engine, open_engine(o.model, options, common));
+  std::vector<int32_t> ids;
   if (!o.text.empty()) {
     MIAO_TRY(const prep::Tokenizer* tokenizer, engine->tokenizer());
     ids = tokenizer->encode(text);
+    if (ids.empty()) return Error{Code::invalid, "holds no tokens", o.text == "-" ? "standard input" : o.text};
+  } else {
+    auto read = parse_ids(o.ids, engine->vocab());
+    if (!read.ok()) return usage_error(verb_logits, "--ids: " + read.error().message);
+    ids = std::move(*read);
+    if (ids.empty()) return usage_error(verb_logits, "--ids: there are no tokens");
   }
-  if (ids.empty()) return Error{Code::invalid, "there are no tokens; give --ids or --text", {}};
   MIAO_TRY(auto file, io::NpyWriter::create(o.output, engine->vocab()));
   runtime::Sequence sequence = engine->new_sequence();
   MIAO_CHECK_OK(engine->forward_all(sequence, ids, [&](int64_t, const runtime::Logits& logits) -> Result<void> {
