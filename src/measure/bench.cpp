@@ -47,7 +47,7 @@ class Herd {
       slices.push_back({&sequences_[i], tokens.back(), want});
     }
     const double start = now_seconds();
-    MIAO_CHECK_OK(engine_.forward(slices));
+    MIAO_CHECK_OK(engine_.forward(slices, stop_));
     return now_seconds() - start;
   }
   void truncate(int64_t size) {

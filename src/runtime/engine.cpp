@@ -55,13 +55,14 @@ struct Engine::State {
   std::vector<int32_t> ids, wanted;
   std::vector<graph::PassSlice> slices;
   std::vector<Sequence*> sequences;
-  int64_t embedded = 0;  // rows read since the embedding's pages were given back
+  std::vector<int64_t> starts;  // sizes of the batch's sequences before it
+  int64_t embedded = 0;         // rows read since the embedding's pages were given back
 
   int64_t vocab() const { return model->spec().vocab; }
   int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
   Result<void> check(std::span<const Slice> batch);
   Result<int64_t> prepare(std::span<const Slice> batch);
-  void run(int64_t& logits_row);
+  bool run(int64_t& logits_row, Cancel cancel);
 };
 
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -206,16 +207,17 @@ Result<int64_t> Engine::State::prepare(std::span<const Slice> batch) {
   return rows;
 }
 
-// Runs the rows that have been gathered.
-void Engine::State::run(int64_t& logits_row) {
+// Runs the rows that have been gathered; false when that was cancelled.
+bool Engine::State::run(int64_t& logits_row, Cancel cancel) {
   graph::Pass pass;
   pass.ids = ids;
   pass.slices = slices;
   pass.wanted = wanted;
   pass.ld_logits = logits_stride();
   pass.logits = logits.as<float>() + logits_row * pass.ld_logits;
-  model->program().run(pass);
-  for (size_t i = 0; i < slices.size(); ++i) sequences[i]->advance(slices[i].position + slices[i].rows);
+  pass.cancel = cancel;
+  const bool done = model->program().run(pass);
+  for (size_t i = 0; done && i < slices.size(); ++i) sequences[i]->advance(slices[i].position + slices[i].rows);
   embedded += static_cast<int64_t>(ids.size());
   if (embedded >= kEmbeddedRows) {
     checkpoint.release(model->embedding());
@@ -226,17 +228,22 @@ void Engine::State::run(int64_t& logits_row) {
   wanted.clear();
   slices.clear();
   sequences.clear();
+  return done;
 }
 
-Result<Logits> Engine::forward(std::span<const Slice> batch) {
+Result<Logits> Engine::forward(std::span<const Slice> batch, Cancel cancel) {
   State& s = *state_;
   MIAO_CHECK_OK(s.check(batch));
   MIAO_TRY(const int64_t rows, s.prepare(batch));
+  s.starts.clear();
+  for (const Slice& slice : batch) s.starts.push_back(slice.sequence->size());
   int64_t done = 0;
-  for (const Slice& slice : batch) {
+  bool going = true;
+  for (size_t i = 0; going && i < batch.size(); ++i) {
+    const Slice& slice = batch[i];
     const auto count = static_cast<int64_t>(slice.tokens.size());
-    const int64_t start = slice.sequence->size();
-    for (int64_t at = 0; at < count;) {
+    const int64_t start = s.starts[i];
+    for (int64_t at = 0; going && at < count;) {
       const auto row = static_cast<int64_t>(s.ids.size());
       const int64_t n = std::min(count - at, s.chunk - row);
       s.ids.insert(s.ids.end(), slice.tokens.begin() + at, slice.tokens.begin() + at + n);
@@ -248,26 +255,30 @@ Result<Logits> Engine::forward(std::span<const Slice> batch) {
         }
       }
       at += n;
-      if (static_cast<int64_t>(s.ids.size()) == s.chunk) s.run(done);
+      if (static_cast<int64_t>(s.ids.size()) == s.chunk) going = s.run(done, cancel);
     }
   }
-  if (!s.ids.empty()) s.run(done);
+  if (!s.ids.empty()) going = s.run(done, cancel);
+  if (!going) {
+    for (size_t i = 0; i < batch.size(); ++i) batch[i].sequence->truncate(s.starts[i]);
+    return Error{Code::cancelled, "interrupted", {}};
+  }
   return Logits(s.logits.as<float>(), rows, s.vocab(), s.logits_stride());
 }
 
-Result<Logits> Engine::forward(Sequence& sequence, std::span<const int32_t> tokens, Want want) {
+Result<Logits> Engine::forward(Sequence& sequence, std::span<const int32_t> tokens, Want want, Cancel cancel) {
   const Slice slice{&sequence, tokens, want};
-  return forward({&slice, 1});
+  return forward({&slice, 1}, cancel);
 }
 
-Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink) {
+Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink, Cancel cancel) {
   const Slice whole{&sequence, tokens, Want::all};
   MIAO_CHECK_OK(state_->check({&whole, 1}));
   const int64_t row_bytes = state_->logits_stride() * static_cast<int64_t>(sizeof(float));
   const auto rows = static_cast<size_t>(std::clamp<int64_t>(kLogitsBytes / row_bytes, 1, state_->chunk));
   for (size_t first = 0; first < tokens.size(); first += rows) {
     const auto piece = tokens.subspan(first, std::min(rows, tokens.size() - first));
-    MIAO_TRY(Logits logits, forward(sequence, piece, Want::all));
+    MIAO_TRY(Logits logits, forward(sequence, piece, Want::all, cancel));
     MIAO_CHECK_OK(sink(static_cast<int64_t>(first), logits));
   }
   return {};

@@ -8,6 +8,7 @@
 // not change a bit of them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -116,12 +117,16 @@ class Engine {
 
   // Runs the tokens of all slices and appends them to their sequences. The result holds the wanted rows in the order of
   // slices and tokens. Errors (nothing has changed then): invalid for an id outside the vocabulary, an empty slice, a
-  // sequence named twice or a sequence that would pass ctx(); out_of_memory.
-  Result<Logits> forward(std::span<const Slice> slices);
-  Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want = Want::last);
+  // sequence named twice or a sequence that would pass ctx(); out_of_memory; cancelled soon after `cancel` became true.
+  using Cancel = const std::atomic<bool>*;
+  Result<Logits> forward(std::span<const Slice> slices, Cancel cancel = nullptr);
+  Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want = Want::last,
+                         Cancel cancel = nullptr);
   // All rows of a long text in bounded memory: `sink(first, logits)` gets rows first, first + 1, ... chunk by chunk.
   using Sink = std::function<Result<void>(int64_t first, const Logits& logits)>;
-  Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink);
+  // An Error in the middle leaves the chunks before it in the sequence.
+  Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink,
+                           Cancel cancel = nullptr);
 
   // After each named step of each pass: fn(name, values, rows, columns, stride). Empty = off.
   using Tap =

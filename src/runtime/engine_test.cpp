@@ -414,6 +414,34 @@ TEST(Engine, AContextThatDoesNotFitIsToldButNotRefused) {
   EXPECT_EQ(engine->check_memory(1, INT64_MAX - 64).error().code, Code::out_of_memory);
 }
 
+TEST(Engine, ACancelledForwardChangesNothing) {
+  const File file(kQuantised);
+  const auto engine = file.open({.threads = 2, .chunk = 16});
+  const auto ids = some_ids(100, engine->vocab());
+  const Rows whole = all_rows(*engine, ids);
+  Sequence a = engine->new_sequence(), b = engine->new_sequence();
+  const std::span<const int32_t> text(ids);
+  ASSERT_TRUE(engine->forward(a, text.first(10)).ok());
+  std::atomic<bool> cancel = false;
+  int chunks = 0;
+  engine->tap([&](std::string_view name, const float*, int64_t, int64_t, int64_t) {
+    if (name == "blk.1.qkv" && ++chunks == 3) cancel = true;
+  });
+  const Slice slices[] = {{&a, text.subspan(10), Want::none}, {&b, text.first(50), Want::last}};
+  const auto logits = engine->forward(slices, &cancel);
+  ASSERT_FALSE(logits.ok());
+  EXPECT_EQ(logits.error().code, Code::cancelled);
+  EXPECT_EQ(chunks, 3);
+  EXPECT_EQ(a.size(), 10);
+  EXPECT_EQ(b.size(), 0);
+  engine->tap({});
+  const auto rest = engine->forward(a, text.subspan(10), Want::all);
+  ASSERT_TRUE(rest.ok());
+  Rows rows;
+  append(rows, *rest);
+  EXPECT_TRUE(rows == Rows(whole.begin() + 10, whole.end()));
+}
+
 TEST(Engine, ABrokenChatTemplateIsMissedOnlyByWhoWantsIt) {
   io::TempDir dir;
   io::GgufBuilder file = talking_model();

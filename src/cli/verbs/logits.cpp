@@ -45,11 +45,11 @@ Result<int> run(const Options& o, const Common& common) {
   }
   MIAO_TRY(auto file, io::NpyWriter::create(o.output, engine->vocab()));
   runtime::Sequence sequence = engine->new_sequence();
-  MIAO_CHECK_OK(engine->forward_all(sequence, ids, [&](int64_t, const runtime::Logits& logits) -> Result<void> {
-    if (interrupted()) return Error{Code::cancelled, "interrupted", {}};
+  const auto append = [&](int64_t, const runtime::Logits& logits) -> Result<void> {
     for (int64_t i = 0; i < logits.rows(); ++i) MIAO_CHECK_OK(file.append(logits.row(i)));
     return {};
-  }));
+  };
+  MIAO_CHECK_OK(engine->forward_all(sequence, ids, append, &interrupted()));
   MIAO_CHECK_OK(file.finish());
   if (common.json) {
     out().line(dump_json(Json{{"output", o.output}, {"ids", ids}, {"rows", ids.size()}, {"vocab", engine->vocab()}}));
