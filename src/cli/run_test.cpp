@@ -104,5 +104,24 @@ TEST_F(Cli, IdsOutsideTheVocabulary) {
             run({"tokens", path, "--decode", "-p", "262 260"}).out);
 }
 
+TEST_F(Cli, LogitsToAPipe) {
+  const std::string path = model(), output = (dir_ / "l.npy").string();
+  const Outcome file = run({"logits", path, "--ids", "1 2 3", "-o", output});
+  EXPECT_EQ(file.out, output + ": 3 rows of 266 logits\n");
+  EXPECT_TRUE(run({"logits", path, "--ids", "1 2 3", "-o", "-"}).out == get("l.npy"));
+  EXPECT_EQ(run({"logits", path, "--ids", "1 2 3", "-o", "-", "--json"}).code, kUsage);
+}
+
+TEST_F(Cli, AVocabularyIsNoModel) {
+  io::GgufBuilder file = runtime::talking_model();
+  file.tensors.clear();
+  ASSERT_TRUE(file.write(dir_ / "v.gguf").ok());
+  const std::string path = (dir_ / "v.gguf").string();
+  EXPECT_EQ(run({"tokens", path, "-p", "a"}).code, kOk);
+  const Outcome outcome = run({"run", path, "a"});
+  EXPECT_EQ(outcome.code, kFailed);
+  EXPECT_TRUE(outcome.err.starts_with("miao: error: " + path + ": holds no weights, perhaps a vocabulary alone"));
+}
+
 }  // namespace
 }  // namespace miao::cli

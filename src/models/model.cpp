@@ -27,6 +27,19 @@ Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
 
 Result<std::unique_ptr<Model>> Model::load(const io::Checkpoint& checkpoint, const LoadOptions& options,
                                            const graph::Context& context) {
+  if (checkpoint.tensors().empty()) {
+    return Error{Code::not_found, "holds no weights, perhaps a vocabulary alone; only miao tokens can use that",
+                 checkpoint.path().string()};
+  }
+  auto model = read(checkpoint, options, context);
+  if (!model.ok() && model.error().where.find(checkpoint.path().string()) == std::string::npos) {
+    return std::move(model.error()).at(checkpoint.path().string());  // of tensors, which know their names alone
+  }
+  return model;
+}
+
+Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, const LoadOptions& options,
+                                           const graph::Context& context) {
   constexpr int64_t kMaxCtx = int64_t{1} << 30;
   MIAO_TRY(Source source, Source::open(checkpoint));
   MIAO_TRY(const Family* family, find_family(source));
@@ -55,20 +68,18 @@ Result<std::unique_ptr<Model>> Model::load(const io::Checkpoint& checkpoint, con
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
   model->build();
   MIAO_CHECK_OK(model->program_.plan(std::min(options.chunk, model->ctx_)));
-  MIAO_CHECK_OK(model->check_memory(checkpoint));
-  MIAO_CHECK_OK(pack_weights(source, context, model->weights_));
+  MIAO_CHECK_OK(model->check_memory());
+  MIAO_CHECK_OK(pack_weights(source, context, model->weights_, options.cancel));
   return model;
 }
 
 // Before the weights are packed: neither they nor the buffers of the plan have been touched.
-Result<void> Model::check_memory(const io::Checkpoint& checkpoint) const {
+Result<void> Model::check_memory() const {
   const int64_t weights = packed_bytes(weights_), buffers = program_.bytes();
-  auto enough = require_memory(
+  return require_memory(
       static_cast<uint64_t>(weights + buffers),
       "the weights (" + std::to_string(weights >> 20) + " MiB) and buffers (" + std::to_string(buffers >> 20) + " MiB)",
       "free some, or use a smaller or more quantised model or a smaller --chunk");
-  if (!enough.ok()) return std::move(enough.error()).at(checkpoint.meta().source());
-  return {};
 }
 
 void Model::build() {

@@ -84,6 +84,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   load.kv = options.kv;
   load.ctx = options.ctx;
   load.chunk = options.chunk;
+  load.cancel = options.cancel;
   MIAO_TRY(state->model, models::Model::load(state->checkpoint, load, state->context));
   const models::ModelSpec& spec = state->model->spec();
   state->chunk = std::min<int64_t>(options.chunk, state->model->ctx());

@@ -442,6 +442,14 @@ TEST(Engine, ACancelledForwardChangesNothing) {
   EXPECT_TRUE(rows == Rows(whole.begin() + 10, whole.end()));
 }
 
+TEST(Engine, LoadingCanBeCancelled) {
+  const File file(kQuantised);
+  const std::atomic<bool> cancel = true;
+  const auto engine = Engine::open(file.path(), {.threads = 1, .cancel = &cancel});
+  ASSERT_FALSE(engine.ok());
+  EXPECT_EQ(engine.error().code, Code::cancelled);
+}
+
 TEST(Engine, ABrokenChatTemplateIsMissedOnlyByWhoWantsIt) {
   io::TempDir dir;
   io::GgufBuilder file = talking_model();

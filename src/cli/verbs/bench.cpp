@@ -280,7 +280,7 @@ Run add(CLI::App& app, const Common& common) {
       "Also the latency over inputs of such lengths: uniform:A:B, poisson:L or file:PATH (a text on each line)");
   lengths->check(CLI::Validator(
       [](std::string& text) {
-        if (text.starts_with("file:")) return std::string();
+        if (text.starts_with("file:") && text.size() > 5) return std::string();
         const auto read = measure::LengthDistribution::parse(text, kMaxLength);
         return read.ok() ? std::string() : "'" + text + "': " + read.error().message;
       },

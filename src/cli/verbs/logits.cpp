@@ -1,5 +1,6 @@
 // miao logits: the raw next-token scores of every position, for comparison with other engines and quality measures.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
@@ -9,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/model.h"
 #include "cli/output.h"
+#include "cli/terminal.h"
 #include "cli/verb.h"
 #include "io/npy.h"
 
@@ -27,6 +29,11 @@ struct Options {
 Result<int> run(const Options& o, const Common& common) {
   runtime::EngineOptions options = o.engine.options();
   if (o.ids.empty() && o.text.empty()) return usage_error(verb_logits, "there are no tokens; give --ids or --text");
+  if (o.output == "-" && common.json)
+    return usage_error(verb_logits, "--json and -o - would both go to standard output");
+  if (o.output == "-" && is_tty(STDOUT_FILENO)) {
+    return usage_error(verb_logits, "-o - writes an array, not text: send it to a file or a program");
+  }
   std::string text;
   if (!o.text.empty()) {
     MIAO_TRY(text, read_input(o.text));
@@ -43,8 +50,20 @@ Result<int> run(const Options& o, const Common& common) {
     ids = std::move(*read);
     if (ids.empty()) return usage_error(verb_logits, "--ids: there are no tokens");
   }
-  MIAO_TRY(auto file, io::NpyWriter::create(o.output, engine->vocab()));
   runtime::Sequence sequence = engine->new_sequence();
+  if (o.output == "-") {
+    out().write(io::npy_header(static_cast<int64_t>(ids.size()), engine->vocab()));
+    const auto show = [&](int64_t, const runtime::Logits& logits) -> Result<void> {
+      for (int64_t i = 0; i < logits.rows(); ++i) {
+        const auto bytes = std::as_bytes(logits.row(i));
+        out().write({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      }
+      return out().flush();
+    };
+    MIAO_CHECK_OK(engine->forward_all(sequence, ids, show, &interrupted()));
+    return kOk;
+  }
+  MIAO_TRY(auto file, io::NpyWriter::create(o.output, engine->vocab()));
   const auto append = [&](int64_t, const runtime::Logits& logits) -> Result<void> {
     for (int64_t i = 0; i < logits.rows(); ++i) MIAO_CHECK_OK(file.append(logits.row(i)));
     return {};
@@ -64,7 +83,9 @@ Run add(CLI::App& app, const Common& common) {
   add_model_argument(app, o->model);
   auto* ids = app.add_option("--ids", o->ids, "Token ids, separated by spaces or commas")->type_name("IDS");
   app.add_option("--text", o->text, "A file to tokenise; - is standard input")->type_name("FILE")->excludes(ids);
-  app.add_option("-o,--output", o->output, "The file to write")->required()->type_name("FILE.npy");
+  app.add_option("-o,--output", o->output, "The file to write; - is standard output")
+      ->required()
+      ->type_name("FILE.npy");
   add_engine_flags(app, o->engine);
   return [o, &common] { return run(*o, common); };
 }
