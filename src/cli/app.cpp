@@ -61,16 +61,6 @@ size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-std::string unknown_verb(const std::string& word) {
-  std::string message = "there is no verb '" + printable(word) + "'";
-  const Verb* nearest = nullptr;
-  for (const Verb* verb : verbs()) {
-    if (!nearest || distance(word, verb->name) < distance(word, nearest->name)) nearest = verb;
-  }
-  if (nearest && distance(word, nearest->name) <= 2) message += "; did you mean '" + std::string(nearest->name) + "'?";
-  return message;
-}
-
 // CLI11's text as one line without its prefix.
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
@@ -93,6 +83,16 @@ const Verb* find_verb(std::string_view name) {
     if (name == verb->name) return verb;
   }
   return nullptr;
+}
+
+std::string unknown_verb(const std::string& word) {
+  std::string message = "there is no verb '" + printable(word) + "'";
+  const Verb* nearest = nullptr;
+  for (const Verb* verb : verbs()) {
+    if (!nearest || distance(word, verb->name) < distance(word, nearest->name)) nearest = verb;
+  }
+  if (nearest && distance(word, nearest->name) <= 2) message += "; did you mean '" + std::string(nearest->name) + "'?";
+  return message;
 }
 
 void print_error(const Error& error) {

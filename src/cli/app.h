@@ -41,6 +41,8 @@ int run_program(int argc, char** argv);
 // is an error in miao (exit code 70).
 int guarded(const std::function<int()>& body);
 
+// "there is no verb 'pul'; did you mean 'pull'?"
+std::string unknown_verb(const std::string& word);
 // Prints "miao: error: <place>: <message>".
 void print_error(const Error& error);
 // The exit code of an Error that a verb returns.

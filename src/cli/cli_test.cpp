@@ -75,6 +75,14 @@ TEST_F(Cli, WrongUsage) {
   EXPECT_TRUE(nothing.err.starts_with("Usage: miao"));
 }
 
+TEST_F(Cli, HelpIsAlsoAVerb) {
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_EQ(run({"help", "run"}).out, run({"run", "--help"}).out);
+  const Outcome wrong = run({"help", "rum"});
+  EXPECT_EQ(wrong.code, kUsage);
+  EXPECT_EQ(wrong.err, "miao: error: help: there is no verb 'rum'; did you mean 'run'?; see miao help --help\n");
+}
+
 TEST_F(Cli, VersionAndErrors) {
   EXPECT_TRUE(run({"--version"}).out.starts_with("miao "));
   const Outcome absent = run({"inspect", "/no/such/file"});
@@ -218,6 +226,9 @@ TEST_F(Cli, CompletionScriptsWork) {
   EXPECT_EQ(complete("miao tokens x --dec", 3), "--decode\n");
   EXPECT_EQ(complete("miao -v rm --y", 3), "--yes\n");
   EXPECT_EQ(complete("miao tokens " + bash.substr(0, bash.size() - 2), 2), bash + "\n");
+  EXPECT_EQ(complete("miao run x --kv b", 4), "bf16\n");
+  EXPECT_EQ(complete("miao completion z", 2), "zsh\n");
+  EXPECT_EQ(complete("miao run smol", 2), "smollm2\n");
   for (const char* shell : {"zsh", "fish"}) {
     const Outcome script = run({"completion", shell});
     for (const Verb* verb : verbs())
