@@ -2,12 +2,9 @@
 #include "cli/app.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
-#include <new>
 
-#include "base/check.h"
 #include "base/log.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
@@ -66,12 +63,6 @@ std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return text;
-}
-
-// Says where to look first: a Bug names its line, other exceptions what went wrong.
-int report_bug(std::string_view what) {
-  fmt::print(stderr, "miao: bug: {}; please report it with the command line\n", printable(what));
-  return kBug;
 }
 
 }  // namespace
@@ -173,33 +164,6 @@ int Program::run() {
     return kFailed;
   }
   return *code;
-}
-
-int guarded(const std::function<int()>& body) {
-  try {
-    return body();
-  } catch (const std::bad_alloc&) {
-    print_error({Code::out_of_memory, "out of memory; free some or use a smaller model or context", {}});
-    return kFailed;
-  } catch (const std::exception& error) {
-    return report_bug(error.what());
-  } catch (...) {
-    return report_bug("an exception of no known type");
-  }
-}
-
-int run_program(int argc, char** argv) {
-  ::signal(SIGPIPE, SIG_IGN);  // sockets; standard output ends the process itself, see output.h
-  catch_interrupts();
-  return guarded([&] {
-    Program program;
-    try {
-      program.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-      return program.explain(error);
-    }
-    return program.run();
-  });
 }
 
 }  // namespace miao::cli

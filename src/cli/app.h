@@ -2,7 +2,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,12 +33,6 @@ class Program {
   bool version_ = false;
   std::map<const CLI::App*, Run> runs_;
 };
-
-// All of main(): signals, parsing, the verb, and whatever is thrown.
-int run_program(int argc, char** argv);
-// The exit code of `body`. What it throws becomes one line: memory that ran out is the user's to mend, everything else
-// is an error in miao (exit code 70).
-int guarded(const std::function<int()>& body);
 
 // "there is no verb 'pul'; did you mean 'pull'?"
 std::string unknown_verb(const std::string& word);

@@ -1,4 +1,4 @@
-// The program; see app.h.
-#include "cli/app.h"
+// The program.
+#include "cli/entry.h"
 
 int main(int argc, char** argv) { return miao::cli::run_program(argc, argv); }

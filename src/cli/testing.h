@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "cli/app.h"
+#include "cli/entry.h"
 #include "runtime/testing.h"
 
 namespace miao::cli {
