@@ -23,9 +23,7 @@ error is one line, `miao: error: <place>: <message>`, and the exit code says wha
 |---|---|
 | 0 | done |
 | 1 | wrong input, file, model or network |
-| 2 | wrong usage: unknown verb or flag, missing argument |
-| 3 | a speed, size or time budget was not met |
-| 4 | a verification or accuracy check failed |
+| 2 | wrong usage: unknown verb or flag, missing argument, a value that a flag does not take |
 | 70 | an error in miao itself; please report it |
 | 130 | interrupted (Ctrl-C, SIGTERM); what was downloaded so far is kept and continued by the next call |
 

@@ -75,19 +75,38 @@ std::set<std::string> cgroup_folders() {
   return out;
 }
 
-uint64_t proc_number(const char* file, const std::string& key) {  // kB lines of /proc files
+// The number behind `key` at the start of a line; 0 when there is none.
+uint64_t number_of(const std::string& file, const std::string& key) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
-    if (line.rfind(key, 0) == 0) return std::strtoull(line.c_str() + key.size(), nullptr, 10) * 1024;
+    if (line.rfind(key, 0) == 0) return std::strtoull(line.c_str() + key.size(), nullptr, 10);
   }
   return 0;
 }
+uint64_t proc_number(const char* file, const std::string& key) { return number_of(file, key) * 1024; }  // kB lines
 
 }  // namespace
 
 const CpuFeatures& cpu_features() {
   static const CpuFeatures features = detect();
   return features;
+}
+
+MemoryLimits memory_limits() {
+  MemoryLimits out{proc_number("/proc/meminfo", "MemTotal:"), proc_number("/proc/meminfo", "MemAvailable:")};
+  if (out.free == 0) out.free = out.total ? out.total : UINT64_MAX;  // not known: nothing is refused
+  for (const std::string& folder : cgroup_folders()) {
+    const std::string memory = first_line(folder + "/memory.max");
+    if (memory.empty() || memory == "max") continue;
+    const uint64_t limit = std::strtoull(memory.c_str(), nullptr, 10);
+    const uint64_t current = std::strtoull(first_line(folder + "/memory.current").c_str(), nullptr, 10);
+    const std::string stat = folder + "/memory.stat";
+    const uint64_t files = number_of(stat, "inactive_file ") + number_of(stat, "active_file ");
+    const uint64_t used = current - std::min(current, files);
+    out.total = out.total ? std::min(out.total, limit) : limit;
+    out.free = std::min(out.free, limit - std::min(limit, used));
+  }
+  return out;
 }
 
 CpuLimits cpu_limits() {
@@ -105,8 +124,6 @@ CpuLimits cpu_limits() {
     }
     out.physical_cores = std::max<int>(1, static_cast<int>(cores.size()));
   }
-  uint64_t limit = proc_number("/proc/meminfo", "MemTotal:");
-  uint64_t available = proc_number("/proc/meminfo", "MemAvailable:");
   for (const std::string& folder : cgroup_folders()) {
     std::istringstream cpu_max(first_line(folder + "/cpu.max"));
     std::string quota;
@@ -115,19 +132,13 @@ CpuLimits cpu_limits() {
       const double cpus = std::strtod(quota.c_str(), nullptr) / period;
       if (cpus > 0) out.quota = out.quota == 0 ? cpus : std::min(out.quota, cpus);
     }
-    const std::string memory = first_line(folder + "/memory.max");
-    if (!memory.empty() && memory != "max") {
-      const uint64_t bytes = std::strtoull(memory.c_str(), nullptr, 10);
-      const uint64_t used = std::strtoull(first_line(folder + "/memory.current").c_str(), nullptr, 10);
-      limit = std::min(limit, bytes);
-      available = std::min(available, bytes > used ? bytes - used : 0);
-    }
   }
   const double v1_quota = std::strtod(first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").c_str(), nullptr);
   const double v1_period = std::strtod(first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us").c_str(), nullptr);
   if (out.quota == 0 && v1_quota > 0 && v1_period > 0) out.quota = v1_quota / v1_period;
-  out.memory_total = limit;
-  out.memory_free = available;
+  const MemoryLimits memory = memory_limits();
+  out.memory_total = memory.total;
+  out.memory_free = memory.free;
   return out;
 }
 

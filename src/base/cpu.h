@@ -14,12 +14,17 @@ struct CpuFeatures {
 };
 const CpuFeatures& cpu_features();  // read once; asks the kernel for AMX permission
 
+struct MemoryLimits {
+  uint64_t total = 0;  // bytes: the smaller of physical memory and the cgroup's limit; 0 = not known
+  uint64_t free = 0;   // that can be had without swapping; files in the page cache count as free
+};
+MemoryLimits memory_limits();  // read anew: some tens of microseconds
+
 struct CpuLimits {
-  int physical_cores = 1;     // of the cpuset this process may run on
-  int cpuset = 1;             // logical processors of the affinity mask
-  double quota = 0;           // cgroup CPU quota in processors; 0 = none
-  uint64_t memory_total = 0;  // bytes: the smaller of physical memory and the cgroup's limit
-  uint64_t memory_free = 0;
+  int physical_cores = 1;                      // of the cpuset this process may run on
+  int cpuset = 1;                              // logical processors of the affinity mask
+  double quota = 0;                            // cgroup CPU quota in processors; 0 = none
+  uint64_t memory_total = 0, memory_free = 0;  // as in MemoryLimits
   int threads() const;  // the default thread count: min(floor(quota), cpuset, physical cores), at least 1
 };
 CpuLimits cpu_limits();

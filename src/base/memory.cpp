@@ -3,8 +3,9 @@
 
 #include <sys/mman.h>
 
-#include <string>
 #include <utility>
+
+#include "base/cpu.h"
 
 namespace miao {
 
@@ -41,6 +42,15 @@ Memory& Memory::operator=(Memory&& other) noexcept {
 }
 Memory::~Memory() {
   if (data_) ::munmap(data_, mapped_);
+}
+
+Result<void> require_memory(uint64_t bytes, const std::string& what, const std::string& mend) {
+  const uint64_t free = memory_limits().free;
+  if (bytes <= free) return {};
+  return Error{Code::out_of_memory,
+               what + " need " + std::to_string(bytes >> 20) + " MiB and " + std::to_string(free >> 20) +
+                   " MiB are free; " + mend,
+               {}};
 }
 
 }  // namespace miao

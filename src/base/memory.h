@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string>
 
 #include "base/result.h"
 
@@ -28,5 +30,9 @@ class Memory {
   size_t size_ = 0;
   size_t mapped_ = 0;
 };
+
+// out_of_memory when `what` needs more bytes than can be had (base/cpu.h): "<what> need 5000 MiB and 800 MiB are free;
+// <mend>". A process that takes more is ended by the kernel, without a word.
+Result<void> require_memory(uint64_t bytes, const std::string& what, const std::string& mend);
 
 }  // namespace miao

@@ -50,5 +50,14 @@ TEST(Memory, TooMuchIsAnErrorThatNamesTheSize) {
   }
 }
 
+TEST(Memory, WhatDoesNotFitIsToldWithTheNumbers) {
+  EXPECT_TRUE(require_memory(1 << 20, "buffers", "free some").ok());
+  const auto refused = require_memory(uint64_t{1} << 60, "buffers", "free some");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::out_of_memory);
+  EXPECT_TRUE(refused.error().message.starts_with("buffers need 1099511627776 MiB and "));
+  EXPECT_TRUE(refused.error().message.ends_with(" MiB are free; free some")) << refused.error().message;
+}
+
 }  // namespace
 }  // namespace miao

@@ -31,7 +31,7 @@ constexpr const char* kFooter =
     "  smollm2                           a small model to start with\n"
     "\n"
     "Exit codes:\n"
-    "  0 done   1 wrong input, file or model   2 wrong usage   3 budget not met   4 verification failed\n"
+    "  0 done   1 wrong input, file, model or network   2 wrong usage\n"
     "  70 an error in miao itself   130 interrupted\n"
     "\n"
     "Data goes to standard output, messages to standard error. 'miao VERB --help' shows the flags of a verb.\n";
@@ -58,16 +58,6 @@ size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-std::string unknown_verb(const std::string& word) {
-  std::string message = "there is no verb '" + printable(word) + "'";
-  const Verb* nearest = nullptr;
-  for (const Verb* verb : verbs()) {
-    if (!nearest || distance(word, verb->name) < distance(word, nearest->name)) nearest = verb;
-  }
-  if (nearest && distance(word, nearest->name) <= 2) message += "; did you mean '" + std::string(nearest->name) + "'?";
-  return message;
-}
-
 // CLI11's text as one line without its prefix.
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
@@ -84,6 +74,16 @@ const Verb* find_verb(std::string_view name) {
     if (name == verb->name) return verb;
   }
   return nullptr;
+}
+
+std::string unknown_verb(const std::string& word) {
+  std::string message = "there is no verb '" + printable(word) + "'";
+  const Verb* nearest = nullptr;
+  for (const Verb* verb : verbs()) {
+    if (!nearest || distance(word, verb->name) < distance(word, nearest->name)) nearest = verb;
+  }
+  if (nearest && distance(word, nearest->name) <= 2) message += "; did you mean '" + std::string(nearest->name) + "'?";
+  return message;
 }
 
 void print_error(const Error& error) {

@@ -34,6 +34,8 @@ class Program {
   std::map<const CLI::App*, Run> runs_;
 };
 
+// "there is no verb 'pul'; did you mean 'pull'?"
+std::string unknown_verb(const std::string& word);
 // Prints "miao: error: <place>: <message>".
 void print_error(const Error& error);
 // The exit code of an Error that a verb returns.

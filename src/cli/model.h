@@ -28,7 +28,8 @@ Result<std::filesystem::path> find_model(const ModelArgument& argument, const Co
 // Of a model file or directory, a vocabulary-only GGUF, a directory with tokenizer.json, or a tokenizer.json itself.
 Result<prep::Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
-// A file, or standard input for "-".
-Result<std::string> read_input(const std::string& path);
+constexpr size_t kMaxPrompt = size_t{64} << 20;  // bytes of a prompt, of messages, of tools
+// A file, or standard input for "-". Errors: invalid for one of more than `max_bytes`.
+Result<std::string> read_input(const std::string& path, size_t max_bytes = kMaxPrompt);
 
 }  // namespace miao::cli

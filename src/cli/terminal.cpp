@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -129,6 +130,22 @@ std::string grouped(uint64_t value) {
     out += digits[i];
   }
   return out;
+}
+
+struct EchoOff::Saved {
+  termios mode;
+};
+
+EchoOff::EchoOff() {
+  termios mode{};
+  if (::tcgetattr(STDIN_FILENO, &mode) != 0) return;
+  saved_ = std::make_unique<Saved>(mode);
+  mode.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHONL);
+  ::tcsetattr(STDIN_FILENO, TCSANOW, &mode);
+}
+
+EchoOff::~EchoOff() {
+  if (saved_) ::tcsetattr(STDIN_FILENO, TCSANOW, &saved_->mode);
 }
 
 void Table::add(std::vector<std::string> cells) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,19 @@ std::string human_bytes(uint64_t bytes);                   // "98.4 MB", powers 
 std::string human_count(uint64_t count);                   // "134.5 M"
 std::string human_seconds(double seconds);                 // "0:07", "1:02:03"
 std::string grouped(uint64_t value);                       // "98,362,432"
+
+// While it lives, keys typed at the terminal of stdin do not show. They are read by whoever reads next.
+class EchoOff {
+ public:
+  EchoOff();
+  ~EchoOff();
+  EchoOff(const EchoOff&) = delete;
+  EchoOff& operator=(const EchoOff&) = delete;
+
+ private:
+  struct Saved;
+  std::unique_ptr<Saved> saved_;  // null where stdin is no terminal
+};
 
 // Columns two spaces apart. The last column is cut at the width of the terminal when stdout is one.
 class Table {

@@ -27,9 +27,7 @@ namespace miao::cli {
 enum Exit : int {
   kOk = 0,
   kFailed = 1,        // input, file, model or network
-  kUsage = 2,         // unknown flag, missing argument
-  kOverBudget = 3,    // a speed, size or time budget was not met
-  kUnverified = 4,    // a verification or accuracy check failed
+  kUsage = 2,         // unknown flag, missing argument, a value that no model or file could make right
   kBug = 70,          // an error in miao itself
   kInterrupted = 130  // Ctrl-C
 };

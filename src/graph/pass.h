@@ -5,6 +5,7 @@
 //                                 wanted rows {4, 5, 7}: logits of these only
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 
@@ -30,6 +31,8 @@ struct Pass {
   std::span<const int32_t> wanted;    // rows whose logits are computed, ascending
   float* logits = nullptr;            // (wanted, vocab), row stride ld_logits
   int64_t ld_logits = 0;              // at least vocab rounded up to 16
+
+  const std::atomic<bool>* cancel = nullptr;  // once true, the pass ends behind the step in hand
 
   int64_t rows() const { return static_cast<int64_t>(ids.size()); }
 };

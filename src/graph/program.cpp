@@ -105,11 +105,13 @@ Result<void> Program::plan(int64_t max_rows) {
   return {};
 }
 
-void Program::run(const Pass& pass) {
+bool Program::run(const Pass& pass) {
   MIAO_CHECK(pass.rows() > 0 && pass.rows() <= max_rows_);
+  last_step_.store(SIZE_MAX, std::memory_order_relaxed);
   for (const auto& step : steps_) step->next_.store(0, std::memory_order_relaxed);
   const bool watched = tap_ || !seconds_.empty();
   context_.pool.run([this, &pass, watched](const Worker& worker) { run_steps(worker, pass, watched); });
+  return last_step_.load(std::memory_order_relaxed) == SIZE_MAX;
 }
 
 void Program::run_steps(const Worker& worker, const Pass& pass, bool watched) {
@@ -122,12 +124,18 @@ void Program::run_steps(const Worker& worker, const Pass& pass, bool watched) {
       if (worker.index == 0) close_up(pass.wanted, selected_);
       worker.barrier();
     }
+    // One thread decides, before the barrier that all pass. It may be a step ahead of a thread that looks behind it,
+    // which is why the step's number is kept and not a flag.
+    if (worker.index == 0 && pass.cancel && pass.cancel->load(std::memory_order_relaxed)) {
+      last_step_.store(i, std::memory_order_relaxed);
+    }
     if (watched) {
       run_watched(worker, i, io);
     } else {
       steps_[i]->run(worker, io);
       worker.barrier();
     }
+    if (last_step_.load(std::memory_order_relaxed) <= i) return;
   }
 }
 

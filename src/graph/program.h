@@ -90,7 +90,8 @@ class Program {
 
   Result<void> plan(int64_t max_rows);
   int64_t bytes() const { return static_cast<int64_t>(memory_.size()); }  // after plan()
-  void run(const Pass& pass);                                             // at most max_rows rows
+  // At most max_rows rows. False: cancelled, nothing that the pass should have written can be used.
+  bool run(const Pass& pass);
 
   // fn(step name, its output) after each step, on the calling thread while the others wait. Empty = off.
   using Tap = std::function<void(std::string_view name, const View& out)>;
@@ -114,6 +115,7 @@ class Program {
   Memory memory_;  // buffers | shared scratch | own scratch of each thread
   std::byte* shared_ = nullptr;
   std::byte* own_ = nullptr;
+  std::atomic<size_t> last_step_{SIZE_MAX};  // of a cancelled pass
   Tap tap_;
   std::vector<double> seconds_;  // per step; empty = off
 };

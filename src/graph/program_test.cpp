@@ -164,5 +164,37 @@ TEST(Program, TapsSeeEveryStepInOrder) {
   EXPECT_GE(profile[1].second, 0);
 }
 
+TEST(Program, ACancelledPassEndsBehindTheStepInHandOnAllThreads) {
+  Rig rig;
+  Program& p = rig.program;
+  Buffer* const x = p.buffer("x", 16);
+  std::atomic<bool> cancel = false;
+  std::atomic<int> ran = 0;
+  constexpr int kSteps = 50;
+  int stop_at = 0;
+  for (int i = 0; i < kSteps; ++i) {
+    p.add<Call>("step", std::vector<Buffer*>{x}, x, [&, i](const Worker& w, const StepIo&, std::atomic<int64_t>&) {
+      ++ran;
+      if (i == stop_at && w.index == i % w.count) cancel = true;  // not always the thread that looks
+    });
+  }
+  ASSERT_TRUE(p.plan(4).ok());
+  const std::vector<int32_t> ids(2);
+  for (stop_at = 0; stop_at < kSteps - 2; ++stop_at) {
+    for (const bool watched : {false, true}) {
+      p.profile(watched);
+      cancel = false;
+      ran = 0;
+      EXPECT_FALSE(p.run({.ids = ids, .cancel = &cancel}));
+      EXPECT_GE(ran, 3 * (stop_at + 1));
+      EXPECT_LE(ran, 3 * (stop_at + 2));
+      EXPECT_EQ(ran % 3, 0);
+    }
+  }
+  cancel = false;
+  stop_at = kSteps;
+  EXPECT_TRUE(p.run({.ids = ids, .cancel = &cancel}));
+}
+
 }  // namespace
 }  // namespace miao::graph

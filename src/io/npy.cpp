@@ -36,7 +36,12 @@ bool write_all(int fd, const char* data, size_t size, off_t offset) {
   return true;
 }
 
-std::string header(int64_t rows, int64_t cols) {
+constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr size_t kPrefix = 10;  // magic, version, header length
+
+}  // namespace
+
+std::string npy_header(int64_t rows, int64_t cols) {
   std::string out("\x93NUMPY\x01\x00", 8);
   constexpr size_t kText = kHeaderBytes - 10;
   out += static_cast<char>(kText);
@@ -46,11 +51,6 @@ std::string header(int64_t rows, int64_t cols) {
   out.resize(kHeaderBytes - 1, ' ');
   return out + '\n';
 }
-
-constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr size_t kPrefix = 10;  // magic, version, header length
-
-}  // namespace
 
 Error NpyWriter::failed(const char* what) const {
   return {Code::io, std::string(what) + ": " + std::strerror(errno), path_.string()};
@@ -96,7 +96,7 @@ Result<void> NpyWriter::append(std::span<const float> values) {
 
 Result<void> NpyWriter::finish() {
   MIAO_CHECK(fd_ >= 0);
-  const std::string text = header(rows_, cols_);
+  const std::string text = npy_header(rows_, cols_);
   if (!write_all(fd_, text.data(), text.size(), 0)) return failed("cannot write");
   if (::fsync(fd_) != 0) return failed("cannot flush");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot rename into place");

@@ -16,6 +16,9 @@
 
 namespace miao::io {
 
+// The 128 bytes in front of the values, for an array that goes to a stream.
+std::string npy_header(int64_t rows, int64_t cols);
+
 class NpyWriter {
  public:
   static Result<NpyWriter> create(const std::filesystem::path& path, int64_t cols);  // cols >= 1

@@ -66,10 +66,10 @@ Result<const Kernels*> select(const CpuFeatures& cpu, std::string_view force) {
     if (!force.empty() && force != isa_name(isa)) continue;
     if (has(cpu, isa)) return &table(isa);
     if (!force.empty()) {
-      return Error{Code::unsupported, "this processor cannot run '" + std::string(force) + "'; unset it", "MIAO_ISA"};
+      return Error{Code::unsupported, "this processor cannot run '" + std::string(force) + "'", {}};
     }
   }
-  return Error{Code::invalid, "'" + std::string(force) + "' is none of scalar, avx2, avx512, amx", "MIAO_ISA"};
+  return Error{Code::invalid, "'" + std::string(force) + "' is none of scalar, avx2, avx512, amx", {}};
 }
 
 int available(const CpuFeatures& cpu, const Kernels* out[static_cast<size_t>(Isa::count)]) {

@@ -4,10 +4,8 @@
 #include <cmath>
 #include <optional>
 
-#include "base/checked.h"
 #include "base/clock.h"
 #include "base/cpu.h"
-#include "kernels/table.h"
 #include "measure/machine.h"
 #include "models/spec.h"
 #include "runtime/rng.h"
@@ -49,7 +47,7 @@ class Herd {
       slices.push_back({&sequences_[i], tokens.back(), want});
     }
     const double start = now_seconds();
-    MIAO_CHECK_OK(engine_.forward(slices));
+    MIAO_CHECK_OK(engine_.forward(slices, stop_));
     return now_seconds() - start;
   }
   void truncate(int64_t size) {
@@ -75,23 +73,6 @@ Result<void> check_context(const Engine& engine, int64_t needed) {
   return Error{Code::invalid,
                "needs " + std::to_string(needed) + " positions, but the context has " + std::to_string(engine.ctx()) +
                    "; the model was made for " + std::to_string(engine.spec().ctx),
-               "bench"};
-}
-
-// A batch that does not fit into memory would end the process, not the measurement.
-Result<void> check_memory(const Engine& engine, const BenchCase& what) {
-  const uint64_t pages = static_cast<uint64_t>(kernels::round_up(what.ctx(), kernels::kPage));
-  const uint64_t token = static_cast<uint64_t>(engine.memory().kv_per_token);
-  const uint64_t logits = static_cast<uint64_t>(engine.vocab()) * sizeof(float);
-  const auto kv = checked_mul(pages, token);
-  const auto sequence = kv ? checked_add(*kv, logits) : std::nullopt;
-  const auto bytes = sequence ? checked_mul(*sequence, static_cast<uint64_t>(what.batch)) : std::nullopt;
-  const uint64_t free = cpu_limits().memory_free;
-  if (bytes && *bytes <= free) return {};
-  return Error{Code::out_of_memory,
-               "keys, values and logits of " + std::to_string(what.batch) + " sequences of " +
-                   std::to_string(what.ctx()) + " positions do not fit into the " + std::to_string(free >> 20) +
-                   " MiB that are free; take fewer sequences or positions",
                "bench"};
 }
 
@@ -140,7 +121,7 @@ Result<Limits> measure_limits(Engine& engine) {
 
 Result<BenchRow> bench(Engine& engine, const BenchCase& what, const BenchOptions& options) {
   MIAO_CHECK_OK(check_context(engine, what.ctx()));
-  MIAO_CHECK_OK(check_memory(engine, what));
+  MIAO_CHECK_OK(engine.check_memory(what.batch, what.ctx()));
   BenchRow row;
   row.what = what;
   row.threads = engine.pool().threads();

@@ -134,6 +134,17 @@ const GgufCase kGgufCases[] = {
     {"theta infinite", Code::invalid, "rope.freq_base",
      [](Builder& b) { set_key(b, "llama.rope.freq_base", INFINITY); }},
     {"theta 0", Code::invalid, "rope.freq_base", [](Builder& b) { set_key(b, "llama.rope.freq_base", 0.0f); }},
+    {"theta 1 for yarn", Code::invalid, "rope.freq_base",
+     [](Builder& b) {
+       set_key(b, "llama.rope.freq_base", 1.0f);
+       set_key(b, "llama.rope.scaling.type", "yarn");
+     }},
+    {"yarn that divides by nothing", Code::invalid, "yarn_log_multiplier",
+     [](Builder& b) {
+       set_key(b, "llama.rope.scaling.type", "yarn");
+       set_key(b, "llama.rope.scaling.factor", 8.0f);
+       set_key(b, "llama.rope.scaling.yarn_log_multiplier", -100.0f);
+     }},
     {"unknown scaling", Code::unsupported, "rope.scaling.type",
      [](Builder& b) { set_key(b, "llama.rope.scaling.type", "magic"); }},
     {"scaling NaN", Code::invalid, "rope.scaling.factor",
@@ -341,6 +352,13 @@ const HfCase kHfCases[] = {
      }},
     {"longrope of wrong length", Code::invalid, "short_factor",
      [](Config& c) { set(c, "rope_scaling", R"({"type":"longrope","short_factor":[1,1],"long_factor":[2,2]})"); }},
+    {"rope theta 1 for yarn", Code::invalid, "rope_parameters.rope_theta",
+     [](Config& c) { set(c, "rope_parameters", R"({"rope_type":"yarn","factor":2,"rope_theta":1})"); }},
+    {"rope theta 1 beside yarn", Code::invalid, "'rope_theta'",
+     [](Config& c) {
+       set(c, "rope_theta", "1");
+       set(c, "rope_scaling", R"({"rope_type":"yarn","factor":2})");
+     }},
     {"rope theta negative", Code::invalid, "rope_theta", [](Config& c) { set(c, "rope_theta", "-1"); }},
     {"rotation share 0", Code::invalid, "partial_rotary_factor",
      [](Config& c) { set(c, "partial_rotary_factor", "0"); }},
@@ -494,6 +512,36 @@ TEST(Load, SupportedArchitectures) {
        {"LlamaForCausalLM", "gguf:llama", "MistralForCausalLM", "gguf:qwen2", "Qwen3ForCausalLM", "gguf:gemma3"}) {
     EXPECT_NE(std::find(names.begin(), names.end(), name), names.end()) << name;
   }
+}
+
+// Two terabytes of weights, none of them written: a sparse file.
+TEST(Load, WeightsThatDoNotFitAreRefusedUnread) {
+  constexpr int64_t kTinyDim = 16, kTinyFfn = 64;
+  constexpr uint64_t kDim = 4096, kFfn = 1 << 20;
+  Builder b = TinyModel{.dim = kTinyDim, .ffn = kTinyFfn, .layers = 40, .kv_heads = 1}.gguf();
+  set_key(b, "llama.embedding_length", static_cast<uint32_t>(kDim));
+  set_key(b, "llama.feed_forward_length", static_cast<uint32_t>(kFfn));
+  uint64_t end = 0;
+  for (Builder::Tensor& tensor : b.tensors) {
+    uint64_t bytes = sizeof(float);
+    for (uint64_t& n : tensor.ne) {
+      n = n == kTinyDim ? kDim : n == kTinyFfn ? kFfn : n;
+      bytes *= n;
+    }
+    tensor.data.clear();
+    tensor.offset = end;
+    end += bytes;
+  }
+  const io::TempDir dir;
+  const std::filesystem::path path = dir / "sparse.gguf";
+  ASSERT_TRUE(b.write(path).ok());
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) + end);
+  Loader loader;
+  const auto result = loader.load(path);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, Code::out_of_memory);
+  EXPECT_NE(result.error().message.find("MiB are free; free some, or use a smaller"), std::string::npos)
+      << result.error().str();
 }
 
 }  // namespace

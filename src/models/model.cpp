@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/cpu.h"
 #include "base/log.h"
 #include "graph/ops.h"
 #include "models/family.h"
@@ -24,11 +23,22 @@ Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
   return kv;
 }
 
-std::string megabytes(int64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
-
 }  // namespace
 
 Result<std::unique_ptr<Model>> Model::load(const io::Checkpoint& checkpoint, const LoadOptions& options,
+                                           const graph::Context& context) {
+  if (checkpoint.tensors().empty()) {
+    return Error{Code::not_found, "holds no weights, perhaps a vocabulary alone; only miao tokens can use that",
+                 checkpoint.path().string()};
+  }
+  auto model = read(checkpoint, options, context);
+  if (!model.ok() && model.error().where.find(checkpoint.path().string()) == std::string::npos) {
+    return std::move(model.error()).at(checkpoint.path().string());  // of tensors, which know their names alone
+  }
+  return model;
+}
+
+Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, const LoadOptions& options,
                                            const graph::Context& context) {
   constexpr int64_t kMaxCtx = int64_t{1} << 30;
   MIAO_TRY(Source source, Source::open(checkpoint));
@@ -50,19 +60,26 @@ Result<std::unique_ptr<Model>> Model::load(const io::Checkpoint& checkpoint, con
   if (model->ctx_ > s.ctx) {
     log_warn("the model was made for " + std::to_string(s.ctx) + " positions; beyond them its answers get worse");
   }
+  if (const int64_t limit = ctx_of_scaling(s.rope, s.ctx); limit > 0 && model->ctx_ > limit) {
+    log_warn("a context of more than " + std::to_string(limit) + " positions changes the rotation of this model (" +
+             scaling_name(s.rope.scaling) + "), for shorter texts too");
+  }
   MIAO_TRY(model->weights_, describe_weights(source, s, context, options.f32));
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
-  const int64_t bytes = packed_bytes(model->weights_);
-  if (const auto total = cpu_limits().memory_total; total > 0 && static_cast<uint64_t>(bytes) > total) {
-    return Error{Code::out_of_memory,
-                 "the weights need " + megabytes(bytes) + " and there are " + megabytes(static_cast<int64_t>(total)) +
-                     "; use a smaller or more quantised model",
-                 checkpoint.meta().source()};
-  }
   model->build();
   MIAO_CHECK_OK(model->program_.plan(std::min(options.chunk, model->ctx_)));
-  MIAO_CHECK_OK(pack_weights(source, context, model->weights_));
+  MIAO_CHECK_OK(model->check_memory());
+  MIAO_CHECK_OK(pack_weights(source, context, model->weights_, options.cancel));
   return model;
+}
+
+// Before the weights are packed: neither they nor the buffers of the plan have been touched.
+Result<void> Model::check_memory() const {
+  const int64_t weights = packed_bytes(weights_), buffers = program_.bytes();
+  return require_memory(
+      static_cast<uint64_t>(weights + buffers),
+      "the weights (" + std::to_string(weights >> 20) + " MiB) and buffers (" + std::to_string(buffers >> 20) + " MiB)",
+      "free some, or use a smaller or more quantised model or a smaller --chunk");
 }
 
 void Model::build() {

@@ -1,6 +1,7 @@
 // Model: a checkpoint made ready to run: spec, packed weights and the Program of its forward pass.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,6 +23,7 @@ struct LoadOptions {
       kv;               // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16
   int64_t ctx = 0;      // longest sequence; 0 = the model's own, at most kDefaultCtx
   int64_t chunk = 256;  // rows of a pass
+  const std::atomic<bool>* cancel = nullptr;  // once true, loading ends with Error cancelled
 };
 constexpr int64_t kDefaultCtx = 4096;
 
@@ -51,7 +53,10 @@ class Model {
 
  private:
   Model(ModelSpec spec, const graph::Context& context) : spec_(std::move(spec)), program_(context) {}
+  static Result<std::unique_ptr<Model>> read(const io::Checkpoint& checkpoint, const LoadOptions& options,
+                                             const graph::Context& context);
   void build();
+  Result<void> check_memory() const;
 
   ModelSpec spec_;
   Weights weights_;

@@ -66,6 +66,15 @@ void scale_yarn(const RopeSpec& r, int64_t dim, std::vector<float>& frequency) {
 
 }  // namespace
 
+const char* scaling_name(Scaling scaling) {
+  constexpr const char* kNames[] = {"none", "linear", "dynamic", "llama3", "yarn", "longrope"};
+  return kNames[static_cast<size_t>(scaling)];
+}
+
+int64_t ctx_of_scaling(const RopeSpec& r, int64_t model_ctx) {
+  return r.scaling == Scaling::dynamic ? model_ctx : r.scaling == Scaling::longrope ? r.original_ctx : 0;
+}
+
 RopeTable rope_table(const RopeSpec& r, int64_t dim, int64_t model_ctx, int64_t ctx) {
   RopeTable out;
   double theta = r.theta;

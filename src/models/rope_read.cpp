@@ -1,4 +1,5 @@
 // Where files write the rotation's hyper-parameters.
+#include <cmath>
 #include <string>
 
 #include "models/rope.h"
@@ -12,6 +13,15 @@ using Scaling = RopeSpec::Scaling;
 constexpr double kMaxTheta = 1e12;
 constexpr double kMaxFactor = 1e6;
 constexpr int64_t kMaxCtx = int64_t{1} << 30;
+
+// Yarn divides by log(theta) and by the scale of mscale_all_dim.
+Result<void> check_yarn(const Source& source, const RopeSpec& r, Key theta, Key mscale) {
+  if (r.theta <= 1) return source.invalid(theta, "is 1, expected more for yarn scaling");
+  if (r.factor > 1 && 0.1 * r.mscale_all_dim * std::log(r.factor) + 1 <= 0) {
+    return source.invalid(mscale, "makes the scale of attention negative or infinite");
+  }
+  return {};
+}
 
 // Factors of each pair, by key or tensor: (dim / 2) positive numbers.
 Result<void> check_factors(const std::vector<double>& factors, int64_t dim, const std::string& where) {
@@ -60,6 +70,7 @@ Result<RopeSpec> read_gguf(const Source& source, int64_t dim, int64_t ctx, doubl
     MIAO_TRY(r.mscale_all_dim,
              source.number({"rope.scaling.yarn_log_multiplier", nullptr}, -kMaxFactor, kMaxFactor, 0));
     r.mscale = r.mscale_all_dim != 0 ? 1 : 0;
+    MIAO_CHECK_OK(check_yarn(source, r, {"rope.freq_base", nullptr}, {"rope.scaling.yarn_log_multiplier", nullptr}));
     // Converters write the attention factor of the original model here, when it has one.
     MIAO_TRY(double whole, source.number({"rope.scaling.yarn_attn_factor", nullptr}, 1e-6, kMaxFactor, 0));
     r.attention_factor = whole;
@@ -135,6 +146,9 @@ Result<RopeSpec> read_hf(const Source& source, int64_t dim, int64_t ctx, double 
     MIAO_TRY(r.beta_slow, number("beta_slow", 1e-6, kMaxFactor, 1));
     MIAO_TRY(r.mscale, number("mscale", 0, kMaxFactor, 0));
     MIAO_TRY(r.mscale_all_dim, number("mscale_all_dim", 0, kMaxFactor, 0));
+    std::string theta = prefix + "rope_theta";
+    if (!source.has({nullptr, theta.c_str()})) theta = "rope_theta";
+    MIAO_CHECK_OK(check_yarn(source, r, {nullptr, theta.c_str()}, {nullptr, (prefix + "mscale_all_dim").c_str()}));
     MIAO_TRY(r.truncate, source.boolean({nullptr, (prefix + "truncate").c_str()}, true));
   } else if (type == "longrope" || type == "su") {
     r.scaling = Scaling::longrope;

@@ -157,13 +157,16 @@ int64_t packed_bytes(const Weights& weights) {
   return total;
 }
 
-Result<void> pack_weights(const Source& source, const graph::Context& context, Weights& weights) {
+Result<void> pack_weights(const Source& source, const graph::Context& context, Weights& weights,
+                          const std::atomic<bool>* cancel) {
   MIAO_TRY(weights.memory, Memory::allocate(static_cast<size_t>(packed_bytes(weights))));
   std::byte* at = weights.memory.data();
   for_linears(weights, [&](graph::Linear& linear) {
+    if (cancel && *cancel) return;
     linear.pack(context, at, [&](const TensorView& t) { source.checkpoint().release(t); });
     at += padded_bytes(linear);
   });
+  if (cancel && *cancel) return Error{Code::cancelled, "interrupted", {}};
   return {};
 }
 

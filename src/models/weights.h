@@ -1,6 +1,7 @@
 // Weights: the tensors of a decoder, checked against its spec and packed for the kernels.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -31,7 +32,8 @@ struct Weights {
 // Two steps, so that memory can be planned before anything large is read. describe() checks every tensor's presence,
 // shape and type (Errors name the tensor); pack() fills Weights::memory and gives the source pages back.
 Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, const graph::Context& context, bool f32);
-Result<void> pack_weights(const Source& source, const graph::Context& context, Weights& weights);
+Result<void> pack_weights(const Source& source, const graph::Context& context, Weights& weights,
+                          const std::atomic<bool>* cancel);
 int64_t packed_bytes(const Weights& weights);
 
 }  // namespace miao::models

@@ -29,7 +29,9 @@ std::string refusal(const fs::path& path, bool text) {
   if (text) {
     const auto tokenizer = (*engine)->tokenizer();
     if (!tokenizer.ok()) return tokenizer.error().str();
-    (void)(*tokenizer)->decode((*tokenizer)->encode("the cat, \u00e9 <s>"));
+    const auto ids = (*tokenizer)->encode("the cat, \u00e9 <s>");
+    if (!ids.ok()) return ids.error().str();
+    (void)(*tokenizer)->decode(*ids);
   }
   Sequence sequence = (*engine)->new_sequence();
   const std::vector<int32_t> ids = {1, 5, 3, 0, 2};

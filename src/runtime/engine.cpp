@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/checked.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/env.h"
+#include "base/log.h"
 #include "graph/program.h"
 #include "io/checkpoint.h"
 #include "kernels/kernels.h"
@@ -22,6 +24,16 @@ constexpr int64_t kLogitsBytes = int64_t{64} << 20;  // of one pass of forward_a
 // Each row read from the mapped embedding brings in the 64 KiB around it; after so many rows the pages are given back.
 constexpr int64_t kEmbeddedRows = 64;
 
+// `isa`, else MIAO_ISA, else the best.
+Result<const kernels::Kernels*> choose_kernels(const std::string& isa) {
+  auto table = kernels::select(cpu_features(), isa.empty() ? env("MIAO_ISA").value_or("") : isa);
+  if (!table.ok() && isa.empty()) {
+    table.error().where = "MIAO_ISA";
+    table.error().message += "; unset it";
+  }
+  return table;
+}
+
 }  // namespace
 
 // Members are in the order they are made: later ones refer to earlier ones.
@@ -35,7 +47,7 @@ struct Engine::State {
   std::unique_ptr<models::Model> model;
   std::unique_ptr<KvCache> kv;
   std::optional<Result<prep::Tokenizer>> tokenizer;
-  std::optional<prep::ChatTemplate> chat_template;
+  std::optional<Result<std::optional<prep::ChatTemplate>>> chat_template;
   int64_t chunk = 0;
   double load_seconds = 0;
   // Of the pass in hand; kept so that a token step allocates nothing.
@@ -43,13 +55,14 @@ struct Engine::State {
   std::vector<int32_t> ids, wanted;
   std::vector<graph::PassSlice> slices;
   std::vector<Sequence*> sequences;
-  int64_t embedded = 0;  // rows read since the embedding's pages were given back
+  std::vector<int64_t> starts;  // sizes of the batch's sequences before it
+  int64_t embedded = 0;         // rows read since the embedding's pages were given back
 
   int64_t vocab() const { return model->spec().vocab; }
   int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
   Result<void> check(std::span<const Slice> batch);
   Result<int64_t> prepare(std::span<const Slice> batch);
-  void run(int64_t& logits_row);
+  bool run(int64_t& logits_row, Cancel cancel);
 };
 
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -62,8 +75,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
                  std::to_string(options.threads) + " threads are not within 1 to " + std::to_string(kMaxThreads),
                  {}};
   }
-  const std::string isa = options.isa.empty() ? env("MIAO_ISA").value_or("") : options.isa;
-  MIAO_TRY(const kernels::Kernels* table, kernels::select(cpu_features(), isa));
+  MIAO_TRY(const kernels::Kernels* table, choose_kernels(options.isa));
   MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
   const int threads = options.threads ? options.threads : cpu_limits().threads();
   MIAO_TRY(auto pool, ThreadPool::create(threads));
@@ -73,15 +85,32 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   load.kv = options.kv;
   load.ctx = options.ctx;
   load.chunk = options.chunk;
+  load.cancel = options.cancel;
   MIAO_TRY(state->model, models::Model::load(state->checkpoint, load, state->context));
   const models::ModelSpec& spec = state->model->spec();
   state->chunk = std::min<int64_t>(options.chunk, state->model->ctx());
   state->kv = std::make_unique<KvCache>(
       KvShape{spec.layers, spec.block.attn.kv_heads, spec.block.attn.head_dim, state->model->kv()});
   state->tokenizer.emplace(load_tokenizer(state->checkpoint));
-  MIAO_TRY(state->chat_template, load_chat_template(state->checkpoint));
+  state->chat_template.emplace(load_chat_template(state->checkpoint));
   state->load_seconds = now_seconds() - start;
-  return std::unique_ptr<Engine>(new Engine(std::move(state)));
+  std::unique_ptr<Engine> engine(new Engine(std::move(state)));
+  if (const auto fits = engine->check_memory(1, engine->ctx()); !fits.ok()) {
+    log_warn("a text that fills the context will fail: " + fits.error().message);
+  }
+  return engine;
+}
+
+Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
+  const auto idle = static_cast<uint64_t>(state_->kv->bytes_idle());
+  const auto pages = static_cast<uint64_t>(kernels::round_up(positions, kernels::kPage));
+  const auto keys = checked_mul(pages, static_cast<uint64_t>(state_->kv->bytes_per_token()));
+  const auto each = keys ? checked_add(*keys, static_cast<uint64_t>(state_->logits_stride()) * sizeof(float)) : keys;
+  const uint64_t bytes = (each ? checked_mul(*each, static_cast<uint64_t>(sequences)) : each).value_or(UINT64_MAX);
+  return require_memory(bytes - std::min(bytes, idle),
+                        "keys and values of " + std::to_string(sequences) + (sequences == 1 ? " text" : " texts") +
+                            " of " + std::to_string(positions) + " positions",
+                        "take fewer, lower --ctx, or choose --kv f16");
 }
 
 const models::ModelSpec& Engine::spec() const { return state_->model->spec(); }
@@ -91,8 +120,10 @@ Result<const prep::Tokenizer*> Engine::tokenizer() const {
   if (!loaded.ok()) return loaded.error();
   return &*loaded;
 }
-const prep::ChatTemplate* Engine::chat_template() const {
-  return state_->chat_template ? &*state_->chat_template : nullptr;
+Result<const prep::ChatTemplate*> Engine::chat_template() const {
+  const Result<std::optional<prep::ChatTemplate>>& loaded = *state_->chat_template;
+  if (!loaded.ok()) return loaded.error();
+  return *loaded ? &**loaded : nullptr;
 }
 ThreadPool& Engine::pool() { return *state_->pool; }
 const char* Engine::isa() const { return state_->context.kernels.name; }
@@ -165,6 +196,7 @@ Result<int64_t> Engine::State::prepare(std::span<const Slice> batch) {
   }
   const size_t bytes = static_cast<size_t>(rows * logits_stride()) * sizeof(float);
   if (bytes > logits.size()) {
+    MIAO_CHECK_OK(require_memory(bytes, "the logits of a pass", "take fewer texts or rows at once"));
     MIAO_TRY(Memory grown, Memory::allocate(bytes));
     logits = std::move(grown);
   }
@@ -177,16 +209,17 @@ Result<int64_t> Engine::State::prepare(std::span<const Slice> batch) {
   return rows;
 }
 
-// Runs the rows that have been gathered.
-void Engine::State::run(int64_t& logits_row) {
+// Runs the rows that have been gathered; false when that was cancelled.
+bool Engine::State::run(int64_t& logits_row, Cancel cancel) {
   graph::Pass pass;
   pass.ids = ids;
   pass.slices = slices;
   pass.wanted = wanted;
   pass.ld_logits = logits_stride();
   pass.logits = logits.as<float>() + logits_row * pass.ld_logits;
-  model->program().run(pass);
-  for (size_t i = 0; i < slices.size(); ++i) sequences[i]->advance(slices[i].position + slices[i].rows);
+  pass.cancel = cancel;
+  const bool done = model->program().run(pass);
+  for (size_t i = 0; done && i < slices.size(); ++i) sequences[i]->advance(slices[i].position + slices[i].rows);
   embedded += static_cast<int64_t>(ids.size());
   if (embedded >= kEmbeddedRows) {
     checkpoint.release(model->embedding());
@@ -197,17 +230,22 @@ void Engine::State::run(int64_t& logits_row) {
   wanted.clear();
   slices.clear();
   sequences.clear();
+  return done;
 }
 
-Result<Logits> Engine::forward(std::span<const Slice> batch) {
+Result<Logits> Engine::forward(std::span<const Slice> batch, Cancel cancel) {
   State& s = *state_;
   MIAO_CHECK_OK(s.check(batch));
   MIAO_TRY(const int64_t rows, s.prepare(batch));
+  s.starts.clear();
+  for (const Slice& slice : batch) s.starts.push_back(slice.sequence->size());
   int64_t done = 0;
-  for (const Slice& slice : batch) {
+  bool going = true;
+  for (size_t i = 0; going && i < batch.size(); ++i) {
+    const Slice& slice = batch[i];
     const auto count = static_cast<int64_t>(slice.tokens.size());
-    const int64_t start = slice.sequence->size();
-    for (int64_t at = 0; at < count;) {
+    const int64_t start = s.starts[i];
+    for (int64_t at = 0; going && at < count;) {
       const auto row = static_cast<int64_t>(s.ids.size());
       const int64_t n = std::min(count - at, s.chunk - row);
       s.ids.insert(s.ids.end(), slice.tokens.begin() + at, slice.tokens.begin() + at + n);
@@ -219,26 +257,30 @@ Result<Logits> Engine::forward(std::span<const Slice> batch) {
         }
       }
       at += n;
-      if (static_cast<int64_t>(s.ids.size()) == s.chunk) s.run(done);
+      if (static_cast<int64_t>(s.ids.size()) == s.chunk) going = s.run(done, cancel);
     }
   }
-  if (!s.ids.empty()) s.run(done);
+  if (!s.ids.empty()) going = s.run(done, cancel);
+  if (!going) {
+    for (size_t i = 0; i < batch.size(); ++i) batch[i].sequence->truncate(s.starts[i]);
+    return Error{Code::cancelled, "interrupted", {}};
+  }
   return Logits(s.logits.as<float>(), rows, s.vocab(), s.logits_stride());
 }
 
-Result<Logits> Engine::forward(Sequence& sequence, std::span<const int32_t> tokens, Want want) {
+Result<Logits> Engine::forward(Sequence& sequence, std::span<const int32_t> tokens, Want want, Cancel cancel) {
   const Slice slice{&sequence, tokens, want};
-  return forward({&slice, 1});
+  return forward({&slice, 1}, cancel);
 }
 
-Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink) {
+Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink, Cancel cancel) {
   const Slice whole{&sequence, tokens, Want::all};
   MIAO_CHECK_OK(state_->check({&whole, 1}));
   const int64_t row_bytes = state_->logits_stride() * static_cast<int64_t>(sizeof(float));
   const auto rows = static_cast<size_t>(std::clamp<int64_t>(kLogitsBytes / row_bytes, 1, state_->chunk));
   for (size_t first = 0; first < tokens.size(); first += rows) {
     const auto piece = tokens.subspan(first, std::min(rows, tokens.size() - first));
-    MIAO_TRY(Logits logits, forward(sequence, piece, Want::all));
+    MIAO_TRY(Logits logits, forward(sequence, piece, Want::all, cancel));
     MIAO_CHECK_OK(sink(static_cast<int64_t>(first), logits));
   }
   return {};

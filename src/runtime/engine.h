@@ -8,6 +8,7 @@
 // not change a bit of them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -43,10 +44,11 @@ enum class Compute : uint8_t {
 struct EngineOptions {
   int threads = 0;  // 0 = what the machine allows (base/cpu.h)
   Compute compute = Compute::automatic;
-  std::optional<DType> kv;  // f32, f16 or bf16; unset = f16, or f32 where all weights compute in FP32
-  int64_t ctx = 0;          // positions a sequence may have; 0 = the model's own limit, at most 4096
-  int chunk = 256;          // tokens of a prompt that go through the model together
-  std::string isa;          // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
+  std::optional<DType> kv;                    // f32, f16 or bf16; unset = f16, or f32 where all weights compute in FP32
+  int64_t ctx = 0;                            // positions a sequence may have; 0 = the model's own limit, at most 4096
+  int chunk = 256;                            // tokens of a prompt that go through the model together
+  std::string isa;                            // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
+  const std::atomic<bool>* cancel = nullptr;  // once true, open() ends with Error cancelled
 };
 
 // Rows of logits inside the Engine, valid until its next forward().
@@ -96,9 +98,10 @@ class Engine {
   ~Engine();
 
   const models::ModelSpec& spec() const;
-  const io::Checkpoint& checkpoint() const;          // for its key/values and side files
-  Result<const prep::Tokenizer*> tokenizer() const;  // Error: why this checkpoint has none
-  const prep::ChatTemplate* chat_template() const;   // null: the checkpoint has none
+  const io::Checkpoint& checkpoint() const;  // for its key/values and side files
+  // What is wrong with the text side of a checkpoint is an Error here, so that token ids can be run without it.
+  Result<const prep::Tokenizer*> tokenizer() const;         // Error: why there is none that can be used
+  Result<const prep::ChatTemplate*> chat_template() const;  // null: the checkpoint has none
   ThreadPool& pool();
   const char* isa() const;
   int64_t ctx() const;  // the limit of a sequence
@@ -109,15 +112,22 @@ class Engine {
   double load_seconds() const;
 
   Sequence new_sequence();
+  // out_of_memory, with the numbers, when keys, values and logits of so many sequences do not fit into the memory that
+  // is free now. open() warns where one sequence of ctx() positions does not; nothing is reserved before forward().
+  Result<void> check_memory(int64_t sequences, int64_t positions) const;
 
   // Runs the tokens of all slices and appends them to their sequences. The result holds the wanted rows in the order of
   // slices and tokens. Errors (nothing has changed then): invalid for an id outside the vocabulary, an empty slice, a
-  // sequence named twice or a sequence that would pass ctx(); out_of_memory.
-  Result<Logits> forward(std::span<const Slice> slices);
-  Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want = Want::last);
+  // sequence named twice or a sequence that would pass ctx(); out_of_memory; cancelled soon after `cancel` became true.
+  using Cancel = const std::atomic<bool>*;
+  Result<Logits> forward(std::span<const Slice> slices, Cancel cancel = nullptr);
+  Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want = Want::last,
+                         Cancel cancel = nullptr);
   // All rows of a long text in bounded memory: `sink(first, logits)` gets rows first, first + 1, ... chunk by chunk.
   using Sink = std::function<Result<void>(int64_t first, const Logits& logits)>;
-  Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink);
+  // An Error in the middle leaves the chunks before it in the sequence.
+  Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink,
+                           Cancel cancel = nullptr);
 
   // After each named step of each pass: fn(name, values, rows, columns, stride). Empty = off.
   using Tap =

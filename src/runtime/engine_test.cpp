@@ -18,6 +18,7 @@
 #include "models/spec.h"
 #include "models/testing.h"
 #include "runtime/batch.h"
+#include "runtime/testing.h"
 
 namespace miao::runtime {
 namespace {
@@ -378,7 +379,7 @@ TEST(Engine, Reports) {
   EXPECT_EQ(file.open({.threads = 1, .compute = Compute::f32})->kv_dtype(), DType::f32);
   EXPECT_EQ(file.open({.threads = 1, .kv = DType::bf16})->kv_dtype(), DType::bf16);
   EXPECT_FALSE(engine->tokenizer().ok());
-  EXPECT_EQ(engine->chat_template(), nullptr);
+  EXPECT_EQ(*engine->chat_template(), nullptr);
 
   int64_t bytes = 0;
   std::set<std::string> groups;
@@ -395,6 +396,72 @@ TEST(Engine, Reports) {
   EXPECT_EQ(memory.embedding, 72 * 64 / 32 * 20);
   EXPECT_EQ(memory.kv_per_token, 2 * 2 * 3 * 16 * 2);  // K and V, layers, heads, head_dim, F16
   EXPECT_EQ(memory.kv_reserved, 0);
+}
+
+TEST(Engine, AContextThatDoesNotFitIsToldButNotRefused) {
+  testing::internal::CaptureStderr();
+  const File file(kQuantised);
+  const auto engine = file.open({.threads = 1, .ctx = int64_t{1} << 30});
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(
+      said.find("a text that fills the context will fail: keys and values of 1 text of 1073741824 positions need"),
+      std::string::npos)
+      << said;
+  Sequence sequence = engine->new_sequence();
+  EXPECT_TRUE(engine->forward(sequence, std::vector<int32_t>{1, 2}).ok());
+  EXPECT_TRUE(engine->check_memory(1, 100).ok());
+  EXPECT_EQ(engine->check_memory(INT64_MAX, 100).error().code, Code::out_of_memory);
+  EXPECT_EQ(engine->check_memory(1, INT64_MAX - 64).error().code, Code::out_of_memory);
+}
+
+TEST(Engine, ACancelledForwardChangesNothing) {
+  const File file(kQuantised);
+  const auto engine = file.open({.threads = 2, .chunk = 16});
+  const auto ids = some_ids(100, engine->vocab());
+  const Rows whole = all_rows(*engine, ids);
+  Sequence a = engine->new_sequence(), b = engine->new_sequence();
+  const std::span<const int32_t> text(ids);
+  ASSERT_TRUE(engine->forward(a, text.first(10)).ok());
+  std::atomic<bool> cancel = false;
+  int chunks = 0;
+  engine->tap([&](std::string_view name, const float*, int64_t, int64_t, int64_t) {
+    if (name == "blk.1.qkv" && ++chunks == 3) cancel = true;
+  });
+  const Slice slices[] = {{&a, text.subspan(10), Want::none}, {&b, text.first(50), Want::last}};
+  const auto logits = engine->forward(slices, &cancel);
+  ASSERT_FALSE(logits.ok());
+  EXPECT_EQ(logits.error().code, Code::cancelled);
+  EXPECT_EQ(chunks, 3);
+  EXPECT_EQ(a.size(), 10);
+  EXPECT_EQ(b.size(), 0);
+  engine->tap({});
+  const auto rest = engine->forward(a, text.subspan(10), Want::all);
+  ASSERT_TRUE(rest.ok());
+  Rows rows;
+  append(rows, *rest);
+  EXPECT_TRUE(rows == Rows(whole.begin() + 10, whole.end()));
+}
+
+TEST(Engine, LoadingCanBeCancelled) {
+  const File file(kQuantised);
+  const std::atomic<bool> cancel = true;
+  const auto engine = Engine::open(file.path(), {.threads = 1, .cancel = &cancel});
+  ASSERT_FALSE(engine.ok());
+  EXPECT_EQ(engine.error().code, Code::cancelled);
+}
+
+TEST(Engine, ABrokenChatTemplateIsMissedOnlyByWhoWantsIt) {
+  io::TempDir dir;
+  io::GgufBuilder file = talking_model();
+  ASSERT_TRUE(file.key("tokenizer.chat_template", "{% for m in messages %}{{ m.content }}").write(dir / "m.gguf").ok());
+  const auto engine = Engine::open(dir / "m.gguf", {.threads = 1});
+  ASSERT_TRUE(engine.ok()) << engine.error().str();
+  Sequence sequence = (*engine)->new_sequence();
+  EXPECT_TRUE((*engine)->forward(sequence, std::vector<int32_t>{1, 2}).ok());
+  EXPECT_TRUE((*engine)->tokenizer().ok());
+  const auto form = (*engine)->chat_template();
+  ASSERT_FALSE(form.ok());
+  EXPECT_NE(form.error().str().find("m.gguf: tokenizer.chat_template"), std::string::npos) << form.error().str();
 }
 
 TEST(Engine, TapsAndProfile) {

@@ -10,8 +10,8 @@ namespace miao::runtime {
 
 namespace {
 
-// A prompt goes through the model in pieces of so many tokens, and can be cancelled between them. A multiple of any
-// sensible EngineOptions::chunk.
+// A prompt goes through the model in pieces of so many tokens: those that are done stay when a later one is cancelled.
+// A multiple of any sensible EngineOptions::chunk.
 constexpr size_t kPiece = 1024;
 
 bool cancelled(const std::atomic<bool>* flag) { return flag && flag->load(std::memory_order_relaxed); }
@@ -35,13 +35,13 @@ void Generator::clear() {
   past_.clear();
 }
 
-// Appends tokens; the logits after the last one. Code::cancelled when the flag was raised between two pieces.
+// Appends tokens; the logits after the last one. Code::cancelled when the flag was raised.
 Result<Logits> Generator::feed(std::span<const int32_t> tokens, const std::atomic<bool>* cancel) {
   for (;;) {
-    if (cancelled(cancel)) return Error{Code::cancelled, "cancelled", {}};
+    if (cancelled(cancel)) return Error{Code::cancelled, "interrupted", {}};
     const auto piece = tokens.first(std::min(kPiece, tokens.size()));
     tokens = tokens.subspan(piece.size());
-    MIAO_TRY(const Logits logits, engine_.forward(sequence_, piece, tokens.empty() ? Want::last : Want::none));
+    MIAO_TRY(const Logits logits, engine_.forward(sequence_, piece, tokens.empty() ? Want::last : Want::none, cancel));
     past_.insert(past_.end(), piece.begin(), piece.end());
     if (tokens.empty()) return logits;
   }

@@ -1,40 +1,21 @@
-// A tiny random model with a SentencePiece vocabulary of specials, all bytes and some words: answers are noise with
-// broken UTF-8, which is what streams and stop strings must survive.
+// Answers of testing.h's tiny model are noise with broken UTF-8, which is what streams and stop strings must survive.
 #include "runtime/generate.h"
 
 #include <gtest/gtest.h>
 
 #include "io/testing.h"
-#include "models/testing.h"
 #include "prep/tokenizer.h"
+#include "runtime/testing.h"
 
 namespace miao::runtime {
 namespace {
 
 class Generate : public testing::Test {
  protected:
-  static constexpr int32_t kEnd = 2, kFirstByte = 3, kWord = 259;
+  static constexpr int32_t kEnd = kTalkingEnd, kFirstByte = kTalkingFirstByte, kWord = kTalkingFirstWord;
 
   void SetUp() override {
-    std::vector<std::string> pieces = {"<unk>", "<s>", "</s>"};
-    std::vector<int32_t> types = {2, 3, 3};
-    for (int i = 0; i < 256; ++i) {
-      char name[8];
-      std::snprintf(name, sizeof name, "<0x%02X>", i);
-      pieces.push_back(name);
-      types.push_back(6);
-    }
-    for (const char* word : {"\u2581the", "cat", "\u00e9", "\u4e2d\u6587", "\U0001f600", "\n", "\u2581"}) {
-      pieces.push_back(word);
-      types.push_back(1);
-    }
-    std::vector<float> scores;
-    for (size_t i = 0; i < pieces.size(); ++i) scores.push_back(-static_cast<float>(i));
-    io::GgufBuilder file = models::TinyModel{.vocab = static_cast<int64_t>(pieces.size())}.gguf();
-    file.key("tokenizer.ggml.model", "llama").array("tokenizer.ggml.tokens", pieces);
-    file.array("tokenizer.ggml.scores", scores).array("tokenizer.ggml.token_type", types);
-    file.key("tokenizer.ggml.bos_token_id", uint32_t{1}).key("tokenizer.ggml.eos_token_id", uint32_t{2});
-    ASSERT_TRUE(file.write(dir_ / "tiny.gguf").ok());
+    ASSERT_TRUE(talking_model().write(dir_ / "tiny.gguf").ok());
     auto engine = Engine::open(dir_ / "tiny.gguf", {.threads = 2, .ctx = 128, .chunk = 16});
     ASSERT_TRUE(engine.ok()) << engine.error().str();
     engine_ = std::move(*engine);

@@ -40,7 +40,9 @@ Result<std::byte*> KvCache::take() {
   }
   if (fresh_.empty()) {
     const int64_t count = std::max<int64_t>(1, kSlabBytes / bytes);
-    MIAO_TRY(Memory slab, Memory::allocate(static_cast<size_t>(count * bytes)));
+    const auto size = static_cast<size_t>(count * bytes);
+    MIAO_CHECK_OK(require_memory(size, "more keys and values", "shorten the text, or free some memory"));
+    MIAO_TRY(Memory slab, Memory::allocate(size));
     for (int64_t i = count - 1; i >= 0; --i) fresh_.push_back(slab.data() + i * bytes);
     slabs_.push_back(std::move(slab));
   }

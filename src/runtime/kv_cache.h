@@ -34,6 +34,7 @@ class KvCache {
   int64_t bytes_per_token() const;
   int64_t bytes_reserved() const;  // memory taken from the system so far
   int64_t pages_in_use() const { return in_use_; }
+  int64_t bytes_idle() const { return bytes_reserved() - in_use_ * shape_.page_bytes(); }  // reserved, in no sequence
 
   Result<std::byte*> take();  // a zeroed page; out_of_memory
   void give(std::byte* page);

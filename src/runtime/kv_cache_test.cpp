@@ -17,6 +17,9 @@ TEST(KvCache, Sizes) {
   EXPECT_EQ(kShape.page_bytes(), 3 * 2 * 2 * 64 * 32 * 2);  // layers, heads, K and V, positions, padded dim, F16
   EXPECT_EQ(cache.bytes_per_token() * 64, kShape.page_bytes());
   EXPECT_EQ(cache.bytes_reserved(), 0);
+  EXPECT_EQ(cache.bytes_idle(), 0);
+  ASSERT_TRUE(cache.take().ok());
+  EXPECT_EQ(cache.bytes_idle(), cache.bytes_reserved() - kShape.page_bytes());
 }
 
 TEST(KvCache, PagesFollowTheSequence) {
@@ -95,6 +98,15 @@ TEST(KvCache, SequencesMove) {
     EXPECT_EQ(c.size(), 100);
   }
   EXPECT_EQ(cache.pages_in_use(), 0);
+}
+
+TEST(KvCache, PagesThatDoNotFitAreRefused) {
+  KvCache cache({.layers = 40000, .kv_heads = 1000, .head_dim = 1024});  // ten terabytes a page
+  const auto page = cache.take();
+  ASSERT_FALSE(page.ok());
+  EXPECT_EQ(page.error().code, Code::out_of_memory);
+  EXPECT_NE(page.error().message.find("MiB are free; shorten the text"), std::string::npos) << page.error().message;
+  EXPECT_EQ(cache.bytes_reserved(), 0);
 }
 
 }  // namespace

@@ -18,6 +18,30 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kHistoryLines = 1000;
+// Terminals put what is pasted between these marks while the mode is on.
+constexpr const char* kPasteOn = "\x1b[?2004h";
+constexpr const char* kPasteOff = "\x1b[?2004l";
+constexpr std::string_view kPasteBegin = "\x1b[200~";
+constexpr std::string_view kPasteEnd = "\x1b[201~";
+
+// The editor's answer to kPasteBegin: all up to kPasteEnd is text, its line breaks too.
+unsigned char paste(EditLine* editor, int) {
+  std::string text;
+  char c = 0;
+  while (!text.ends_with(kPasteEnd)) {
+    if (el_getc(editor, &c) != 1) return CC_EOF;
+    text += c;
+  }
+  text.resize(text.size() - kPasteEnd.size());
+  std::string clean;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool pair = text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n';
+    if (!pair) clean += text[i] == '\r' ? '\n' : text[i];
+  }
+  if (!clean.empty() && el_insertstr(editor, clean.c_str()) != 0) return CC_ERROR;
+  return CC_REFRESH;
+}
+
 const char* first_prompt(EditLine*) { return "> "; }
 const char* next_prompt(EditLine*) { return ". "; }
 
@@ -53,6 +77,8 @@ Result<LineEditor> LineEditor::open(fs::path history) {
   el_set(state->editor, EL_HIST, ::history, state->history);
   el_set(state->editor, EL_EDITOR, "emacs");
   el_set(state->editor, EL_SIGNAL, 0);
+  el_set(state->editor, EL_ADDFN, "miao-paste", "Insert pasted text", paste);
+  el_set(state->editor, EL_BIND, kPasteBegin.data(), "miao-paste", nullptr);
   return LineEditor(std::move(state));
 }
 
@@ -61,11 +87,14 @@ LineEditor::Got LineEditor::read(std::string& input) {
   for (bool first = true;; first = false) {
     el_set(state_->editor, EL_PROMPT, first ? first_prompt : next_prompt);
     int count = 0;
+    std::fputs(kPasteOn, stderr);
     errno = 0;
     const char* line = el_gets(state_->editor, &count);
+    const int error = errno;
+    std::fputs(kPasteOff, stderr);
     if (!line || count <= 0) {
       std::fputc('\n', stderr);
-      return errno == EINTR || count < 0 ? Got::interrupted : Got::end;
+      return error == EINTR || count < 0 ? Got::interrupted : Got::end;
     }
     std::string text(line, static_cast<size_t>(count));
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();

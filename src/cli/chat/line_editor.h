@@ -20,8 +20,8 @@ class LineEditor {
   LineEditor& operator=(LineEditor&&) noexcept;
   ~LineEditor();
 
-  // One input without its line break. A line that ends with a backslash goes on with the next one, the backslash being
-  // replaced by a line break.
+  // One input without its last line break; what is pasted is one input, however many lines it has. A line that ends
+  // with a backslash goes on with the next one, the backslash being replaced by a line break.
   Got read(std::string& input);
   // Writes the history; its folder is made where it is missing. Errors: io.
   Result<void> save() const;

@@ -2,7 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cmath>
 #include <limits>
+
+#include "cli/checks.h"
 
 namespace miao::cli {
 
@@ -19,30 +22,44 @@ std::optional<runtime::SamplerOptions::Bias> parse_bias(std::string_view text) {
   const char* number = sign == '-' ? id.ptr : id.ptr + 1;  // from_chars reads a minus itself
   if (number != end && sign != '-' && *number == '+') ++number;
   const auto value = std::from_chars(number, end, out.value);
-  if (value.ec != std::errc() || value.ptr != end) return std::nullopt;
+  if (value.ec != std::errc() || value.ptr != end || !(out.value < INFINITY)) return std::nullopt;
   return out;
 }
 
 }  // namespace
 
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
-  const auto add = [&](const char* names, auto& value, const char* help) {
-    app.add_option(names, value, help)->group("Sampling");
+  constexpr double kMost = std::numeric_limits<float>::max(), kLeast = std::numeric_limits<float>::min();
+  const auto add = [&](const char* names, auto& value, const CLI::Validator& check, const char* help) {
+    return app.add_option(names, value, help)->check(check)->group("Sampling");
   };
-  add("--temp,--temperature", flags.temperature, "Temperature; 0 takes the likeliest token");
-  add("--top-k", flags.top_k, "Only the K likeliest tokens; 0 = all");
-  add("--top-p", flags.top_p, "Only the likeliest tokens that together reach probability P");
-  add("--min-p", flags.min_p, "Only tokens with at least P times the largest probability");
-  add("--repeat-penalty,--repetition-penalty", flags.repeat_penalty, "Divides positive logits of tokens seen; 1 = off");
-  add("--presence-penalty", flags.presence_penalty, "Taken off the logit of each token seen");
-  add("--frequency-penalty", flags.frequency_penalty, "Taken off once for each time that a token was seen");
-  add("--repeat-last-n", flags.repeat_last_n, "Tokens that the penalties look back at; -1 = all, 0 = none");
-  add("--seed", flags.seed, "The same seed gives the same answer; unset = another one each time");
-  add("--logit-bias", flags.logit_bias, "ID=VALUE, added to the logit of a token; -inf bans it; may be repeated");
-  app.add_flag("--greedy", flags.greedy, "Always the likeliest token, as --temp 0")->group("Sampling");
+  const CLI::Validator share = number_within(0, 1, "a number from 0 to 1");
+  const CLI::Validator number = number_within(-kMost, kMost, "a number");
+  auto* const temperature =
+      add("--temp,--temperature", flags.temperature, number_within(0, kMost, "0 or a positive number"),
+          "Temperature; 0 takes the likeliest token");
+  add("--top-k", flags.top_k, CLI::Range(int64_t{0}, INT64_MAX), "Only the K likeliest tokens; 0 = all");
+  add("--top-p", flags.top_p, share, "Only the likeliest tokens that together reach probability P");
+  add("--min-p", flags.min_p, share, "Only tokens with at least P times the largest probability");
+  add("--repeat-penalty,--repetition-penalty", flags.repeat_penalty, number_within(kLeast, kMost, "a positive number"),
+      "Divides positive logits of tokens seen; 1 = off");
+  add("--presence-penalty", flags.presence_penalty, number, "Taken off the logit of each token seen");
+  add("--frequency-penalty", flags.frequency_penalty, number, "Taken off once for each time that a token was seen");
+  add("--repeat-last-n", flags.repeat_last_n, CLI::Range(int64_t{-1}, INT64_MAX),
+      "Tokens that the penalties look back at; -1 = all, 0 = none");
+  add("--seed", flags.seed, whole_number(), "The same seed gives the same answer; unset = another one each time");
+  const auto bias = [](std::string& text) {
+    return parse_bias(text) ? "" : "'" + text + "': write ID=VALUE, as in 15=-2.5 or 15=-inf";
+  };
+  add("--logit-bias", flags.logit_bias, CLI::Validator(bias, ""),
+      "ID=VALUE, added to the logit of a token; -inf bans it; may be repeated")
+      ->allow_extra_args(false);
+  app.add_flag("--greedy", flags.greedy, "Always the likeliest token, as --temp 0")
+      ->excludes(temperature)
+      ->group("Sampling");
 }
 
-Result<runtime::SamplerOptions> SamplingFlags::over(runtime::SamplerOptions defaults) const {
+runtime::SamplerOptions SamplingFlags::over(runtime::SamplerOptions defaults) const {
   runtime::SamplerOptions out = std::move(defaults);
   out.temperature = greedy ? 0 : temperature.value_or(out.temperature);
   out.top_k = top_k.value_or(out.top_k);
@@ -54,11 +71,7 @@ Result<runtime::SamplerOptions> SamplingFlags::over(runtime::SamplerOptions defa
   out.penalty_last_n = repeat_last_n.value_or(out.penalty_last_n);
   out.seed = seed;
   for (const std::string& text : logit_bias) {
-    const auto bias = parse_bias(text);
-    if (!bias) {
-      return Error{Code::invalid, "write ID=VALUE, as in 15=-2.5 or 15=-inf", "--logit-bias '" + text + "'"};
-    }
-    out.logit_bias.push_back(*bias);
+    if (const auto bias = parse_bias(text)) out.logit_bias.push_back(*bias);
   }
   return out;
 }

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
 #include "cli/verb.h"
 #include "runtime/sampler.h"
 
@@ -20,8 +19,8 @@ struct SamplingFlags {
   bool greedy = false;
   std::vector<std::string> logit_bias;  // "ID=VALUE", "ID+VALUE", "ID-VALUE"
 
-  // Errors: invalid for a bias that cannot be read. Ranges are checked by the sampler.
-  Result<runtime::SamplerOptions> over(runtime::SamplerOptions defaults) const;
+  // What the flags check cannot fail here; a bias that cannot be read is left out.
+  runtime::SamplerOptions over(runtime::SamplerOptions defaults) const;
 };
 
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);

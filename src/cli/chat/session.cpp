@@ -19,19 +19,29 @@ namespace miao::cli {
 
 namespace {
 
-std::atomic<bool> stop_answer{false};
+std::atomic<bool> stop_answer{false}, leave{false};
 
-// While a chat runs, Ctrl-C sets a flag that each answer clears.
+// While a chat runs, Ctrl-C sets a flag that each answer clears; SIGTERM ends the chat, which leaves the terminal and
+// the history in order.
 class ChatInterrupts {
  public:
   ChatInterrupts() {
     struct sigaction action {};
-    action.sa_handler = [](int) { stop_answer = true; };
+    action.sa_handler = [](int signal) {
+      stop_answer = true;
+      if (signal == SIGINT) return;
+      leave = true;
+      ::alarm(1);  // and once more: a signal just before the editor's read() does not end that
+    };
     sigemptyset(&action.sa_mask);  // no SA_RESTART: the line being typed is given up
     ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGTERM, &action, nullptr);
+    ::sigaction(SIGALRM, &action, nullptr);
   }
   ~ChatInterrupts() { catch_interrupts(); }
 };
+
+constexpr const char* kMoreRoom = "/clear begins anew, --ctx makes room for more.";
 
 void notice(std::string_view text) {
   const Style style(STDERR_FILENO);
@@ -102,7 +112,8 @@ class Chat {
   }
 
   void answer() {
-    stop_answer = false;
+    stop_answer = leave.load();
+    const EchoOff quiet;
     Screen screen;
     const auto result = speak(screen);
     screen.end();
@@ -112,13 +123,19 @@ class Chat {
     }
     conversation_.add("assistant", result->text);
     if (result->reason == runtime::StopReason::context_full) {
-      notice(fmt::format("the context of {} tokens is full; /clear begins anew, --ctx makes it larger", engine_.ctx()));
+      notice(fmt::format("The context of {} tokens is full. {}", engine_.ctx(), kMoreRoom));
     }
     if (show_figures_) notice(figures(engine_, result->stats).line());
   }
 
   Result<runtime::Generated> speak(Screen& screen) {
     MIAO_TRY(const std::vector<int32_t> ids, conversation_.ids());
+    if (const auto count = static_cast<int64_t>(ids.size()); count >= engine_.ctx()) {
+      return Error{Code::invalid,
+                   fmt::format("the conversation has {} tokens with this message, and the context holds {}. {}", count,
+                               engine_.ctx(), kMoreRoom),
+                   {}};
+    }
     return generator_.run(ids, options_, [&](std::string_view piece) { screen.show(piece); });
   }
 
@@ -138,13 +155,13 @@ Result<int> chat(runtime::Engine& engine, Conversation conversation, runtime::Ge
   Chat chat(engine, std::move(conversation), std::move(options), session.figures);
   notice("Type a message, or /help.");
   std::string input;
-  for (;;) {
+  while (!leave) {
     const auto got = editor.read(input);
-    if (got == LineEditor::Got::end) break;
+    if (got == LineEditor::Got::end || leave) break;
     if (got == LineEditor::Got::line && !chat.take(std::move(input))) break;
   }
   if (const auto saved = editor.save(); !saved.ok()) print_error(saved.error());
-  return static_cast<int>(kOk);
+  return static_cast<int>(leave ? kInterrupted : kOk);
 }
 
 }  // namespace miao::cli

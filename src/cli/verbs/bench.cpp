@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/checks.h"
 #include "cli/engine_flags.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -24,6 +25,8 @@ namespace miao::cli {
 extern const Verb verb_bench;
 
 namespace {
+
+constexpr int64_t kMaxLength = 1 << 20;  // of --lengths
 
 struct Options {
   ModelArgument model;
@@ -70,7 +73,7 @@ std::string table(const measure::BenchReport& report) {
              {"decode tok/s", true},
              {"of bandwidth", true},
              {"first token", true},
-             {"token p50 / p99", true},
+             {"token p50 / p95 / p99", true},
              {"peak memory", true}});
   for (const measure::BenchRow& row : report.rows) {
     const bool prefill = !row.prefill_seconds.empty(), decode = !row.decode_seconds.empty();
@@ -83,7 +86,7 @@ std::string table(const measure::BenchReport& report) {
              decode ? speed(row.decode_tok_s) : "-",
              decode ? fmt::format("{:.0f} %", 100 * row.roofline.decode_share) : "-",
              prefill ? fmt::format("{:.1f} ms", row.ttft_ms) : "-",
-             decode ? fmt::format("{:.2f} / {:.2f} ms", row.itl_p50_ms, row.itl_p99_ms) : "-",
+             decode ? fmt::format("{:.2f} / {:.2f} / {:.2f} ms", row.itl_p50_ms, row.itl_p95_ms, row.itl_p99_ms) : "-",
              human_bytes(static_cast<uint64_t>(row.peak_rss))});
   }
   return out.str();
@@ -134,6 +137,7 @@ std::string latency_text(const measure::LatencyReport& l) {
 }
 
 Result<int> run_kernels(const Options& o, const Common& common) {
+  exit_on_interrupt();
   const bool chosen = !o.threads.empty() && o.threads[0] != 0;
   MIAO_TRY(const auto pool, ThreadPool::create(chosen ? o.threads[0] : cpu_limits().threads()));
   const auto row_text = [](const measure::KernelRow& r) {
@@ -141,7 +145,7 @@ Result<int> run_kernels(const Options& o, const Common& common) {
                        r.gemv_bytes_per_second / 1e9, r.gemm, r.gemm_ops_per_second / 1e9);
   };
   const auto show = [&](const measure::KernelRow& row) {
-    if (common.json || interrupted()) return;
+    if (common.json) return;
     out().line(row_text(row));
     (void)out().flush();
   };
@@ -155,7 +159,7 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
   report.version = kVersion;
   report.date = utc_now();
   report.machine = measure::describe_machine();
-  MIAO_TRY(runtime::EngineOptions options, o.engine.options());
+  runtime::EngineOptions options = o.engine.options();
   options.isa = o.isa;
   const std::vector<int> threads = o.threads.empty() ? std::vector<int>{0} : o.threads;
   std::vector<measure::BenchCase> cases;
@@ -183,6 +187,10 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
                       needed, engine->spec().ctx),
           "bench"};
     }
+    std::optional<measure::LengthDistribution> lengths;
+    if (!o.lengths.empty()) {
+      MIAO_TRY(lengths, lengths_of(o.lengths, *engine));
+    }
     if (report.family.empty()) {
       report.model = o.model.ref;
       report.family = engine->spec().family;
@@ -208,9 +216,8 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
     MIAO_TRY(const measure::Limits limits, measure::measure_limits(*engine));
     for (measure::BenchRow& row : std::span(report.rows).subspan(first))
       row.roofline = measure::roofline(*engine, limits, row);
-    if (!o.lengths.empty()) {
-      MIAO_TRY(auto lengths, lengths_of(o.lengths, *engine));
-      measure::Workload workload{.lengths = std::move(lengths),
+    if (lengths) {
+      measure::Workload workload{.lengths = std::move(*lengths),
                                  .samples = o.samples,
                                  .batch = o.batches[0],
                                  .reps = o.reps,
@@ -272,11 +279,19 @@ Run add(CLI::App& app, const Common& common) {
   auto* const lengths = app.add_option(
       "--lengths", o->lengths,
       "Also the latency over inputs of such lengths: uniform:A:B, poisson:L or file:PATH (a text on each line)");
+  lengths->check(CLI::Validator(
+      [](std::string& text) {
+        if (text.starts_with("file:") && text.size() > 5) return std::string();
+        const auto read = measure::LengthDistribution::parse(text, kMaxLength);
+        return read.ok() ? std::string() : "'" + text + "': " + read.error().message;
+      },
+      ""));
   app.add_option("--samples", o->samples, "Inputs drawn from --lengths")->needs(lengths)->check(CLI::Range(1, 1000000));
-  app.add_option("--seed", o->seed, "Of the random tokens and lengths");
+  app.add_option("--seed", o->seed, "Of the random tokens and lengths")->check(whole_number());
   app.add_flag("--profile", o->profile, "Time of each kind of step");
   app.add_flag("--kernels", o->kernels, "Speed of each matrix kernel by itself; needs no model");
-  app.add_option("--isa", o->isa, "Kernels to use: scalar, avx2, avx512 or amx; unset = MIAO_ISA, else the best");
+  app.add_option("--isa", o->isa, "Kernels to use: scalar, avx2, avx512 or amx; unset = MIAO_ISA, else the best")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));
   app.add_flag("--markdown", o->markdown, "Print a Markdown table");
   app.add_option("--html", o->html, "Also write a page with charts")->type_name("FILE");
   add_engine_flags(app, o->engine, false);

@@ -10,6 +10,7 @@
 #include "base/env.h"
 #include "base/json.h"
 #include "cli/chat/line_editor.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "cli/verb.h"
@@ -142,6 +143,7 @@ void print(const measure::Machine& machine, const std::vector<Check>& found) {
 }
 
 Result<int> run(const Options& o, const Common& common) {
+  exit_on_interrupt();
   measure::Machine machine = measure::describe_machine();
   if (!o.quick) {
     MIAO_TRY(machine, measure::probe_machine({.max_threads = o.threads}));

@@ -12,7 +12,9 @@
 #include "cli/terminal.h"
 #include "cli/verb.h"
 #include "io/checkpoint.h"
+#include "models/family.h"
 #include "models/model.h"
+#include "models/rope.h"
 #include "models/source.h"
 #include "runtime/text.h"
 
@@ -51,6 +53,8 @@ struct Report {
   uint64_t parameters = 0, bytes = 0, tensors = 0;
   std::map<std::string, TypeSum> types;
   std::vector<std::pair<const Dimension*, int64_t>> dimensions;
+  models::RopeSpec rope;
+  int64_t rope_ctx = 0;  // models::ctx_of_scaling
   std::string tokenizer_kind, tokenizer_problem;
   int32_t vocab = 0;
   std::string bos, eos;
@@ -68,6 +72,12 @@ void read_architecture(const io::Checkpoint& checkpoint, Report& report) {
   for (const Dimension& dimension : kDimensions) {
     const auto value = source->integer(dimension.key, 0, int64_t{1} << 40, -1);
     if (value.ok() && *value >= 0) report.dimensions.emplace_back(&dimension, *value);
+  }
+  if (const auto family = models::find_family(*source); family.ok()) {
+    if (const auto spec = (*family)->spec(*source); spec.ok()) {
+      report.rope = spec->rope;
+      report.rope_ctx = models::ctx_of_scaling(spec->rope, spec->ctx);
+    }
   }
   if (const auto licence = checkpoint.meta().string("general.license", ""); licence.ok()) report.licence = *licence;
 }
@@ -161,6 +171,10 @@ Json to_json(const Report& r) {
               {"tensors", r.tensors},
               {"types", types}};
   for (const auto& [dimension, value] : r.dimensions) out[dimension->json] = value;
+  if (r.rope.scaling != models::RopeSpec::Scaling::none) {
+    out["rotation"] = {{"scaling", models::scaling_name(r.rope.scaling)}, {"factor", r.rope.factor}};
+    if (r.rope_ctx > 0) out["rotation"]["unchanged_up_to_ctx"] = r.rope_ctx;
+  }
   out["tokenizer"] =
       r.tokenizer_kind.empty()
           ? Json()
@@ -189,6 +203,11 @@ void print(const Report& r) {
     field("Weights", "none");
   }
   for (const auto& [dimension, value] : r.dimensions) field(dimension->label, grouped(static_cast<uint64_t>(value)));
+  if (r.rope.scaling != models::RopeSpec::Scaling::none) {
+    std::string rotation = fmt::format("{}, factor {:.6g}", models::scaling_name(r.rope.scaling), r.rope.factor);
+    if (r.rope_ctx > 0) rotation += fmt::format("; --ctx over {} changes it, for shorter texts too", r.rope_ctx);
+    field("Rotation", rotation);
+  }
   std::string tokenizer =
       r.tokenizer_kind.empty() ? r.tokenizer_problem : fmt::format("{}, {} tokens", r.tokenizer_kind, grouped(r.vocab));
   if (!r.bos.empty()) tokenizer += ", begin " + r.bos;

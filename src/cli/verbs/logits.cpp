@@ -1,19 +1,22 @@
 // miao logits: the raw next-token scores of every position, for comparison with other engines and quality measures.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
-#include <cstring>
 
 #include "base/json.h"
 #include "cli/engine_flags.h"
+#include "cli/ids.h"
 #include "cli/interrupt.h"
 #include "cli/model.h"
 #include "cli/output.h"
+#include "cli/terminal.h"
 #include "cli/verb.h"
 #include "io/npy.h"
 
 namespace miao::cli {
+
+extern const Verb verb_logits;
 
 namespace {
 
@@ -23,44 +26,49 @@ struct Options {
   std::string ids, text, output;
 };
 
-// The numbers of "[1, 2, 3]" or "1 2 3".
-Result<std::vector<int32_t>> parse_ids(std::string_view list) {
-  std::vector<int32_t> ids;
-  const char* const end = list.data() + list.size();
-  for (const char* at = list.data(); at < end;) {
-    if (std::strchr("[], \t\r\n", *at)) {
-      ++at;
-      continue;
-    }
-    int32_t id = 0;
-    const auto [next, error] = std::from_chars(at, end, id);
-    if (error != std::errc()) return Error{Code::invalid, "expected token ids such as \"1 2 3\"", "--ids"};
-    ids.push_back(id);
-    at = next;
-  }
-  return ids;
-}
-
 Result<int> run(const Options& o, const Common& common) {
-  MIAO_TRY(runtime::EngineOptions options, o.engine.options());
-  MIAO_TRY(std::vector<int32_t> ids, parse_ids(o.ids));
+  runtime::EngineOptions options = o.engine.options();
+  if (o.ids.empty() && o.text.empty()) return usage_error(verb_logits, "there are no tokens; give --ids or --text");
+  if (o.output == "-" && common.json)
+    return usage_error(verb_logits, "--json and -o - would both go to standard output");
+  if (o.output == "-" && is_tty(STDOUT_FILENO)) {
+    return usage_error(verb_logits, "-o - writes an array, not text: send it to a file or a program");
+  }
   std::string text;
   if (!o.text.empty()) {
     MIAO_TRY(text, read_input(o.text));
   }
   MIAO_TRY(const auto engine, open_engine(o.model, options, common));
+  std::vector<int32_t> ids;
   if (!o.text.empty()) {
     MIAO_TRY(const prep::Tokenizer* tokenizer, engine->tokenizer());
     MIAO_TRY(ids, tokenizer->encode(text));
+    if (ids.empty()) return Error{Code::invalid, "holds no tokens", o.text == "-" ? "standard input" : o.text};
+  } else {
+    auto read = parse_ids(o.ids, engine->vocab());
+    if (!read.ok()) return usage_error(verb_logits, "--ids: " + read.error().message);
+    ids = std::move(*read);
+    if (ids.empty()) return usage_error(verb_logits, "--ids: there are no tokens");
   }
-  if (ids.empty()) return Error{Code::invalid, "there are no tokens; give --ids or --text", {}};
-  MIAO_TRY(auto file, io::NpyWriter::create(o.output, engine->vocab()));
   runtime::Sequence sequence = engine->new_sequence();
-  MIAO_CHECK_OK(engine->forward_all(sequence, ids, [&](int64_t, const runtime::Logits& logits) -> Result<void> {
-    if (interrupted()) return Error{Code::cancelled, "interrupted", {}};
+  if (o.output == "-") {
+    out().write(io::npy_header(static_cast<int64_t>(ids.size()), engine->vocab()));
+    const auto show = [&](int64_t, const runtime::Logits& logits) -> Result<void> {
+      for (int64_t i = 0; i < logits.rows(); ++i) {
+        const auto bytes = std::as_bytes(logits.row(i));
+        out().write({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      }
+      return out().flush();
+    };
+    MIAO_CHECK_OK(engine->forward_all(sequence, ids, show, &interrupted()));
+    return kOk;
+  }
+  MIAO_TRY(auto file, io::NpyWriter::create(o.output, engine->vocab()));
+  const auto append = [&](int64_t, const runtime::Logits& logits) -> Result<void> {
     for (int64_t i = 0; i < logits.rows(); ++i) MIAO_CHECK_OK(file.append(logits.row(i)));
     return {};
-  }));
+  };
+  MIAO_CHECK_OK(engine->forward_all(sequence, ids, append, &interrupted()));
   MIAO_CHECK_OK(file.finish());
   if (common.json) {
     out().line(dump_json(Json{{"output", o.output}, {"ids", ids}, {"rows", ids.size()}, {"vocab", engine->vocab()}}));
@@ -75,7 +83,9 @@ Run add(CLI::App& app, const Common& common) {
   add_model_argument(app, o->model);
   auto* ids = app.add_option("--ids", o->ids, "Token ids, separated by spaces or commas")->type_name("IDS");
   app.add_option("--text", o->text, "A file to tokenise; - is standard input")->type_name("FILE")->excludes(ids);
-  app.add_option("-o,--output", o->output, "The file to write")->required()->type_name("FILE.npy");
+  app.add_option("-o,--output", o->output, "The file to write; - is standard output")
+      ->required()
+      ->type_name("FILE.npy");
   add_engine_flags(app, o->engine);
   return [o, &common] { return run(*o, common); };
 }

@@ -32,11 +32,16 @@ bool confirmed(const std::string& model, const io::Removal& removal) {
 }
 
 Result<int> run(const Options& o, const Common& common) {
+  std::vector<io::Removal> removals;  // all of them are known before anything is deleted
+  for (const std::string& model : o.models) {
+    MIAO_TRY(removals.emplace_back(), io::plan_removal(model));
+  }
   if (!o.yes && !o.dry_run && !is_tty(STDIN_FILENO)) {
     return usage_error(verb_rm, "nobody can be asked here: say --yes to delete");
   }
-  for (const std::string& model : o.models) {
-    MIAO_TRY(const io::Removal removal, io::plan_removal(model));
+  for (size_t i = 0; i < removals.size(); ++i) {
+    const io::Removal& removal = removals[i];
+    const std::string& model = o.models[i];
     if (o.dry_run) {
       for (const auto& path : removal.paths) out().line(path.string());
       continue;

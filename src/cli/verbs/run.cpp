@@ -1,4 +1,6 @@
 // miao run: one answer, or a chat at the terminal.
+#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +15,7 @@
 #include "cli/chat/sampling_flags.h"
 #include "cli/chat/screen.h"
 #include "cli/chat/session.h"
+#include "cli/checks.h"
 #include "cli/engine_flags.h"
 #include "cli/interrupt.h"
 #include "cli/model.h"
@@ -47,7 +50,12 @@ Result<std::optional<prep::ChatTemplate>> choose_template(const Options& o, cons
     MIAO_TRY(prep::ChatTemplate form, prep::ChatTemplate::parse(source, o.form_file));
     return Form(std::move(form));
   }
-  if (const prep::ChatTemplate* own = engine.chat_template()) return Form(*own);
+  auto own = engine.chat_template();
+  if (!own.ok()) {
+    own.error().message += "; give another with --template, or continue plain text with --raw";
+    return own.error();
+  }
+  if (*own) return Form(**own);
   if (!o.system.empty()) {
     return Error{Code::invalid, "this model has no chat template; give one with --template, or leave out --system",
                  "--system"};
@@ -91,21 +99,43 @@ Result<int> answer_once(const Options& o, const Common& common, runtime::Engine&
   return static_cast<int>(result->reason == runtime::StopReason::cancelled ? kInterrupted : kOk);
 }
 
+// Where standard input stays open and silent, as under some job runners, its reader would seem to hang.
+void say_what_is_waited_for() {
+  constexpr int kPatience = 2000;  // milliseconds
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  if (::poll(&input, 1, kPatience) == 0) {
+    log_warn("waiting for the end of standard input, which goes before the prompt; < /dev/null leaves it out");
+  }
+}
+
+// The argument, standard input, or both: what is piped in goes before the argument, as in ollama and llm.
+Result<std::string> read_prompt(const Options& o) {
+  const bool both = o.prompt && *o.prompt != "-";
+  const bool closed = ::fcntl(STDIN_FILENO, F_GETFD) < 0;
+  if (both && (closed || is_tty(STDIN_FILENO))) return *o.prompt;
+  if (both) say_what_is_waited_for();
+  MIAO_TRY(std::string text, read_input("-"));
+  if (!both) return text;
+  text.erase(text.find_last_not_of("\r\n") + 1);
+  return text.empty() ? *o.prompt : text + "\n\n" + *o.prompt;
+}
+
+bool blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
+
 Result<int> run(const Options& o, const Common& common) {
   const bool interactive = !o.prompt && is_tty(STDIN_FILENO);
   if (interactive && common.json) return usage_error(verb_run, "--json needs a prompt");
   std::string prompt;
-  if (o.prompt && *o.prompt != "-") {
-    prompt = *o.prompt;
-  } else if (!interactive) {
-    MIAO_TRY(prompt, read_input("-"));
+  if (!interactive) {
+    MIAO_TRY(prompt, read_prompt(o));
+    const bool from_nothing = o.raw && o.prompt == "";  // asks for what the model says first of all
+    if (blank(prompt) && !from_nothing) return usage_error(verb_run, "the prompt is empty");
   }
-  MIAO_TRY(const runtime::EngineOptions options, o.engine.options());
-  MIAO_TRY(const auto engine, open_engine(o.model, options, common));
+  MIAO_TRY(const auto engine, open_engine(o.model, o.engine.options(), common));
   MIAO_TRY(const prep::Tokenizer* const tokenizer, engine->tokenizer());
   MIAO_TRY(runtime::GenerationDefaults defaults, runtime::generation_defaults(engine->checkpoint()));
   runtime::GenerateOptions generate;
-  MIAO_TRY(generate.sampling, o.sampling.over(std::move(defaults.sampling)));
+  generate.sampling = o.sampling.over(std::move(defaults.sampling));
   generate.max_tokens = o.max_tokens;
   generate.stop = o.stop;
   generate.stop_tokens = std::move(defaults.stop_tokens);
@@ -124,14 +154,18 @@ Result<int> run(const Options& o, const Common& common) {
 Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<Options>();
   add_model_argument(app, o->model);
-  app.add_option("prompt", o->prompt, "The message; - reads standard input. Left out at a terminal: a chat");
+  app.add_option(
+      "prompt", o->prompt,
+      "The message, behind what is piped in; - or none reads standard input alone. None at a terminal: a chat");
   app.add_option("-n,--max-tokens", o->max_tokens, "Tokens of an answer at most; -1 = until the model ends it")
       ->check(CLI::Range(int64_t{-1}, int64_t{1} << 40));
-  app.add_option("-s,--system", o->system, "System text, in front of the conversation");
-  app.add_option("--template", o->form_file, "A chat template (Jinja) instead of the model's own")->type_name("FILE");
-  app.add_flag("--raw", o->raw, "No chat template: the prompt is continued as it is");
+  auto* const system = app.add_option("-s,--system", o->system, "System text, in front of the conversation");
+  auto* const form = app.add_option("--template", o->form_file, "A chat template (Jinja) instead of the model's own");
+  form->type_name("FILE");
+  app.add_flag("--raw", o->raw, "No chat template: the prompt is continued as it is")->excludes(system)->excludes(form);
   app.add_flag("--control", o->control, "Control tokens spelled in a raw prompt count as such");
   app.add_option("--stop", o->stop, "Ends the answer at this text, which is not shown; may be repeated")
+      ->check(not_empty())
       ->allow_extra_args(false);
   app.add_flag("--ignore-end", o->ignore_end, "Goes on behind the model's end token");
   app.add_flag("--no-history", o->no_history, "Keeps no history of what is typed");
@@ -148,7 +182,8 @@ const Verb verb_run = {
     .summary = "Answer a prompt, or chat",
     .details =
         "With a prompt, or with text on standard input, the answer goes to standard output and one line of "
-        "figures to standard error. At a terminal without a prompt a chat begins; /help lists its commands.\n\n"
+        "figures to standard error. With both, the text comes first and the prompt behind it, as a question about it. "
+        "At a terminal without a prompt a chat begins; /help lists its commands.\n\n"
         "A model with a chat template gets the prompt as a user's message. Sampling settings are those that the "
         "model's files name, else temperature 0.8, top-k 40, top-p 0.95, min-p 0.05. The text is never cut to "
         "fit the context: a prompt that is too long is an error.",
@@ -156,6 +191,7 @@ const Verb verb_run = {
         "miao run smollm2                                    # chat\n"
         "miao run smollm2 \"Name three rivers.\" --greedy      # one answer, the same each time\n"
         "miao run model.gguf - --json < question.txt         # text and figures as JSON\n"
+        "miao run model.gguf \"Summarise this.\" < notes.txt  # a question about a text\n"
         "miao run base.gguf --raw \"Once upon a time\" -n 200  # plain continuation",
     .json = true,
     .add = add,

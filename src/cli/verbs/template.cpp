@@ -88,6 +88,9 @@ Result<int> run(const Options& o, const Common& common) {
   }
   if (!o.tools.empty()) {
     MIAO_TRY(input.tools_json, read_input(o.tools));
+    const std::string place = o.tools == "-" ? "standard input" : o.tools;
+    MIAO_TRY(const Json tools, parse_json(input.tools_json, place));
+    if (!tools.is_array()) return Error{Code::invalid, "must be an array of tools", place};
   }
   input.bos_token = loaded.bos;
   input.eos_token = loaded.eos;

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/json.h"
+#include "cli/ids.h"
 #include "cli/interrupt.h"
 #include "cli/model.h"
 #include "cli/output.h"
@@ -16,13 +17,18 @@
 
 namespace miao::cli {
 
+extern const Verb verb_tokens;
+
 namespace {
 
 struct Options {
   ModelArgument model;
-  std::string prompt, text_file;
+  std::optional<std::string> prompt;
+  std::string text_file;
   bool no_special = false, literal = false, decode = false;
 };
+
+constexpr size_t kMaxText = size_t{1} << 30;  // bytes of one text
 
 // Calls `take` with each line of standard input, without its line break; `idle` before waiting for more.
 Result<void> each_line(const std::function<Result<void>(std::string_view)>& take, const std::function<void()>& idle) {
@@ -45,6 +51,9 @@ Result<void> each_line(const std::function<Result<void>(std::string_view)>& take
         pending.clear();
       }
     }
+    if (pending.size() + rest.size() > kMaxText) {
+      return Error{Code::invalid, "has a line of more than " + std::to_string(kMaxText) + " bytes", "standard input"};
+    }
     pending += rest;
   }
   if (!pending.empty()) MIAO_CHECK_OK(take(pending));
@@ -64,26 +73,6 @@ void write_ids(const std::vector<int32_t>& ids) {
   out().write(line);
 }
 
-// The numbers of "[1, 2, 3]" or "1 2 3".
-Result<std::vector<int32_t>> parse_ids(std::string_view line) {
-  std::vector<int32_t> ids;
-  const char *at = line.data(), *end = line.data() + line.size();
-  while (at < end) {
-    if (std::strchr("[], \t\r", *at)) {
-      ++at;
-      continue;
-    }
-    int32_t id = 0;
-    const auto [next, error] = std::from_chars(at, end, id);
-    if (error != std::errc()) {
-      return Error{Code::invalid, "is not a list of token ids: " + shorten(line, 40), "standard input"};
-    }
-    ids.push_back(id);
-    at = next;
-  }
-  return ids;
-}
-
 void write_readable(const prep::Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
   const Style style(STDOUT_FILENO);
   for (const int32_t id : ids) {
@@ -98,26 +87,31 @@ Result<int> run(const Options& o, const Common& common) {
   const prep::EncodeOptions options{.add_special = !o.no_special, .parse_special = !o.literal};
   size_t texts = 0;
   auto encode = [&](std::string_view text) -> Result<void> {
+    ++texts;
     MIAO_TRY(const std::vector<int32_t> ids, tokenizer.encode(text, options));
     if (common.json) {
       write_ids(ids);
     } else {
-      if (texts++ > 0) out().write("\n");
+      if (texts > 1) out().write("\n");
       write_readable(tokenizer, ids);
     }
     return {};
   };
   auto decode = [&](std::string_view line) -> Result<void> {
-    MIAO_TRY(const std::vector<int32_t> ids, parse_ids(line));
-    const std::string text = tokenizer.decode(ids, o.no_special);
+    ++texts;
+    const auto ids = parse_ids(line, tokenizer.vocab_size());
+    if (!ids.ok()) return Error{Code::invalid, ids.error().message, "line " + std::to_string(texts)};
+    const std::string text = tokenizer.decode(*ids, o.no_special);
     out().line(common.json ? dump_json(Json(text)) : text);
     return {};
   };
   const std::function<Result<void>(std::string_view)> take = o.decode ? std::function(decode) : std::function(encode);
-  if (!o.prompt.empty()) {
-    MIAO_CHECK_OK(take(o.prompt));
+  if (o.prompt) {
+    const auto taken = take(*o.prompt);
+    if (!taken.ok()) return usage_error(verb_tokens, "--prompt: " + taken.error().message);
   } else if (!o.text_file.empty()) {
-    MIAO_TRY(const std::string text, read_input(o.text_file));
+    MIAO_TRY(const std::string text, read_input(o.text_file, kMaxText));
+    exit_on_interrupt();
     MIAO_CHECK_OK(take(text));
   } else {
     Result<void> flushed;

@@ -1,0 +1,127 @@
+// miao run, and what it shares with other verbs that run a model.
+#include "base/json.h"
+#include "cli/model.h"
+#include "cli/testing.h"
+
+namespace miao::cli {
+namespace {
+
+TEST(Guarded, WhateverIsThrownIsALineAndACode) {
+  EXPECT_EQ(guarded([] { return 5; }), 5);
+  EXPECT_EQ(guarded([]() -> int { throw std::bad_alloc(); }), kFailed);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(guarded([]() -> int { throw std::length_error("basic_string\n"); }), kBug);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "miao: bug: basic_string\\n; please report it with the command line\n");
+  EXPECT_EQ(guarded([]() -> int { throw 1; }), kBug);
+}
+
+TEST_F(Cli, ABrokenChatTemplateStopsOnlyChats) {
+  const std::string path = model("{% if %}");
+  const Outcome raw = run({"run", path, "--raw", "a", "-n", "2", "-q"});
+  EXPECT_EQ(raw.code, kOk) << raw.err;
+  EXPECT_EQ(run({"logits", path, "--ids", "1 2", "-o", (dir_ / "l.npy").string()}).code, kOk);
+  const Outcome chat = run({"run", path, "a", "-n", "2", "-q"});
+  EXPECT_EQ(chat.code, kFailed);
+  EXPECT_NE(chat.err.find("m.gguf: tokenizer.chat_template"), std::string::npos) << chat.err;
+  EXPECT_NE(chat.err.find("give another with --template, or continue plain text with --raw"), std::string::npos);
+}
+
+TEST_F(Cli, WrongValuesAreToldBeforeAModelIsLoaded) {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* message;
+  } cases[] = {
+      {{"run", "x", "a", "--dtype", "int3"}, "--dtype: int3 not in {auto,fp32,f32}"},
+      {{"run", "x", "a", "--kv", "q8"}, "--kv: q8 not in {f16,bf16,f32,fp32}"},
+      {{"run", "x", "a", "--top-p", "2"}, "--top-p: '2' is not a number from 0 to 1"},
+      {{"run", "x", "a", "--seed", "-1"}, "--seed: '-1' is not a whole number from 0 to 2^64 - 1"},
+      {{"run", "x", "a", "--stop", ""}, "--stop: is empty"},
+      {{"run", "x", "a", "--logit-bias", "1:2"}, "--logit-bias: '1:2': write ID=VALUE, as in 15=-2.5 or 15=-inf"},
+      {{"run", "x", "a", "--greedy", "--temp", "0.5"}, "--temp excludes --greedy"},
+      {{"run", "x", "a", "--raw", "--system", "b"}, "--system excludes --raw"},
+      {{"run", "x", "a", "--raw", "--template", "b"}, "--template excludes --raw"},
+      {{"run", "x"}, "the prompt is empty"},
+      {{"run", "x", "--raw"}, "the prompt is empty"},
+      {{"run", "x", " "}, "the prompt is empty"},
+      {{"bench", "--kernels", "--isa", "neon"}, "--isa: neon not in {scalar,avx2,avx512,amx}"},
+      {{"bench", "x", "--lengths", "uniform:5:1"}, "--lengths: 'uniform:5:1': write uniform:A:B with 1 <= A <= B"},
+      {{"bench", "x", "--lengths", "uniform:1:2000000"}, "the longest input allowed is 1048576 tokens"},
+      {{"bench", "x", "--seed", "-1"}, "--seed: '-1' is not a whole number"},
+      {{"logits", "x", "-o", "y"}, "there are no tokens; give --ids or --text"},
+  };
+  for (const auto& c : cases) {
+    const Outcome outcome = run(c.arguments);
+    EXPECT_EQ(outcome.code, kUsage) << c.message;
+    EXPECT_NE(outcome.err.find(c.message), std::string::npos) << c.message << "\n" << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+}
+
+TEST_F(Cli, WhatIsPipedInGoesBeforeThePrompt) {
+  const std::string path = model(), form = put("f.jinja", "{{ messages[0].content }}").string();
+  const auto tokens = [&](const std::vector<std::string>& more, const std::string& input) {
+    std::vector<std::string> arguments = {"run", path, "--json", "--template", form, "-n", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto json = parse_json(run(arguments, input).out, "run");
+    return json.ok() ? (*json)["prompt_tokens"].get<int>() : -1;
+  };
+  const int alone = tokens({"abcdefgh"}, "");
+  EXPECT_EQ(tokens({"-"}, "abcdefgh"), alone);
+  EXPECT_EQ(tokens({}, "abcdefgh"), alone);
+  EXPECT_EQ(tokens({"fgh"}, "abc\n"), tokens({}, "abc\n\nfgh"));
+  EXPECT_EQ(tokens({"abcdefgh"}, "\n"), alone);
+}
+
+TEST_F(Cli, AnEmptyRawPromptAsksForTheFirstWords) {
+  EXPECT_EQ(run({"run", model(), "--raw", "", "-n", "2", "-q"}).code, kOk);
+}
+
+TEST_F(Cli, InputsAreBounded) {
+  const fs::path large = put("large", "");
+  fs::resize_file(large, kMaxPrompt + 1);
+  const std::vector<std::string> arguments = {"run", model(), "-q"};
+  const int code = wait(start(arguments, large, dir_ / "stdout"));
+  EXPECT_EQ(code, kFailed);
+  EXPECT_EQ(get("stderr"), "miao: error: standard input: is larger than the limit of 67108864 bytes\n");
+}
+
+TEST_F(Cli, IdsOutsideTheVocabulary) {
+  const std::string path = model(), output = (dir_ / "l.npy").string();
+  const Outcome logits = run({"logits", path, "--ids", "1 266", "-o", output});
+  EXPECT_EQ(logits.code, kUsage);
+  EXPECT_NE(logits.err.find("--ids: token id 266 is not within 0 to 265"), std::string::npos) << logits.err;
+  const Outcome prompt = run({"tokens", path, "--decode", "-p", "[1, -1]"});
+  EXPECT_EQ(prompt.code, kUsage);
+  EXPECT_NE(prompt.err.find("--prompt: token id -1 is not within 0 to 265"), std::string::npos) << prompt.err;
+  const Outcome line = run({"tokens", path, "--decode"}, "[262]\n[99999999999999999999999]\n");
+  EXPECT_EQ(line.code, kFailed);
+  EXPECT_NE(line.err.find("line 2: token id 99999999999999999999999 is not within"), std::string::npos) << line.err;
+  for (const char* wrong : {"[1,2", "1,2]", "1,,2", "1;2", "1 2x", "[1] [2]", "1,2,"}) {
+    EXPECT_EQ(run({"tokens", path, "--decode", "-p", wrong}).code, kUsage) << wrong;
+  }
+  EXPECT_EQ(run({"tokens", path, "--decode", "-p", " [ 262 ,260] "}).out,
+            run({"tokens", path, "--decode", "-p", "262 260"}).out);
+}
+
+TEST_F(Cli, LogitsToAPipe) {
+  const std::string path = model(), output = (dir_ / "l.npy").string();
+  const Outcome file = run({"logits", path, "--ids", "1 2 3", "-o", output});
+  EXPECT_EQ(file.out, output + ": 3 rows of 266 logits\n");
+  EXPECT_TRUE(run({"logits", path, "--ids", "1 2 3", "-o", "-"}).out == get("l.npy"));
+  EXPECT_EQ(run({"logits", path, "--ids", "1 2 3", "-o", "-", "--json"}).code, kUsage);
+}
+
+TEST_F(Cli, AVocabularyIsNoModel) {
+  io::GgufBuilder file = runtime::talking_model();
+  file.tensors.clear();
+  ASSERT_TRUE(file.write(dir_ / "v.gguf").ok());
+  const std::string path = (dir_ / "v.gguf").string();
+  EXPECT_EQ(run({"tokens", path, "-p", "a"}).code, kOk);
+  const Outcome outcome = run({"run", path, "a"});
+  EXPECT_EQ(outcome.code, kFailed);
+  EXPECT_TRUE(outcome.err.starts_with("miao: error: " + path + ": holds no weights, perhaps a vocabulary alone"));
+}
+
+}  // namespace
+}  // namespace miao::cli
