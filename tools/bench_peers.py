@@ -313,9 +313,17 @@ def measure_rest(o, miao, llamas, models, chosen):
     raw = take_turns(o.rounds, {c.name: (lambda c=c: c.batched(file, prompt, gen, 16)) for c in [miao, *contenders]})
     lines.append(compare(f"decode {gen} of 16 sequences, depth {prompt}", "Q4_0", "tok/s", raw))
 
+    # Where the machine is virtual, memory that nobody used for some seconds is taken back by the host, and the first
+    # touch of a page costs ten times as much. So each program starts twice in a row, and both starts are reported.
     def seconds(contender):
         ran = contender.complete(file, 1)
         return None if ran.code else 1e3 * ran.seconds
+
+    def twice(contender):
+        value = seconds(contender)
+        if value is not None:
+            first[contender.name].append(value)
+        return seconds(contender)
 
     def memory(contender):
         ran = contender.complete(file, 32)
@@ -324,8 +332,10 @@ def measure_rest(o, miao, llamas, models, chosen):
     say("process start to first token, peak memory")
     everyone = [miao, *[c for c in llamas if not c.ik]]
     miao.complete(file, 1)  # warms the page cache
-    lines.append(compare("process start to end of first token", "Q4_0", "ms",
-                         take_turns(o.rounds, {c.name: (lambda c=c: seconds(c)) for c in everyone}), False))
+    first = {c.name: [] for c in everyone}
+    again = take_turns(o.rounds, {c.name: (lambda c=c: twice(c)) for c in everyone})
+    lines.append(compare("process start to end of first token", "Q4_0", "ms", again, False))
+    lines.append(compare("the same, behind other programs", "Q4_0", "ms", first, False))
     lines.append(compare("peak memory, 32 tokens", "Q4_0", "MB",
                          take_turns(min(o.rounds, 3), {c.name: (lambda c=c: memory(c)) for c in everyone}), False))
     return lines

@@ -32,6 +32,7 @@ std::string refusal(const fs::path& path, bool text) {
     const auto ids = (*tokenizer)->encode("the cat, \u00e9 <s>");
     if (!ids.ok()) return ids.error().str();
     (void)(*tokenizer)->decode(*ids);
+    if (const auto chat = (*engine)->chat_template(); !chat.ok()) return chat.error().str();
   }
   Sequence sequence = (*engine)->new_sequence();
   const std::vector<int32_t> ids = {1, 5, 3, 0, 2};
