@@ -55,8 +55,8 @@ struct Page {
 template <class E>
 inline void prefetch(const E* p) {
   if constexpr (sizeof(E) < sizeof(float)) {
-    __builtin_prefetch(p);
-    __builtin_prefetch(p + 32);
+    __builtin_prefetch(p, 0, 2);
+    __builtin_prefetch(p + 32, 0, 2);
   }
 }
 
