@@ -69,7 +69,7 @@ struct Quantised {
 };
 
 // Activations of `rows` tokens. Integer kernels read the codes, float kernels x. Rows that fill up the last tile must
-// be readable; what they hold does not matter.
+// be readable; what they hold does not matter to the result (but to the speed: see quantize_unit).
 struct Activations {
   const float* x = nullptr;  // (rows, cols), row stride ldx
   int64_t ldx = 0;
@@ -159,7 +159,12 @@ static inline void quantize_unit(const Kernels& k, const float* x, int64_t ldx, 
                                  int64_t unit) {
   if (!out.tiled) return k.quantize(x + unit * ldx, kGroup, out.groups, out, out.index(unit, 0));
   const int64_t row = unit / out.groups * kTileRows, group = unit % out.groups, left = rows - row;
-  k.quantize(x + row * ldx + group * kGroup, ldx, left < kTileRows ? left : kTileRows, out, out.index(row, group));
+  const int64_t count = left < kTileRows ? left : kTileRows, first = out.index(row, group);
+  k.quantize(x + row * ldx + group * kGroup, ldx, count, out, first);
+  // Tile kernels compute rows that fill up the tile too. What an earlier use of the memory left there, read as a scale,
+  // is often denormal, and arithmetic with denormals is many times slower.
+  for (int64_t i = first + count; i < first + kTileRows; ++i)
+    out.scale[i] = out.dsum[i] = out.dsum16[0][i] = out.dsum16[1][i] = 0;
 }
 
 static inline int kv_index(DType kv) { return kv == DType::f32 ? 0 : kv == DType::f16 ? 1 : 2; }
