@@ -70,7 +70,7 @@ std::string table(const measure::BenchReport& report) {
              {"decode tok/s", true},
              {"of bandwidth", true},
              {"first token", true},
-             {"token p50 / p99", true},
+             {"token p50 / p95 / p99", true},
              {"peak memory", true}});
   for (const measure::BenchRow& row : report.rows) {
     const bool prefill = !row.prefill_seconds.empty(), decode = !row.decode_seconds.empty();
@@ -79,11 +79,11 @@ std::string table(const measure::BenchReport& report) {
     };
     out.add({std::to_string(row.what.prompt), std::to_string(row.what.gen), std::to_string(row.what.batch),
              std::to_string(row.what.depth), std::to_string(row.threads), prefill ? speed(row.prefill_tok_s) : "-",
-             prefill ? fmt::format("{:.0f} %", 100 * row.roofline.prefill_share) : "-",
+             prefill ? fmt::format("{:.0f} %", 100 * row.roofline.prefill.share) : "-",
              decode ? speed(row.decode_tok_s) : "-",
-             decode ? fmt::format("{:.0f} %", 100 * row.roofline.decode_share) : "-",
+             decode ? fmt::format("{:.0f} %", 100 * row.roofline.decode.share) : "-",
              prefill ? fmt::format("{:.1f} ms", row.ttft_ms) : "-",
-             decode ? fmt::format("{:.2f} / {:.2f} ms", row.itl_p50_ms, row.itl_p99_ms) : "-",
+             decode ? fmt::format("{:.2f} / {:.2f} / {:.2f} ms", row.itl_p50_ms, row.itl_p95_ms, row.itl_p99_ms) : "-",
              human_bytes(static_cast<uint64_t>(row.peak_rss))});
   }
   return out.str();
@@ -118,18 +118,25 @@ std::string profile_table(const measure::BenchRow& row) {
 }
 
 std::string latency_text(const measure::LatencyReport& l) {
+  const auto row = [](const std::string& what, const measure::Estimate& e) {
+    return fmt::format("  {:<11}{:.3f} ms (95 %: {:.3f} to {:.3f})", what, 1e3 * e.value, 1e3 * e.ci.low,
+                       1e3 * e.ci.high);
+  };
   std::string out =
       fmt::format("latency over {}, mean {:.1f} tokens, {} threads\n", l.lengths, l.mean_length, l.threads);
-  out += fmt::format("  tau(n)     {:.4g} + {:.4g} n + {:.4g} n^2", 1e3 * l.tau.a, 1e3 * l.tau.b, 1e3 * l.tau.c);
-  if (l.tau.chunk > 0) out += fmt::format(" + {:.4g} (ceil(n / {}) - 1)", 1e3 * l.tau.d, l.tau.chunk);
-  out += fmt::format(" ms; R2 {:.5f}, mean error {:.2f} %\n", l.tau.r2, 100 * l.tau.mape);
-  out += fmt::format("  predicted  {:.3f} ms\n", 1e3 * l.predicted);
-  out +=
-      fmt::format("  measured   {:.3f} ms over {} inputs (95 %: {:.3f} to {:.3f}); the prediction is {:+.2f} % off\n",
-                  1e3 * l.measured, l.samples, 1e3 * l.measured_ci.low, 1e3 * l.measured_ci.high,
-                  100 * (l.predicted / l.measured - 1));
-  out += fmt::format("  batch {}    {:.3f} ms a pass, {:.2f} inputs/s\n", l.batch, 1e3 * l.batch_seconds,
-                     l.batch_inputs_per_second);
+  out += "  tau(n)     " + l.tau.formula() + " ms\n";
+  out += fmt::format(
+      "  fit        R2 {:.4f}; error: mean {:.1f} %, largest {:.1f} % (at {} tokens), of a length left "
+      "out {:.1f} %\n",
+      l.error.r2, 100 * l.error.mean, 100 * l.error.largest, l.error.largest_at, 100 * l.error.left_out);
+  out += row("predicted", l.predicted) + "\n";
+  out += row("measured", l.measured) + fmt::format(" over {} inputs\n", l.inputs.size());
+  out += fmt::format("  difference {:+.1f} % (95 %: {:+.1f} to {:+.1f}): {}\n", 100 * l.difference.value,
+                     100 * l.difference.ci.low, 100 * l.difference.ci.high, measure::verdict(l));
+  if (l.batch > 1) {
+    out += row(fmt::format("batch {}", l.batch), l.batch_seconds) +
+           fmt::format(" a pass, {:.1f} inputs/s\n", l.batch_inputs_per_second);
+  }
   return out;
 }
 
@@ -206,7 +213,7 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
     }
     MIAO_TRY(const measure::Limits limits, measure::measure_limits(*engine));
     for (measure::BenchRow& row : std::span(report.rows).subspan(first))
-      row.roofline = measure::roofline(*engine, limits, row);
+      row.roofline = measure::roofline(*engine, limits, row, o.engine.chunk);
     if (!o.lengths.empty()) {
       MIAO_TRY(auto lengths, lengths_of(o.lengths, *engine));
       measure::Workload workload{.lengths = std::move(lengths),
@@ -271,7 +278,9 @@ Run add(CLI::App& app, const Common& common) {
   auto* const lengths = app.add_option(
       "--lengths", o->lengths,
       "Also the latency over inputs of such lengths: uniform:A:B, poisson:L or file:PATH (a text on each line)");
-  app.add_option("--samples", o->samples, "Inputs drawn from --lengths")->needs(lengths)->check(CLI::Range(1, 1000000));
+  app.add_option("--samples", o->samples, "Inputs drawn from --lengths; rounded up to whole batches")
+      ->needs(lengths)
+      ->check(CLI::Range(1, 1000000));
   app.add_option("--seed", o->seed, "Of the random tokens and lengths");
   app.add_flag("--profile", o->profile, "Time of each kind of step");
   app.add_flag("--kernels", o->kernels, "Speed of each matrix kernel by itself; needs no model");
@@ -293,8 +302,9 @@ const Verb verb_bench = {
         "--depth positions), as llama-bench does. Speeds are medians with the slowest and fastest repetition. "
         "'of bandwidth' compares the bytes that decoding reads with what memory gives, 'of peak' the arithmetic of "
         "prefill with what the processor does, both measured here.\n\n"
-        "With --lengths the latency of single inputs is fitted as tau(n) = a + b n + c n^2, and the expected latency "
-        "that this predicts is compared with a measurement.",
+        "With --lengths the latency of one input is fitted as a function tau(n) of its length, and the expected "
+        "latency "
+        "that this predicts for the distribution stands beside that of inputs drawn from it.",
     .examples =
         "miao bench smollm2                                     # prompt 512, gen 128\n"
         "miao bench model.gguf -p 0 -n 64 -d 0,1024 -b 1,16     # decode, alone and in a batch, short and deep\n"
