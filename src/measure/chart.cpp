@@ -88,10 +88,10 @@ std::string draw(const Series& s, const Axis& px, const Axis& py) {
       out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.5\" fill=\"{}\"><title>{}</title></circle>\n", x, y,
                          paint, escape_html(tip));
     }
-    if (s.mark != Mark::bars && !p.label.empty()) {
-      const bool right = x > (kLeft + kWidth) / 2;  // the label stays inside the picture
-      out += text(right ? x - 7 : x + 7, y - 7, right ? "end" : "start", "label", p.label);
-    }
+    if (s.mark == Mark::bars || p.label.empty() || p.plain) continue;
+    // The name of a line begins where the line does; that of a dot stays inside the picture.
+    const bool left = s.mark == Mark::dots && x > (kLeft + kWidth) / 2;
+    out += text(left ? x - 8 : x + 8, y + 16, left ? "end" : "start", "label", p.label);
   }
   return out;
 }
@@ -127,12 +127,12 @@ std::string short_number(double value) {
   return size < 1e-4 ? fmt::format("{:.2e}", value) : fmt::format("{:.3g}", value);
 }
 
-std::vector<double> ticks(double low, double high, int count) {
+std::vector<double> ticks(double low, double high, int count, double least) {
   if (!(high > low)) high = low + (low == 0 ? 1 : std::abs(low));
   const double raw = (high - low) / count;
   const double power = std::pow(10, std::floor(std::log10(raw)));
   const double digit = raw / power;
-  const double step = power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
+  const double step = std::max(least, power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10));
   const double first = std::floor(low / step + 1e-9), last = std::ceil(high / step - 1e-9);
   std::vector<double> out;
   for (double i = first; i <= last; ++i) out.push_back(i * step);
@@ -167,7 +167,8 @@ std::string svg(const Chart& chart) {
   }
   if (xs.high < xs.low) return out + text(kWidth / 2, kHeight / 2, "middle", "axis", "nothing measured") + "</svg>\n";
   const double bottom = kHeight - kBottom, right = kWidth - kRight;
-  const Axis px{chart.log_x, kLeft, right, chart.log_x ? log_ticks(xs.low, xs.high) : ticks(xs.low, xs.high, 7)};
+  const Axis px{chart.log_x, kLeft, right,
+                chart.log_x ? log_ticks(xs.low, xs.high) : ticks(xs.low, xs.high, 7, chart.whole_x ? 1 : 0)};
   const Axis py{chart.log_y, bottom, kTop, chart.log_y ? log_ticks(ys.low, ys.high) : ticks(0, ys.high, 5)};
   for (double y : py.at) {
     out += line("grid", kLeft, py(y), right, py(y));

@@ -12,7 +12,8 @@ namespace miao::measure {
 struct Point {
   double x = 0, y = 0;
   double low = 0, high = 0;  // spread of y, or for bars their edges in x; equal = none
-  std::string label = {};    // beside a dot
+  std::string label = {};    // beside the place, and in the tooltip
+  bool plain = false;        // in the tooltip alone
 };
 
 enum class Mark {
@@ -36,6 +37,7 @@ struct Chart {
   std::string title, description;  // what it shows, in words
   std::string x_label, y_label;
   std::vector<Series> series;
+  bool whole_x = false;  // x takes whole numbers only
   bool log_x = false, log_y = false;
 };
 
@@ -50,8 +52,8 @@ struct IntervalRow {
 };
 std::string svg(std::string_view title, std::string_view x_label, const std::vector<IntervalRow>& rows);
 
-// Round numbers that cover low .. high in about `count` steps.
-std::vector<double> ticks(double low, double high, int count);
+// Round numbers that cover low .. high in about `count` steps of at least `least`.
+std::vector<double> ticks(double low, double high, int count, double least = 0);
 // 1, 2 and 5 times powers of ten that cover low .. high, or the powers alone where that would be many. 0 < low.
 std::vector<double> log_ticks(double low, double high);
 

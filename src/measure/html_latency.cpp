@@ -44,7 +44,8 @@ std::string tau_chart(const LatencyReport& l) {
        .description = "Measured means with their spread, single inputs of the workload, and the fit.",
        .x_label = "tokens",
        .y_label = "ms",
-       .series = {band, inputs, fit, points}},
+       .series = {band, inputs, fit, points},
+       .whole_x = true},
       table({number("tokens"), number("mean ms"), number("fastest to slowest"), number("tau(n)"), number("error")},
             rows));
 }
@@ -74,7 +75,8 @@ std::string length_chart(const LatencyReport& l) {
                  .description = fmt::format("Mean {:.1f} tokens.", l.mean_length),
                  .x_label = "tokens",
                  .y_label = "% of the inputs",
-                 .series = {bars}},
+                 .series = {bars},
+                 .whole_x = true},
                 table({number("tokens"), number("% of the inputs")}, rows));
 }
 

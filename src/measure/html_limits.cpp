@@ -35,7 +35,7 @@ std::vector<Place> places(const BenchReport& report, int threads) {
     if (row.threads != threads) continue;
     for (const bool prefill : {true, false}) {
       const Load& load = prefill ? row.roofline.prefill : row.roofline.decode;
-      std::string name = what_differs(report, row, prefill ? "gen" : "prompt");
+      std::string name = what_differs(report, row, {prefill ? "gen" : "prompt", "threads"});
       name = fmt::format("{}{}{}", prefill ? "prefill" : "decode", name.empty() ? "" : ", ", name);
       const auto same = [&](const Place& p) { return p.name == name; };  // one decode for each of several prompts
       if (load.ops_per_second > 0 && std::ranges::none_of(out, same)) out.push_back({name, prefill, &load});
@@ -59,11 +59,11 @@ std::string roofline_chart(const BenchReport& report, const BenchRow& first) {
               .log_y = true};
   double low = 1, high = 1;
   for (const Place& p : all) low = std::min(low, p.load->ops_per_byte), high = std::max(high, p.load->ops_per_byte);
-  for (const Roof& roof : roofs(limits)) high = std::max(high, 2 * roof.peak / limits.read);
+  high = std::max(1.5 * high, 5 * roofs(limits)[0].peak / limits.read);  // room for the names of the roofs
   for (const Roof& roof : roofs(limits)) {
     const double knee = roof.peak / limits.read, flat = roof.peak / 1e9;
     chart.series.push_back({.name = fmt::format("{} {:.0f} GOPS", roof.name, flat),
-                            .points = {{.x = knee, .y = flat}, {.x = high, .y = flat, .label = roof.name}},
+                            .points = {{.x = knee, .y = flat, .label = roof.name}, {.x = high, .y = flat}},
                             .mark = Mark::dashes,
                             .colour = 0});
   }
@@ -77,9 +77,8 @@ std::string roofline_chart(const BenchReport& report, const BenchRow& first) {
     Series s{.name = prefill ? "prefill" : "decode", .points = {}, .mark = Mark::dots, .colour = prefill ? 1 : 2};
     for (const Place& p : all) {
       if (p.prefill != prefill) continue;
-      s.points.push_back({.x = p.load->ops_per_byte,
-                          .y = p.load->ops_per_second / 1e9,
-                          .label = all.size() <= 4 ? p.name : std::string()});
+      s.points.push_back(
+          {.x = p.load->ops_per_byte, .y = p.load->ops_per_second / 1e9, .label = p.name, .plain = all.size() > 2});
     }
     if (!s.points.empty()) chart.series.push_back(std::move(s));
   }

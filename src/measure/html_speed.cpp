@@ -58,10 +58,11 @@ std::string speed_table(const BenchReport& report) {
 
 // Speed over the setting with the most values; the others make lines.
 std::string sweep(const BenchReport& report, bool prefill) {
+  const std::string_view other = prefill ? "gen" : "prompt";  // of the phase that is not shown
   const Setting* best = nullptr;
   size_t most = 1;
   for (const Setting& setting : kSettings) {
-    if (setting.name == (prefill ? "gen" : "prompt")) continue;
+    if (setting.name == other) continue;
     std::vector<int64_t> values;
     for (const BenchRow& row : report.rows) values.push_back(setting.get(row));
     std::ranges::sort(values);
@@ -75,7 +76,7 @@ std::string sweep(const BenchReport& report, bool prefill) {
   for (const BenchRow& row : report.rows) {
     const Spread& s = prefill ? row.prefill_tok_s : row.decode_tok_s;
     if (s.median <= 0) continue;
-    const std::string name = what_differs(report, row, best->name);
+    const std::string name = what_differs(report, row, {other, best->name});
     if (!lines.contains(name)) order.push_back(name);
     const double x = static_cast<double>(best->get(row));
     low = std::min(low, x), high = std::max(high, x);
@@ -86,6 +87,7 @@ std::string sweep(const BenchReport& report, bool prefill) {
               .x_label = best->axis,
               .y_label = "tokens a second",
               .series = {},
+              .whole_x = true,
               .log_x = low > 0 && high >= 8 * low};
   for (size_t i = 0; i < order.size() && i < 4; ++i) {  // more than four are not told apart by colour
     Series series{.name = order[i].empty() ? chart.title : order[i], .points = {}, .colour = static_cast<int>(i) + 1};
@@ -104,7 +106,7 @@ std::string step_chart(const BenchReport& report) {
       .y_label = "ms",
       .series = {}};
   for (const BenchRow& row : report.rows) {
-    std::string name = what_differs(report, row, "prompt");
+    std::string name = what_differs(report, row, {"prompt"});
     if (name.empty()) name = "decode";
     const auto same = [&](const Series& s) { return s.name == name; };
     if (row.step_seconds.empty() || std::ranges::any_of(chart.series, same) || chart.series.size() == 4) continue;
@@ -131,22 +133,22 @@ std::string profile_table(const BenchRow& row) {
                       number(fmt::format("{:.2f}", 1e6 * seconds / total_tokens)),
                       number(fmt::format("{:.1f} %", sum > 0 ? 100 * seconds / sum : 0))});
     }
-    out += fmt::format("<h2>{}: where the time goes</h2>\n", title) +
-           table({{"step"}, number("us per token"), number("share")}, rows);
+    out += fmt::format("<div><h3>{}: where the time goes</h3>\n{}</div>\n", title,
+                       table({{"step"}, number("us per token"), number("share")}, rows));
   };
   const double batch = static_cast<double>(row.what.batch);
   add("Prefill", row.prefill_profile,
       batch * static_cast<double>(row.what.prompt) * static_cast<double>(row.prefill_seconds.size()));
   add("Decode", row.decode_profile, static_cast<double>(row.step_seconds.size()) * batch);
-  return out;
+  return side_by_side(out);
 }
 
 }  // namespace
 
-std::string what_differs(const BenchReport& report, const BenchRow& row, std::string_view but) {
+std::string what_differs(const BenchReport& report, const BenchRow& row, std::initializer_list<std::string_view> but) {
   std::string out;
   for (const Setting& setting : kSettings) {
-    if (setting.name == but || !differs(report, setting)) continue;
+    if (std::ranges::find(but, setting.name) != but.end() || !differs(report, setting)) continue;
     out += fmt::format("{}{} {}", out.empty() ? "" : ", ", setting.name, setting.get(row));
   }
   return out;

@@ -18,16 +18,17 @@ body { margin: 0 auto; padding: 2rem 1.2rem 4rem; max-width: 72rem; background: 
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; }
+h3 { font-size: 1rem; margin: .6rem 0; }
 p { margin: .3rem 0; max-width: 48rem; }
 .muted { color: var(--muted); }
 .warn { color: var(--warn); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem .3rem 0; text-align: left; border-bottom: 1px solid var(--grid); white-space: nowrap;
-  vertical-align: top; }
+th, td { padding: .3rem .7rem .3rem 0; text-align: left; border-bottom: 1px solid var(--grid); vertical-align: top; }
 th { font-weight: 600; color: var(--muted); white-space: normal; vertical-align: bottom; }
 td small { display: block; color: var(--muted); }
 td.n, th.n { text-align: right; padding: .3rem 0 .3rem .8rem; }
+td.n { white-space: nowrap; }
 .figures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr));
   margin: 1rem 0; max-width: 72rem; }
 figure { margin: 0; padding: .8rem; background: var(--card); border: 1px solid var(--grid); border-radius: 8px;

@@ -223,8 +223,8 @@ std::string to_markdown(const BenchReport& report) {
   }
   if (!report.rows.empty()) {
     const Roofline& roof = report.rows[0].roofline;
-    out += fmt::format("\nLimits with {} threads: reads {:.1f} GB/s; {} peak {:.0f} GOPS\n", report.rows[0].threads,
-                       roof.limits.read / 1e9, roof.peak_name, roof.peak / 1e9);
+    out += fmt::format("\nLimits with {} thread{}: reads {:.1f} GB/s, {} peak {:.0f} GOPS\n", report.rows[0].threads,
+                       report.rows[0].threads == 1 ? "" : "s", roof.limits.read / 1e9, roof.peak_name, roof.peak / 1e9);
   }
   for (const LatencyReport& l : report.latency) {
     const auto row = [](const std::string& what, const Estimate& e) {

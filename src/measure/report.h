@@ -27,7 +27,7 @@ struct BenchReport {
 // What a reader should know before trusting the figures: a fallback kernel, a busy machine, a wide spread.
 std::vector<std::string> warnings(const BenchReport& report);
 
-// Of the JSON of a bench. Fields may come without a new number; one that goes or changes its meaning raises it.
+// Of the JSON of `bench`. Fields may come without a new number; one that goes or changes its meaning raises it.
 constexpr int kSchema = 1;
 
 // One object with an element of "rows" for each row. The fields of a single row stand in the object itself, too.

@@ -113,7 +113,7 @@ TEST(Report, Markdown) {
 |--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 | 64 | 4 | 2 | 8 | 1 | 200.0 (190.0 - 210.0) | 25 % | 50.0 (50.0 - 50.0) | 50 % | 550.0 | 25.00 / 38.00 / 39.50 | 123 |
 
-Limits with 1 threads: reads 20.0 GB/s; AMX int8 peak 1000 GOPS
+Limits with 1 thread: reads 20.0 GB/s, AMX int8 peak 1000 GOPS
 
 Latency over uniform:1:8 (mean 4.5 tokens), 2 threads
 

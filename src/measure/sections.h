@@ -1,6 +1,7 @@
 // Sections of the HTML page of a bench (html.cpp).
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -12,7 +13,7 @@ std::string speed_section(const BenchReport& report);
 std::string limits_section(const BenchReport& report);
 std::string latency_section(const LatencyReport& report);
 
-// The settings in which the rows differ, without `but`: "batch 16, threads 2"; empty where none do.
-std::string what_differs(const BenchReport& report, const BenchRow& row, std::string_view but = {});
+// The settings in which the rows differ, without those of `but`: "batch 16, threads 2"; empty where none do.
+std::string what_differs(const BenchReport& report, const BenchRow& row, std::initializer_list<std::string_view> but);
 
 }  // namespace miao::measure

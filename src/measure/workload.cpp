@@ -1,6 +1,7 @@
 #include "measure/workload.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "kernels/table.h"
@@ -47,7 +48,7 @@ double resampled_mean(std::span<const double> seconds, Rng& rng) {
 // The mean of inputs in the order of their lengths: drawn again among neighbours only, as each slice of the
 // distribution has its one input.
 double resampled_strata(std::span<const double> seconds, Rng& rng) {
-  constexpr size_t kNeighbours = 8;
+  constexpr size_t kNeighbours = 2;
   double sum = 0;
   for (size_t at = 0; at < seconds.size();) {
     const size_t left = seconds.size() - at, count = left < 2 * kNeighbours ? left : kNeighbours;
@@ -55,6 +56,17 @@ double resampled_strata(std::span<const double> seconds, Rng& rng) {
     at += count;
   }
   return sum / static_cast<double>(seconds.size());
+}
+
+// Relative deviations of all measurements from the means of their lengths, as wide as those from the true means. Of a
+// few repetitions alone hardly any holds a rare interruption; of those of all lengths together some do.
+std::vector<double> deviations(const std::vector<std::vector<double>>& seconds) {
+  std::vector<double> out;
+  for (const std::vector<double>& of_length : seconds) {
+    const double average = mean(of_length), n = static_cast<double>(of_length.size());
+    for (double s : of_length) out.push_back((s / average - 1) * (n > 1 ? std::sqrt(n / (n - 1)) : 0));
+  }
+  return out;
 }
 
 std::vector<LatencyPoint> points_of(std::span<const int64_t> lengths, const std::vector<std::vector<double>>& seconds) {
@@ -116,9 +128,14 @@ Result<LatencyReport> measure_workload(const Workload& workload, int64_t chunk, 
 
   constexpr int kResamples = 1000;
   std::vector<double> predicted, measured, difference, batches;
+  const std::vector<double> noise = deviations(grid_seconds);
   std::vector<LatencyPoint> points = out.points;
   for (int i = 0; i < kResamples; ++i) {
-    for (size_t k = 0; k < points.size(); ++k) points[k].seconds = resampled_mean(grid_seconds[k], rng);
+    for (size_t k = 0; k < points.size(); ++k) {
+      double sum = 0;
+      for (int rep = 0; rep < workload.reps; ++rep) sum += noise[rng.below(noise.size())];
+      points[k].seconds = out.points[k].seconds * std::max(0.1, 1 + sum / workload.reps);  // times stay positive
+    }
     MIAO_TRY(const LatencyModel tau, fit_latency(points, chunk));
     predicted.push_back(lengths.expected(tau));
     measured.push_back(resampled_strata(seconds, rng));

@@ -45,7 +45,7 @@ TEST(Workload, PredictionAndMeasurementAgreeOnAStaircase) {
       agree += report->agrees();
     }
     EXPECT_GE(agree, kRounds * 8 / 10) << lengths;
-    EXPECT_GE(covers_measurement, kRounds * 8 / 10) << lengths;
+    EXPECT_GE(covers_measurement, kRounds * 7 / 10) << lengths;
     EXPECT_GE(covers_prediction, kRounds * 7 / 10) << lengths;
   }
 }
@@ -93,6 +93,17 @@ TEST(Workload, DriftHitsBothSides) {
   ASSERT_TRUE(report.ok());
   EXPECT_TRUE(report->agrees());
   EXPECT_NEAR(report->difference.value, 0, 0.15);
+}
+
+// Two repetitions that differ wildly must not make resampled times negative, which no fit takes.
+TEST(Workload, WildNoise) {
+  runtime::Rng rng(6);
+  Workload w = workload("uniform:1:64", 2);
+  w.reps = 2;
+  const auto report =
+      measure_workload(w, 256, [&](auto) -> Result<double> { return rng.uniform() < 0.5 ? 0.001 : 0.1; });
+  ASSERT_TRUE(report.ok()) << report.error().str();
+  EXPECT_GT(report->predicted.ci.low, 0);
 }
 
 TEST(Workload, OneLengthAloneAndErrorsOfTheClock) {

@@ -86,7 +86,10 @@ std::string table(const measure::BenchReport& report) {
              decode ? fmt::format("{:.2f} / {:.2f} / {:.2f} ms", row.itl_p50_ms, row.itl_p95_ms, row.itl_p99_ms) : "-",
              human_bytes(static_cast<uint64_t>(row.peak_rss))});
   }
-  return out.str();
+  const measure::Roofline& roof = report.rows[0].roofline;
+  return out.str() + fmt::format("limits with {} thread{}: reads {:.1f} GB/s, {} peak {:.0f} GOPS\n",
+                                 report.rows[0].threads, report.rows[0].threads == 1 ? "" : "s", roof.limits.read / 1e9,
+                                 roof.peak_name, roof.peak / 1e9);
 }
 
 std::string kernel_table(const measure::BenchReport& report) {
@@ -152,7 +155,10 @@ Result<int> run_kernels(const Options& o, const Common& common) {
     (void)out().flush();
   };
   MIAO_TRY(const auto rows, measure::bench_kernels(pool, o.isa, 0.2, show));
-  if (common.json) out().line(dump_json({{"threads", pool.threads()}, {"kernels", measure::to_json(rows)}}));
+  if (common.json) {
+    out().line(
+        dump_json({{"schema", measure::kSchema}, {"threads", pool.threads()}, {"kernels", measure::to_json(rows)}}));
+  }
   return static_cast<int>(kOk);
 }
 
@@ -231,6 +237,8 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
 }
 
 Result<int> run(const Options& o, const Common& common) {
+  if (o.kernels && (o.markdown || !o.html.empty()))
+    return usage_error(verb_bench, "--kernels prints lines or --json, no --markdown or --html");
   if (o.kernels) return run_kernels(o, common);
   if (o.model.ref.empty()) return usage_error(verb_bench, "give a model, or --kernels");
   const auto none = [](const std::vector<int64_t>& values) {
