@@ -35,18 +35,21 @@ Terms terms(int64_t length, int64_t chunk) {
           chunk > 0 ? further(length, chunk) : 0};
 }
 
-// The normal equations: rows divided by the measured time (relative errors), columns scaled to norm 1.
+// The normal equations: rows divided by the expected time (relative errors), columns scaled to norm 1.
 struct Equations {
   std::array<Terms, kTerms> gram = {};
   Terms right = {}, norm = {};
-  double points = 0;
+  double points = 0, square = 0;
 
-  Equations(std::span<const LatencyPoint> samples, int64_t chunk) : points(static_cast<double>(samples.size())) {
-    for (const LatencyPoint& s : samples) {
-      const Terms t = terms(s.length, chunk);
+  Equations(std::span<const LatencyPoint> samples, std::span<const double> expected, int64_t chunk)
+      : points(static_cast<double>(samples.size())) {
+    for (size_t k = 0; k < samples.size(); ++k) {
+      const Terms t = terms(samples[k].length, chunk);
+      const double weight = 1 / (expected[k] * expected[k]), seconds = samples[k].seconds;
+      square += weight * seconds * seconds;
       for (size_t i = 0; i < kTerms; ++i) {
-        right[i] += t[i] / s.seconds;
-        for (size_t j = 0; j < kTerms; ++j) gram[i][j] += t[i] * t[j] / (s.seconds * s.seconds);
+        right[i] += weight * t[i] * seconds;
+        for (size_t j = 0; j < kTerms; ++j) gram[i][j] += weight * t[i] * t[j];
       }
     }
     for (size_t i = 0; i < kTerms; ++i) norm[i] = gram[i][i] > 0 ? std::sqrt(gram[i][i]) : 1;
@@ -84,9 +87,25 @@ struct Equations {
     return out;
   }
 
+  // Of all subsets of columns that came out non-negative.
+  Terms best() const {
+    std::optional<Terms> out;
+    double least = 0;
+    for (unsigned subset = 1; subset < 1u << kTerms; ++subset) {
+      const auto x = solve(subset);
+      if (!x || std::any_of(x->begin(), x->end(), [](double v) { return v < 0; })) continue;
+      const double value = criterion(*x);
+      if (out && value >= least) continue;
+      out = x;
+      least = value;
+    }
+    MIAO_CHECK(out.has_value());  // one column alone always gives a positive answer
+    return *out;
+  }
+
   // Bayesian information criterion. Below a relative error of 1e-6 fits are equally good: rounding decides there.
   double criterion(const Terms& x) const {
-    double error = points;  // |A x - 1|^2
+    double error = square;  // |A x - b|^2
     int used = 0;
     for (size_t i = 0; i < kTerms; ++i) {
       used += x[i] > 0;
@@ -133,20 +152,19 @@ Result<LatencyModel> fit_latency(std::span<const LatencyPoint> points, int64_t c
   const auto impossible = [](const LatencyPoint& p) { return !(p.seconds > 0) || p.length < 1; };
   if (std::any_of(points.begin(), points.end(), impossible))
     return Error{Code::invalid, "a measured time is not positive", "latency"};
-  const Equations equations(points, chunk);
-  std::optional<Terms> best;
-  double least = 0;
-  for (unsigned subset = 1; subset < 1u << kTerms; ++subset) {
-    const auto x = equations.solve(subset);
-    if (!x || std::any_of(x->begin(), x->end(), [](double v) { return v < 0; })) continue;
-    const double criterion = equations.criterion(*x);
-    if (best && criterion >= least) continue;
-    best = x;
-    least = criterion;
-  }
-  MIAO_CHECK(best.has_value());  // one column alone always gives a positive answer
+  // Errors are relative to the fit of the round before. Relative to the measurements, those that came out short by
+  // chance would weigh more, and the fit of a noisy machine would be far too low.
   LatencyModel out{.chunk = chunk};
-  for (size_t i = 0; i < kTerms; ++i) out.seconds[i] = (*best)[i] / equations.norm[i];
+  std::vector<double> expected;
+  for (const LatencyPoint& p : points) expected.push_back(p.seconds);
+  constexpr int kRounds = 3;
+  for (int round = 0; round < kRounds; ++round) {
+    const Equations equations(points, expected, chunk);
+    const Terms best = equations.best();
+    for (size_t i = 0; i < kTerms; ++i) out.seconds[i] = best[i] / equations.norm[i];
+    for (size_t i = 0; i < points.size(); ++i)  // a fit may be zero at one end
+      expected[i] = std::max(out(points[i].length), 0.1 * points[i].seconds);
+  }
   return out;
 }
 
