@@ -1,5 +1,5 @@
 // Non-negative least squares over a few columns: every subset of columns is solved without bounds, and the best of
-// those that came out non-negative is the answer (exact, 127 small systems).
+// those that came out non-negative is the answer (exact, 255 small systems).
 #include "measure/latency.h"
 
 #include <fmt/format.h>
@@ -29,6 +29,7 @@ Terms terms(int64_t length, int64_t chunk) {
   return {1,
           n,
           n * n,
+          std::min(n, static_cast<double>(kFewRows)) - 1,
           length > kFewRows ? 1.0 : 0.0,
           length > kTileRows ? 1.0 : 0.0,
           further(length, kTileRows),
@@ -40,6 +41,7 @@ struct Equations {
   std::array<Terms, kTerms> gram = {};
   Terms right = {}, norm = {};
   double points = 0, square = 0;
+  unsigned constant = 0;  // columns beside the first that are: where all inputs are long, some steps are behind them
 
   Equations(std::span<const LatencyPoint> samples, std::span<const double> expected, int64_t chunk)
       : points(static_cast<double>(samples.size())) {
@@ -51,6 +53,11 @@ struct Equations {
         right[i] += weight * t[i] * seconds;
         for (size_t j = 0; j < kTerms; ++j) gram[i][j] += weight * t[i] * t[j];
       }
+    }
+    const Terms first = terms(samples[0].length, chunk);
+    for (size_t i = 1; i < kTerms; ++i) {
+      const auto same = [&](const LatencyPoint& p) { return terms(p.length, chunk)[i] == first[i]; };
+      if (std::all_of(samples.begin(), samples.end(), same)) constant |= 1u << i;
     }
     for (size_t i = 0; i < kTerms; ++i) norm[i] = gram[i][i] > 0 ? std::sqrt(gram[i][i]) : 1;
     for (size_t i = 0; i < kTerms; ++i) {
@@ -92,6 +99,7 @@ struct Equations {
     std::optional<Terms> out;
     double least = 0;
     for (unsigned subset = 1; subset < 1u << kTerms; ++subset) {
+      if (subset & constant) continue;
       const auto x = solve(subset);
       if (!x || std::any_of(x->begin(), x->end(), [](double v) { return v < 0; })) continue;
       const double value = criterion(*x);
@@ -112,14 +120,14 @@ struct Equations {
       error -= 2 * x[i] * right[i];
       for (size_t j = 0; j < kTerms; ++j) error += x[i] * x[j] * gram[i][j];
     }
-    return points * std::log(std::max(error / points, 1e-12)) + used * std::log(points);
+    return points * std::log(std::max(error / square, 1e-12)) + used * std::log(points);
   }
 };
 
 }  // namespace
 
 const char* name(LatencyTerm term) {
-  constexpr const char* kNames[] = {"pass", "token", "square", "few", "many", "tiles", "chunks"};
+  constexpr const char* kNames[] = {"pass", "token", "square", "rows", "few", "many", "tiles", "chunks"};
   return kNames[term];
 }
 
@@ -134,6 +142,7 @@ std::string LatencyModel::formula() const {
   const std::string factors[] = {"",
                                  " n",
                                  " n^2",
+                                 fmt::format(" (min(n, {}) - 1)", kFewRows),
                                  fmt::format(" [n > {}]", kFewRows),
                                  fmt::format(" [n > {}]", kTileRows),
                                  fmt::format(" (ceil(n / {}) - 1)", kTileRows),
@@ -152,18 +161,20 @@ Result<LatencyModel> fit_latency(std::span<const LatencyPoint> points, int64_t c
   const auto impossible = [](const LatencyPoint& p) { return !(p.seconds > 0) || p.length < 1; };
   if (std::any_of(points.begin(), points.end(), impossible))
     return Error{Code::invalid, "a measured time is not positive", "latency"};
-  // Errors are relative to the fit of the round before. Relative to the measurements, those that came out short by
-  // chance would weigh more, and the fit of a noisy machine would be far too low.
+  // Errors are relative to the fit of the round before, which begins flat. Relative to the measurements, those that
+  // came out short by chance would weigh more, and the fit of a noisy machine would be far too low.
   LatencyModel out{.chunk = chunk};
-  std::vector<double> expected;
-  for (const LatencyPoint& p : points) expected.push_back(p.seconds);
+  std::vector<double> expected(points.size(), 1);
+  const double shortest = std::min_element(points.begin(), points.end(), [](const auto& a, const auto& b) {
+                            return a.seconds < b.seconds;
+                          })->seconds;
   constexpr int kRounds = 3;
   for (int round = 0; round < kRounds; ++round) {
     const Equations equations(points, expected, chunk);
     const Terms best = equations.best();
     for (size_t i = 0; i < kTerms; ++i) out.seconds[i] = best[i] / equations.norm[i];
     for (size_t i = 0; i < points.size(); ++i)  // a fit may be zero at one end
-      expected[i] = std::max(out(points[i].length), 0.1 * points[i].seconds);
+      expected[i] = std::max(out(points[i].length), 0.1 * shortest);
   }
   return out;
 }

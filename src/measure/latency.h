@@ -4,7 +4,8 @@
 //   tau(n) = a                            what every pass costs
 //          + b n                          arithmetic of the weights
 //          + c n^2                        attention
-//          + few [n > 4]                  leaving the kernels that take tokens one after another (kFewRows)
+//          + rows (min(n, 4) - 1)         each further token where kernels take them one after another (kFewRows)
+//          + few [n > 4]                  leaving those kernels
 //          + many [n > 16]                leaving those that take one tile of tokens (kTileRows)
 //          + tiles (ceil(n / 16) - 1)     each further tile, full or not
 //          + chunks (ceil(n / chunk) - 1) each further chunk of a long prompt
@@ -31,7 +32,7 @@ struct LatencyPoint {
   double fastest = 0, slowest = 0;
 };
 
-enum LatencyTerm { kPass, kToken, kSquare, kFew, kMany, kTiles, kChunks, kLatencyTerms };
+enum LatencyTerm { kPass, kToken, kSquare, kRows, kFew, kMany, kTiles, kChunks, kLatencyTerms };
 
 struct LatencyModel {
   std::array<double, kLatencyTerms> seconds = {};

@@ -19,16 +19,17 @@ std::vector<LatencyPoint> points_of(const LatencyModel& truth, double noise, uin
 }
 
 TEST(Latency, TermsAreWhatTheirNamesSay) {
-  const LatencyModel tau{.seconds = {1, 0.1, 0.01, 10, 20, 100, 1000}, .chunk = 256};
+  const LatencyModel tau{.seconds = {1, 0.1, 0.01, 2, 10, 20, 100, 1000}, .chunk = 256};
   EXPECT_DOUBLE_EQ(tau(1), 1.11);
-  EXPECT_DOUBLE_EQ(tau(4), 1.56);
-  EXPECT_DOUBLE_EQ(tau(5), 11.75);
-  EXPECT_DOUBLE_EQ(tau(16), 1 + 1.6 + 2.56 + 10);
-  EXPECT_DOUBLE_EQ(tau(17), 1 + 1.7 + 2.89 + 10 + 20 + 100);
-  EXPECT_DOUBLE_EQ(tau(257), 1 + 25.7 + 660.49 + 10 + 20 + 1600 + 1000);
-  EXPECT_EQ(tau.formula(),
-            "1e+03 + 100 n + 10 n^2 + 1e+04 [n > 4] + 2e+04 [n > 16] + 1e+05 (ceil(n / 16) - 1) + 1e+06 (ceil(n / 256) "
-            "- 1)");
+  EXPECT_DOUBLE_EQ(tau(4), 1.56 + 6);
+  EXPECT_DOUBLE_EQ(tau(5), 11.75 + 6);
+  EXPECT_DOUBLE_EQ(tau(16), 1 + 1.6 + 2.56 + 6 + 10);
+  EXPECT_DOUBLE_EQ(tau(17), 1 + 1.7 + 2.89 + 6 + 10 + 20 + 100);
+  EXPECT_DOUBLE_EQ(tau(257), 1 + 25.7 + 660.49 + 6 + 10 + 20 + 1600 + 1000);
+  EXPECT_EQ(
+      tau.formula(),
+      "1e+03 + 100 n + 10 n^2 + 2e+03 (min(n, 4) - 1) + 1e+04 [n > 4] + 2e+04 [n > 16] + 1e+05 (ceil(n / 16) - 1) "
+      "+ 1e+06 (ceil(n / 256) - 1)");
   EXPECT_EQ((LatencyModel{.seconds = {0, 0.0012}}).formula(), "1.2 n");
 }
 
@@ -37,8 +38,8 @@ TEST(Latency, FitFindsTheCoefficients) {
       {.seconds = {0.003, 2e-4, 3e-8}},
       {.seconds = {0, 2e-4}},
       {.seconds = {0.01, 0, 1e-7}},
-      {.seconds = {0.0025, 1e-4, 0, 0.0015, 0.002, 0.0018}},
-      {.seconds = {0.002, 1e-4, 1e-8, 0, 0, 0, 0.004}, .chunk = 256},
+      {.seconds = {0.0025, 1e-4, 0, 3e-4, 0.0015, 0.002, 0.0018}},
+      {.seconds = {0.002, 1e-4, 1e-8, 0, 0, 0, 0, 0.004}, .chunk = 256},
   };
   for (const LatencyModel& truth : cases) {
     const auto points = points_of(truth, 0, 1);
@@ -82,6 +83,17 @@ TEST(Latency, CoefficientsStayNonNegative) {
   EXPECT_EQ(fit->seconds[kSquare], 0);
   for (double v : fit->seconds) EXPECT_GE(v, 0);
   EXPECT_GT((*fit)(160), (*fit)(10));
+}
+
+// Steps that all points have behind them are no terms: what they cost is part of every pass.
+TEST(Latency, StepsBehindAllPointsBelongToThePass) {
+  const LatencyModel truth{.seconds = {0.002, 1e-4, 0, 3e-4, 0.0015, 0.002, 0.0018}};
+  std::vector<LatencyPoint> points;
+  for (int64_t n : telling_lengths(20, 200, 0)) points.push_back({n, truth(n)});
+  const auto fit = fit_latency(points);
+  ASSERT_TRUE(fit.ok());
+  EXPECT_NEAR(fit->seconds[kPass], 0.002 + 3 * 3e-4 + 0.0015 + 0.002, 1e-7);
+  for (LatencyTerm term : {kRows, kFew, kMany}) EXPECT_EQ(fit->seconds[term], 0);
 }
 
 TEST(Latency, ErrorsAreThoseOfThePoints) {

@@ -92,7 +92,9 @@ Result<LatencyReport> measure_workload(const Workload& workload, int64_t chunk, 
   const std::vector<int64_t> grid = fit_lengths(lengths, chunk);
   // Whole batches: a smaller last one would be a pass of another kind.
   const std::vector<int64_t> drawn = lengths.stratified(kernels::round_up(workload.samples, workload.batch), rng);
-  std::vector<std::vector<double>> grid_seconds(grid.size(), std::vector<double>(static_cast<size_t>(workload.reps)));
+  // The fit has twice as many measurements as there are inputs at least: its error would hide that of the model.
+  const size_t reps = std::max(static_cast<size_t>(workload.reps), (2 * drawn.size() + grid.size() - 1) / grid.size());
+  std::vector<std::vector<double>> grid_seconds(grid.size(), std::vector<double>(reps));
   std::vector<double> seconds(drawn.size()), passes(batch > 1 ? drawn.size() / batch : 0);
 
   std::vector<Task> tasks;
@@ -133,8 +135,9 @@ Result<LatencyReport> measure_workload(const Workload& workload, int64_t chunk, 
   for (int i = 0; i < kResamples; ++i) {
     for (size_t k = 0; k < points.size(); ++k) {
       double sum = 0;
-      for (int rep = 0; rep < workload.reps; ++rep) sum += noise[rng.below(noise.size())];
-      points[k].seconds = out.points[k].seconds * std::max(0.1, 1 + sum / workload.reps);  // times stay positive
+      for (size_t rep = 0; rep < reps; ++rep) sum += noise[rng.below(noise.size())];
+      points[k].seconds =
+          out.points[k].seconds * std::max(0.1, 1 + sum / static_cast<double>(reps));  // times stay positive
     }
     MIAO_TRY(const LatencyModel tau, fit_latency(points, chunk));
     predicted.push_back(lengths.expected(tau));

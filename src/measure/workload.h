@@ -25,7 +25,7 @@ struct Workload {
   LengthDistribution lengths;
   int samples = 100;  // inputs to measure; rounded up to whole batches
   int64_t batch = 1;
-  int reps = 5;  // per length that tau is fitted to
+  int reps = 5;  // least, per length that tau is fitted to
   uint64_t seed = 1;
   const std::atomic<bool>* stop = nullptr;  // once true the bench ends with Error cancelled
 };
