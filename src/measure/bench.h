@@ -1,5 +1,5 @@
-// Benches of a loaded model: prefill and decode speed, token latencies, the share of what the machine can do, and the
-// latency model over a workload. Token ids are random and nothing is sampled, so that figures compare with llama-bench:
+// Benches of a loaded model: prefill and decode speed, token latencies, and the share of what the machine can do. Token
+// ids are random and nothing is sampled, so that figures compare with llama-bench:
 //   prefill   `prompt` tokens of each of `batch` sequences in one call, logits of the last position
 //   decode    `gen` steps of one token for each of `batch` sequences, each with its logits
 // Both start behind `depth` positions of context, which are computed first and not timed.
@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "measure/latency.h"
 #include "measure/stats.h"
 #include "runtime/engine.h"
 
@@ -29,23 +28,32 @@ struct BenchCase {
 
 // What the machine can do with the engine's threads, measured.
 struct Limits {
-  double read = 0;                     // bytes a second for a working set as large as the weights
+  double read = 0;                     // bytes a second, from a buffer of
+  int64_t read_bytes = 0;              // as many bytes as the weights have
   double fp32 = 0, int8 = 0, amx = 0;  // operations a second; amx 0 = none
 };
 // Takes about a second. Errors: out_of_memory.
 Result<Limits> measure_limits(runtime::Engine& engine);
 
-// The work of one token and the share of the limits that a measured speed reaches.
+// A place under the roofline: how much was computed for each byte read, and how fast.
+struct Load {
+  double ops_per_byte = 0;
+  double ops_per_second = 0;
+  double share = 0;  // of the limit that the phase is compared with
+};
+
+// What a row's phases do, against what the machine can. Operations are those of matrix products with weights; bytes
+// are weights, read once a step or chunk, and keys and values.
 struct Roofline {
-  double bytes_per_token = 0;  // weights, read once a step
-  double read = 0;             // bytes a second that memory gives
-  double decode_share = 0;     // (weights + keys and values read) / (time * read)
-  double ops_per_token = 0;    // of the products of prefill, without the output matrix
-  double peak = 0;             // operations a second
-  std::string peak_name;       // "AMX int8", "VNNI int8", "FP32"
-  double prefill_share = 0;
-  double vector_int8 = 0;   // peak of the vector unit, which tiles may exceed
-  double vector_share = 0;  // prefill against that; 0 for floating weights
+  Limits limits;
+  double bytes_per_token = 0;        // weights, read once a step
+  double decode_ops_per_token = 0;   // with the output matrix
+  double prefill_ops_per_token = 0;  // without: only the last position of a prompt needs it
+  double peak = 0;                   // operations a second of the units that prefill uses
+  std::string peak_name;             // "AMX int8", "vector int8", "FP32"
+  Load decode;                       // share of limits.read; zero where not measured
+  Load prefill;                      // share of peak
+  double vector_share = 0;           // of prefill, of limits.int8, which tiles may exceed; 0 for floating weights
 };
 
 struct BenchRow {
@@ -73,34 +81,7 @@ struct BenchOptions {
 // Engine::forward.
 Result<BenchRow> bench(runtime::Engine& engine, const BenchCase& what, const BenchOptions& options);
 // The shares of the limits that a row reached. Limits are measured after the rows, so that the probes' buffers do not
-// count in peak_rss.
-Roofline roofline(const runtime::Engine& engine, const Limits& limits, const BenchRow& row);
-
-struct Workload {
-  LengthDistribution lengths;
-  int samples = 100;
-  int64_t batch = 1;
-  int reps = 5;  // per point of the fit
-  uint64_t seed = 1;
-  const std::atomic<bool>* stop = nullptr;  // as above
-};
-
-struct LatencyReport {
-  std::string lengths;
-  int threads = 1;
-  double mean_length = 0;
-  std::vector<LatencySample> points;  // medians that tau is fitted to
-  LatencyModel tau;
-  int samples = 0;
-  double predicted = 0;  // E[tau(n)], seconds
-  double measured = 0;   // mean over the samples, one input at a time
-  Interval measured_ci;  // 95 %, bootstrap
-  int64_t batch = 1;
-  double batch_seconds = 0;  // mean time of a pass over `batch` inputs; each input waits that long
-  double batch_inputs_per_second = 0;
-};
-
-// Latency is the time of the pass over the whole input (its prefill). Errors as bench().
-Result<LatencyReport> bench_latency(runtime::Engine& engine, const Workload& workload, int64_t chunk);
+// count in peak_rss. `chunk`: tokens of a prompt that the engine computes together.
+Roofline roofline(const runtime::Engine& engine, const Limits& limits, const BenchRow& row, int64_t chunk);
 
 }  // namespace miao::measure

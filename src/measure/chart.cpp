@@ -1,31 +1,99 @@
 #include "measure/chart.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
 namespace miao::measure {
 
 namespace {
 
-constexpr double kWidth = 720, kHeight = 320;
-constexpr double kLeft = 64, kRight = 16, kTop = 44, kBottom = 48;
-
-std::string coordinate(double v) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.1f", v);
-  return buffer;
-}
+constexpr double kWidth = 600, kHeight = 340;
+constexpr double kLeft = 62, kRight = 18, kTop = 12, kBottom = 50;
 
 std::string text(double x, double y, const char* anchor, const char* css, std::string_view words) {
-  return "<text x=\"" + coordinate(x) + "\" y=\"" + coordinate(y) + "\" text-anchor=\"" + anchor + "\" class=\"" + css +
-         "\">" + escape_html(words) + "</text>\n";
+  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" class=\"{}\">{}</text>\n", x, y, anchor, css,
+                     escape_html(words));
 }
 
-std::string line(double x1, double y1, double x2, double y2) {
-  return "<line class=\"grid\" x1=\"" + coordinate(x1) + "\" y1=\"" + coordinate(y1) + "\" x2=\"" + coordinate(x2) +
-         "\" y2=\"" + coordinate(y2) + "\"/>\n";
+std::string line(const char* css, double x1, double y1, double x2, double y2) {
+  return fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", css, x1, y1, x2,
+                     y2);
+}
+
+std::string begin(std::string_view title, std::string_view description, double height) {
+  return fmt::format(
+      "<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" xmlns=\"http://www.w3.org/2000/svg\"><title>{}</title>"
+      "<desc>{}</desc>\n",
+      kWidth, height, escape_html(title), escape_html(description));
+}
+
+std::string colour(int index) { return index == 0 ? "var(--muted)" : fmt::format("var(--s{})", index); }
+
+// Values of one axis and their place in the picture.
+struct Axis {
+  bool log = false;
+  double from = 0, to = 1;  // coordinates of the first and the last tick
+  std::vector<double> at = {};
+
+  double operator()(double value) const {
+    const double low = scaled(at.front()), high = scaled(at.back());
+    return from + (scaled(value) - low) / (high - low) * (to - from);
+  }
+
+ private:
+  double scaled(double value) const { return log ? std::log10(value) : value; }
+};
+
+struct Range {
+  double low = std::numeric_limits<double>::max(), high = -low;
+  void add(double v) { low = std::min(low, v), high = std::max(high, v); }
+};
+
+std::string draw(const Series& s, const Axis& px, const Axis& py) {
+  std::string out;
+  const std::string paint = colour(s.colour);
+  if (s.mark == Mark::band) {
+    out += fmt::format("<polygon fill=\"{}\" opacity=\"0.18\" points=\"", paint);
+    for (const Point& p : s.points) out += fmt::format("{:.1f},{:.1f} ", px(p.x), py(p.high));
+    for (size_t i = s.points.size(); i-- > 0;)
+      out += fmt::format("{:.1f},{:.1f} ", px(s.points[i].x), py(s.points[i].low));
+    return out + "\"/>\n";
+  }
+  if ((s.mark == Mark::line || s.mark == Mark::dashes || s.mark == Mark::linked) && s.points.size() > 1) {
+    out += fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"{} points=\"", paint,
+                       s.mark == Mark::dashes ? "1.5" : "2", s.mark == Mark::dashes ? " stroke-dasharray=\"6 4\"" : "");
+    for (const Point& p : s.points) out += fmt::format("{:.1f},{:.1f} ", px(p.x), py(p.y));
+    out += "\"/>\n";
+  }
+  for (const Point& p : s.points) {
+    const double x = px(p.x), y = py(p.y);
+    if (s.mark == Mark::bars) {
+      const double left = px(p.low), width = std::max(1.0, px(p.high) - left - 1), bottom = py(py.at.front());
+      out += fmt::format(
+          "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\"><title>{}</title></rect>\n",
+          left, y, width, bottom - y, paint, escape_html(p.label));
+    } else if (s.mark == Mark::cloud) {
+      out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2\" fill=\"{}\" opacity=\"0.45\"/>\n", x, y, paint);
+    } else if (s.mark == Mark::dots || s.mark == Mark::linked) {
+      const std::string tip = fmt::format("{}{}: {}, {}", s.name, p.label.empty() ? "" : " " + p.label,
+                                          short_number(p.x), short_number(p.y));
+      if (p.high > p.low) {
+        out +=
+            fmt::format("<path stroke=\"{0}\" d=\"M{1:.1f} {2:.1f}V{3:.1f}M{4:.1f} {2:.1f}h6M{4:.1f} {3:.1f}h6\"/>\n",
+                        paint, x, py(p.low), py(p.high), x - 3);
+      }
+      out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.5\" fill=\"{}\"><title>{}</title></circle>\n", x, y,
+                         paint, escape_html(tip));
+    }
+    if (s.mark == Mark::bars || p.label.empty() || p.plain) continue;
+    // The name of a line begins where the line does; that of a dot stays inside the picture.
+    const bool left = s.mark == Mark::dots && x > (kLeft + kWidth) / 2;
+    out += text(left ? x - 8 : x + 8, y + 16, left ? "end" : "start", "label", p.label);
+  }
+  return out;
 }
 
 }  // namespace
@@ -54,77 +122,96 @@ std::string escape_html(std::string_view text) {
 }
 
 std::string short_number(double value) {
-  char buffer[32];
   const double size = std::abs(value);
-  std::snprintf(buffer, sizeof buffer, size == 0 || size >= 100 ? "%.0f" : size < 1e-4 ? "%.2e" : "%.3g", value);
-  return buffer;
+  if (size == 0 || size >= 100) return fmt::format("{:.0f}", value);
+  return size < 1e-4 ? fmt::format("{:.2e}", value) : fmt::format("{:.3g}", value);
 }
 
-std::vector<double> ticks(double low, double high, int count) {
+std::vector<double> ticks(double low, double high, int count, double least) {
   if (!(high > low)) high = low + (low == 0 ? 1 : std::abs(low));
   const double raw = (high - low) / count;
   const double power = std::pow(10, std::floor(std::log10(raw)));
   const double digit = raw / power;
-  const double step = power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
+  const double step = std::max(least, power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10));
   const double first = std::floor(low / step + 1e-9), last = std::ceil(high / step - 1e-9);
   std::vector<double> out;
   for (double i = first; i <= last; ++i) out.push_back(i * step);
   return out;
 }
 
+std::vector<double> log_ticks(double low, double high) {
+  const bool fine = high / low < 200;
+  std::vector<double> out;
+  for (double power = std::pow(10, std::floor(std::log10(low) + 1e-9));; power *= 10) {
+    for (double digit : {1.0, 2.0, 5.0}) {
+      if (!fine && digit > 1) continue;
+      const double tick = power * digit;
+      if (!out.empty() && tick <= low * (1 + 1e-9)) out.clear();  // a tick nearer to low
+      out.push_back(tick);
+      if (tick >= high * (1 - 1e-9) && out.size() > 1) return out;
+    }
+  }
+}
+
 std::string svg(const Chart& chart) {
-  std::string out = "<svg viewBox=\"0 0 " + coordinate(kWidth) + " " + coordinate(kHeight) +
-                    "\" role=\"img\" aria-label=\"" + escape_html(chart.title) +
-                    "\" xmlns=\"http://www.w3.org/2000/svg\">\n";
-  out += text(kLeft, 18, "start", "title", chart.title);
-  double x_low = std::numeric_limits<double>::max(), x_high = -x_low, y_high = 0;
+  std::string out = begin(chart.title, chart.description, kHeight);
+  Range xs, ys;
   for (const Series& s : chart.series) {
-    for (const auto& [x, y] : s.points) {
-      x_low = std::min(x_low, x);
-      x_high = std::max(x_high, x);
-      y_high = std::max(y_high, y);
+    for (const Point& p : s.points) {
+      xs.add(p.x), ys.add(p.y);
+      if (p.high > p.low) {
+        Range& spread = s.mark == Mark::bars ? xs : ys;
+        spread.add(p.low), spread.add(p.high);
+      }
     }
   }
-  if (x_high < x_low) return out + text(kWidth / 2, kHeight / 2, "middle", "axis", "nothing measured") + "</svg>\n";
-  const std::vector<double> xs = ticks(x_low, x_high, 8), ys = ticks(0, y_high, 5);
-  const auto px = [&](double x) {
-    return kLeft + (x - xs.front()) / (xs.back() - xs.front()) * (kWidth - kLeft - kRight);
-  };
-  const auto py = [&](double y) { return kHeight - kBottom - y / ys.back() * (kHeight - kTop - kBottom); };
+  if (xs.high < xs.low) return out + text(kWidth / 2, kHeight / 2, "middle", "axis", "nothing measured") + "</svg>\n";
+  const double bottom = kHeight - kBottom, right = kWidth - kRight;
+  const Axis px{chart.log_x, kLeft, right,
+                chart.log_x ? log_ticks(xs.low, xs.high) : ticks(xs.low, xs.high, 7, chart.whole_x ? 1 : 0)};
+  const Axis py{chart.log_y, bottom, kTop, chart.log_y ? log_ticks(ys.low, ys.high) : ticks(0, ys.high, 5)};
+  for (double y : py.at) {
+    out += line("grid", kLeft, py(y), right, py(y));
+    out += text(kLeft - 7, py(y) + 4, "end", "axis", short_number(y));
+  }
+  for (double x : px.at) {
+    out += line("grid", px(x), bottom, px(x), chart.log_x ? kTop : bottom + 5);
+    out += text(px(x), bottom + 18, "middle", "axis", short_number(x));
+  }
+  out += text((kLeft + right) / 2, kHeight - 10, "middle", "axis", chart.x_label);
+  out += fmt::format(
+      "<text transform=\"translate(14 {:.1f}) rotate(-90)\" text-anchor=\"middle\" class=\"axis\">{}</text>\n",
+      (kTop + bottom) / 2, escape_html(chart.y_label));
+  for (const Series& s : chart.series) out += draw(s, px, py);
+  return out + "</svg>\n";
+}
 
-  for (double y : ys) {
-    out += line(kLeft, py(y), kWidth - kRight, py(y));
-    out += text(kLeft - 8, py(y) + 4, "end", "axis", short_number(y));
+std::string svg(std::string_view title, std::string_view x_label, const std::vector<IntervalRow>& rows) {
+  constexpr double kLine = 44, kNames = 96;
+  const double bottom = kTop + kLine * static_cast<double>(rows.size());
+  Range xs;
+  std::string description;
+  for (const IntervalRow& r : rows) {
+    xs.add(r.value), xs.add(r.low), xs.add(r.high);
+    description +=
+        fmt::format("{} {} ({} to {}). ", r.name, short_number(r.value), short_number(r.low), short_number(r.high));
   }
-  for (double x : xs) {
-    out += line(px(x), kHeight - kBottom, px(x), kHeight - kBottom + 5);
-    out += text(px(x), kHeight - kBottom + 20, "middle", "axis", short_number(x));
+  std::string out = begin(title, description, bottom + kBottom);
+  const Axis px{false, kNames, kWidth - kRight, ticks(xs.low, xs.high, 6)};
+  for (double x : px.at) {
+    out += line("grid", px(x), kTop, px(x), bottom);
+    out += text(px(x), bottom + 18, "middle", "axis", short_number(x));
   }
-  out += text((kLeft + kWidth - kRight) / 2, kHeight - 8, "middle", "axis", chart.x_label);
-  out += "<text transform=\"translate(14 " + coordinate((kTop + kHeight - kBottom) / 2) +
-         ") rotate(-90)\" text-anchor=\"middle\" class=\"axis\">" + escape_html(chart.y_label) + "</text>\n";
-
-  double legend = kLeft;
-  for (size_t i = 0; i < chart.series.size(); ++i) {
-    const Series& s = chart.series[i];
-    const std::string colour = "var(--s" + std::to_string(i % 4 + 1) + ")";
-    if (chart.series.size() > 1) {
-      out += "<rect x=\"" + coordinate(legend) + "\" y=\"27\" width=\"10\" height=\"10\" rx=\"2\" fill=\"" + colour +
-             "\"/>\n";
-      out += text(legend + 15, 36, "start", "axis", s.name);
-      legend += 34 + 6.8 * static_cast<double>(s.name.size());
-    }
-    if (s.line && s.points.size() > 1) {
-      out += "<polyline fill=\"none\" stroke=\"" + colour + "\" stroke-width=\"2\" points=\"";
-      for (const auto& [x, y] : s.points) out += coordinate(px(x)) + "," + coordinate(py(y)) + " ";
-      out += "\"/>\n";
-    }
-    for (size_t k = 0; s.dots && k < s.points.size(); ++k) {
-      const auto& [x, y] = s.points[k];
-      out += "<circle cx=\"" + coordinate(px(x)) + "\" cy=\"" + coordinate(py(y)) + "\" r=\"3\" fill=\"" + colour +
-             "\"><title>" + escape_html(s.name + ": " + short_number(x) + ", " + short_number(y)) +
-             "</title></circle>\n";
-    }
+  out += text((kNames + kWidth - kRight) / 2, bottom + kBottom - 10, "middle", "axis", x_label);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const IntervalRow& r = rows[i];
+    const double y = kTop + kLine * (static_cast<double>(i) + 0.5);
+    out += text(kNames - 12, y + 4, "end", "label", r.name);
+    out += fmt::format(
+        "<path stroke=\"{0}\" stroke-width=\"2\" d=\"M{1:.1f} {3:.1f}H{2:.1f}M{1:.1f} {4:.1f}v12M{2:.1f} "
+        "{4:.1f}v12\"/>\n<circle cx=\"{5:.1f}\" cy=\"{3:.1f}\" r=\"5\" fill=\"{0}\"/>\n",
+        colour(r.colour), px(r.low), px(r.high), y, y - 6, px(r.value));
+    out += text(px(r.value), y - 10, "middle", "label", short_number(r.value));
   }
   return out + "</svg>\n";
 }

@@ -1,60 +1,62 @@
-// The latency model: how long one input of n tokens takes, as a function fitted to measurements, and what that gives
-// for a workload whose lengths follow a distribution.
+// The latency model: how long one input of n tokens takes, as a function fitted to measurements. All coefficients are
+// seconds and at least zero.
 //
-//   tau(n) = a + b n + c n^2 + d (ceil(n / chunk) - 1)        all coefficients >= 0, seconds
-//     a: what every pass costs, b: weights' arithmetic, c: attention, d: what each further chunk of a prompt costs
-// Fitted by least squares of relative errors, so that short inputs count as much as long ones.
+//   tau(n) = a                            what every pass costs
+//          + b n                          arithmetic of the weights
+//          + c n^2                        attention
+//          + rows (min(n, 4) - 1)         each further token where kernels take them one after another (kFewRows)
+//          + few [n > 4]                  leaving those kernels
+//          + many [n > 16]                leaving those that take one tile of tokens (kTileRows)
+//          + tiles (ceil(n / 16) - 1)     each further tile, full or not
+//          + chunks (ceil(n / chunk) - 1) each further chunk of a long prompt
+//
+// Short inputs climb a staircase, which the first three terms cannot show. Fitted by least squares of relative errors,
+// so that short inputs count as much as long ones; a term stays only where it lowers the Bayesian information
+// criterion.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "runtime/rng.h"
 
 namespace miao::measure {
 
-struct LatencySample {
+// Measurements of one length.
+struct LatencyPoint {
   int64_t length = 0;  // tokens
-  double seconds = 0;
+  double seconds = 0;  // mean
+  double fastest = 0, slowest = 0;
 };
 
+enum LatencyTerm { kPass, kToken, kSquare, kRows, kFew, kMany, kTiles, kChunks, kLatencyTerms };
+
 struct LatencyModel {
-  double a = 0, b = 0, c = 0, d = 0;
-  int64_t chunk = 0;  // 0: no d term
-  double r2 = 0;      // of seconds, plain
-  double mape = 0;    // mean |error| / measured, as a fraction
+  std::array<double, kLatencyTerms> seconds = {};
+  int64_t chunk = 0;  // 0: no term of chunks
 
   double operator()(int64_t length) const;
+  // "2.65 + 0.106 n + 1.8 (ceil(n / 16) - 1)", in milliseconds, without the terms that are zero.
+  std::string formula() const;
+};
+const char* name(LatencyTerm term);  // "pass", "token", ...
+
+// How far a model is from the points that it was fitted to. Relative errors are fractions of the measured time.
+struct FitError {
+  double r2 = 0;  // of seconds
+  double mean = 0, largest = 0;
+  int64_t largest_at = 0;  // tokens
+  double left_out = 0;     // mean over the points, each against a fit without it: what other lengths may expect
 };
 
 // Errors: invalid for fewer than two different lengths, or times that are not positive.
-Result<LatencyModel> fit_latency(std::span<const LatencySample> samples, int64_t chunk = 0);
+Result<LatencyModel> fit_latency(std::span<const LatencyPoint> points, int64_t chunk = 0);
+FitError fit_error(const LatencyModel& model, std::span<const LatencyPoint> points);
 
-// Lengths of the inputs of a workload.
-class LengthDistribution {
- public:
-  // "uniform:A:B" (A .. B, both included) or "poisson:L" (mean L; 0 counts as 1). "file:PATH" is not parsed here: the
-  // caller tokenises the lines and uses of(). Lengths reach `max` at most: Errors (invalid) name what does not fit.
-  static Result<LengthDistribution> parse(std::string_view text, int64_t max);
-  // Every given length equally likely. Errors: invalid when empty or when one is not in 1 .. max.
-  static Result<LengthDistribution> of(std::vector<int64_t> lengths, int64_t max, std::string name);
-
-  const std::string& name() const { return name_; }
-  int64_t min() const { return lengths_.front(); }
-  int64_t max() const { return lengths_.back(); }
-  double mean() const;
-  double expected(const LatencyModel& tau) const;  // E[tau(n)], exact over the distribution
-  int64_t draw(runtime::Rng& rng) const;
-
- private:
-  LengthDistribution(std::string name, std::vector<int64_t> lengths, std::vector<double> p);
-  std::string name_;
-  std::vector<int64_t> lengths_;  // ascending, different
-  std::vector<double> p_;         // sum 1
-};
+// Lengths that tell the terms apart, from `low` to `high`: the ends, both sides of steps, and some between by ratio.
+std::vector<int64_t> telling_lengths(int64_t low, int64_t high, int64_t chunk);
 
 }  // namespace miao::measure

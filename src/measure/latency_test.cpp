@@ -2,108 +2,125 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+
+#include "runtime/rng.h"
 
 namespace miao::measure {
 namespace {
 
-std::vector<LatencySample> samples_of(const LatencyModel& truth, double noise, uint64_t seed) {
+std::vector<LatencyPoint> points_of(const LatencyModel& truth, double noise, uint64_t seed) {
   runtime::Rng rng(seed);
-  std::vector<LatencySample> out;
-  for (int64_t n : {1, 8, 16, 48, 100, 200, 256, 300, 512, 700, 1024, 1500, 2048}) {
+  std::vector<LatencyPoint> out;
+  for (int64_t n : telling_lengths(1, 2048, truth.chunk))
     out.push_back({n, truth(n) * (1 + noise * (2 * rng.uniform() - 1))});
-  }
   return out;
+}
+
+TEST(Latency, TermsAreWhatTheirNamesSay) {
+  const LatencyModel tau{.seconds = {1, 0.1, 0.01, 2, 10, 20, 100, 1000}, .chunk = 256};
+  EXPECT_DOUBLE_EQ(tau(1), 1.11);
+  EXPECT_DOUBLE_EQ(tau(4), 1.56 + 6);
+  EXPECT_DOUBLE_EQ(tau(5), 11.75 + 6);
+  EXPECT_DOUBLE_EQ(tau(16), 1 + 1.6 + 2.56 + 6 + 10);
+  EXPECT_DOUBLE_EQ(tau(17), 1 + 1.7 + 2.89 + 6 + 10 + 20 + 100);
+  EXPECT_DOUBLE_EQ(tau(257), 1 + 25.7 + 660.49 + 6 + 10 + 20 + 1600 + 1000);
+  EXPECT_EQ(
+      tau.formula(),
+      "1e+03 + 100 n + 10 n^2 + 2e+03 (min(n, 4) - 1) + 1e+04 [n > 4] + 2e+04 [n > 16] + 1e+05 (ceil(n / 16) - 1) "
+      "+ 1e+06 (ceil(n / 256) - 1)");
+  EXPECT_EQ((LatencyModel{.seconds = {0, 0.0012}}).formula(), "1.2 n");
 }
 
 TEST(Latency, FitFindsTheCoefficients) {
   const std::vector<LatencyModel> cases = {
-      {.a = 0.003, .b = 2e-4, .c = 3e-8},
-      {.a = 0, .b = 2e-4, .c = 0},
-      {.a = 0.01, .b = 0, .c = 1e-7},
-      {.a = 0.002, .b = 1e-4, .c = 1e-8, .d = 0.004, .chunk = 256},
+      {.seconds = {0.003, 2e-4, 3e-8}},
+      {.seconds = {0, 2e-4}},
+      {.seconds = {0.01, 0, 1e-7}},
+      {.seconds = {0.0025, 1e-4, 0, 3e-4, 0.0015, 0.002, 0.0018}},
+      {.seconds = {0.002, 1e-4, 1e-8, 0, 0, 0, 0, 0.004}, .chunk = 256},
   };
   for (const LatencyModel& truth : cases) {
-    const auto exact = fit_latency(samples_of(truth, 0, 1), truth.chunk);
+    const auto points = points_of(truth, 0, 1);
+    const auto exact = fit_latency(points, truth.chunk);
     ASSERT_TRUE(exact.ok());
-    EXPECT_NEAR(exact->a, truth.a, 1e-8);
-    EXPECT_NEAR(exact->b, truth.b, 1e-9);
-    EXPECT_NEAR(exact->c, truth.c, 1e-12);
-    EXPECT_NEAR(exact->d, truth.d, 1e-8);
-    EXPECT_NEAR(exact->r2, 1, 1e-9);
-    EXPECT_LT(exact->mape, 1e-6);
-    const auto noisy = fit_latency(samples_of(truth, 0.04, 2), truth.chunk);
+    for (size_t i = 0; i < kLatencyTerms; ++i)
+      EXPECT_NEAR(exact->seconds[i], truth.seconds[i], 1e-5 * truth.seconds[i]) << i;
+    const FitError none = fit_error(*exact, points);
+    EXPECT_NEAR(none.r2, 1, 1e-9);
+    EXPECT_LT(none.largest, 1e-5);
+    EXPECT_LT(none.left_out, 1e-5);
+    const auto noisy_points = points_of(truth, 0.04, 2);
+    const auto noisy = fit_latency(noisy_points, truth.chunk);
     ASSERT_TRUE(noisy.ok());
-    EXPECT_LT(noisy->mape, 0.04);
-    EXPECT_GT(noisy->r2, 0.99);
-    for (int64_t n : {3, 150, 900, 2000}) EXPECT_NEAR((*noisy)(n) / truth(n), 1, 0.05);
+    const FitError some = fit_error(*noisy, noisy_points);
+    EXPECT_LT(some.mean, 0.04);
+    EXPECT_GT(some.left_out, some.mean);
+    EXPECT_GT(some.r2, 0.98);
+    for (int64_t n : {3, 25, 150, 900, 2000}) EXPECT_NEAR((*noisy)(n) / truth(n), 1, 0.06) << n;
   }
+}
+
+// A term that noise alone would bring in costs more than it gives.
+TEST(Latency, NoiseBringsInFewTerms) {
+  const LatencyModel truth{.seconds = {0.003, 2e-4}};
+  int terms = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const auto fit = fit_latency(points_of(truth, 0.03, seed));
+    ASSERT_TRUE(fit.ok());
+    terms += static_cast<int>(std::ranges::count_if(fit->seconds, [](double v) { return v > 0; }));
+  }
+  EXPECT_LT(terms, 20 * 3);
 }
 
 TEST(Latency, CoefficientsStayNonNegative) {
-  // Times that fall per token (b n with a "negative" square): the bound holds and the fit is the best straight line.
-  std::vector<LatencySample> samples;
-  for (int64_t n : {10, 20, 40, 80, 160}) samples.push_back({n, 1e-3 * std::sqrt(static_cast<double>(n))});
-  const auto fit = fit_latency(samples);
+  // Times that fall per token (b n with a "negative" square): the bound holds.
+  std::vector<LatencyPoint> points;
+  for (int64_t n : {10, 20, 40, 80, 160}) points.push_back({n, 1e-3 * std::sqrt(static_cast<double>(n))});
+  const auto fit = fit_latency(points);
   ASSERT_TRUE(fit.ok());
-  EXPECT_EQ(fit->c, 0);
-  EXPECT_GT(fit->a, 0);
-  EXPECT_GT(fit->b, 0);
+  EXPECT_EQ(fit->seconds[kSquare], 0);
+  for (double v : fit->seconds) EXPECT_GE(v, 0);
+  EXPECT_GT((*fit)(160), (*fit)(10));
 }
 
-TEST(Latency, BadSamples) {
+// Steps that all points have behind them are no terms: what they cost is part of every pass.
+TEST(Latency, StepsBehindAllPointsBelongToThePass) {
+  const LatencyModel truth{.seconds = {0.002, 1e-4, 0, 3e-4, 0.0015, 0.002, 0.0018}};
+  std::vector<LatencyPoint> points;
+  for (int64_t n : telling_lengths(20, 200, 0)) points.push_back({n, truth(n)});
+  const auto fit = fit_latency(points);
+  ASSERT_TRUE(fit.ok());
+  EXPECT_NEAR(fit->seconds[kPass], 0.002 + 3 * 3e-4 + 0.0015 + 0.002, 1e-7);
+  for (LatencyTerm term : {kRows, kFew, kMany}) EXPECT_EQ(fit->seconds[term], 0);
+}
+
+TEST(Latency, ErrorsAreThoseOfThePoints) {
+  const LatencyModel tau{.seconds = {1}};
+  const FitError error = fit_error(tau, std::vector<LatencyPoint>{{1, 1}, {2, 0.5}, {3, 2}});
+  EXPECT_DOUBLE_EQ(error.mean, (0 + 1 + 0.5) / 3);
+  EXPECT_DOUBLE_EQ(error.largest, 1);
+  EXPECT_EQ(error.largest_at, 2);
+  const double mean = 3.5 / 3;
+  EXPECT_DOUBLE_EQ(error.r2,
+                   1 - 1.25 / ((1 - mean) * (1 - mean) + (0.5 - mean) * (0.5 - mean) + (2 - mean) * (2 - mean)));
+}
+
+TEST(Latency, BadPoints) {
   EXPECT_FALSE(fit_latency({}).ok());
-  EXPECT_FALSE(fit_latency(std::vector<LatencySample>{{5, 1}, {5, 2}}).ok());
-  EXPECT_FALSE(fit_latency(std::vector<LatencySample>{{5, 1}, {6, 0}}).ok());
-  EXPECT_TRUE(fit_latency(std::vector<LatencySample>{{5, 1}, {6, 1}}).ok());
+  EXPECT_FALSE(fit_latency(std::vector<LatencyPoint>{{5, 1}, {5, 2}}).ok());
+  EXPECT_FALSE(fit_latency(std::vector<LatencyPoint>{{5, 1}, {6, 0}}).ok());
+  EXPECT_TRUE(fit_latency(std::vector<LatencyPoint>{{5, 1}, {6, 1}}).ok());
 }
 
-TEST(Latency, ExpectationsAreThoseOfTheDistribution) {
-  const LatencyModel tau{.a = 1, .b = 2, .c = 3};
-  const auto uniform = LengthDistribution::parse("uniform:16:128", 4096);
-  ASSERT_TRUE(uniform.ok());
-  const double m = 72, var = (113.0 * 113 - 1) / 12;
-  EXPECT_NEAR(uniform->mean(), m, 1e-9);
-  EXPECT_NEAR(uniform->expected(tau), 1 + 2 * m + 3 * (var + m * m), 1e-6);
-  for (double lambda : {20.0, 100.0, 1000.0}) {
-    const auto poisson = LengthDistribution::parse("poisson:" + std::to_string(static_cast<int>(lambda)), 4096);
-    ASSERT_TRUE(poisson.ok());
-    EXPECT_NEAR(poisson->expected(tau), 1 + 2 * lambda + 3 * (lambda + lambda * lambda), 1e-4 * lambda);
-  }
-  const auto lines = LengthDistribution::of({4, 4, 10}, 16, "file:x");
-  ASSERT_TRUE(lines.ok());
-  EXPECT_NEAR(lines->expected(tau), (2 * tau(4) + tau(10)) / 3, 1e-9);
-  EXPECT_EQ(lines->min(), 4);
-  EXPECT_EQ(lines->max(), 10);
-}
-
-TEST(Latency, DrawsFollowTheDistribution) {
-  runtime::Rng rng(4);
-  for (const char* text : {"uniform:5:9", "poisson:30"}) {
-    const auto d = LengthDistribution::parse(text, 100);
-    ASSERT_TRUE(d.ok());
-    double sum = 0;
-    for (int i = 0; i < 20000; ++i) {
-      const int64_t n = d->draw(rng);
-      ASSERT_GE(n, d->min());
-      ASSERT_LE(n, d->max());
-      sum += static_cast<double>(n);
-    }
-    EXPECT_NEAR(sum / 20000, d->mean(), 0.15);
-  }
-}
-
-TEST(Latency, BadDistributions) {
-  for (const char* text : {"", "uniform", "uniform:5", "uniform:0:4", "uniform:9:5", "uniform:1:5000", "uniform:1:2:3",
-                           "poisson:", "poisson:0", "poisson:-3", "poisson:5000", "poisson:1x", "normal:3",
-                           "uniform:1:99999999999999999999"}) {
-    const auto d = LengthDistribution::parse(text, 4096);
-    ASSERT_FALSE(d.ok()) << text;
-    EXPECT_EQ(d.error().code, Code::invalid);
-  }
-  EXPECT_FALSE(LengthDistribution::of({}, 10, "f").ok());
-  EXPECT_FALSE(LengthDistribution::of({3, 0}, 10, "f").ok());
-  EXPECT_FALSE(LengthDistribution::of({3, 11}, 10, "f").ok());
+TEST(Latency, TellingLengthsStandOnBothSidesOfSteps) {
+  const std::vector<int64_t> n = telling_lengths(1, 600, 256);
+  for (int64_t want : {1, 4, 5, 16, 17, 256, 257, 512, 513, 600}) EXPECT_TRUE(std::ranges::count(n, want)) << want;
+  EXPECT_TRUE(std::ranges::is_sorted(n));
+  EXPECT_LE(n.size(), 30u);
+  EXPECT_EQ(telling_lengths(7, 7, 0), std::vector<int64_t>{7});
+  EXPECT_EQ(telling_lengths(4, 6, 0), (std::vector<int64_t>{4, 5, 6}));
 }
 
 }  // namespace

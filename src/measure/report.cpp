@@ -18,60 +18,81 @@ Json json(const std::vector<std::pair<std::string, double>>& profile) {
   return out;
 }
 
-void add_row(Json& out, const BenchRow& row) {
+Json json(const Load& load, bool there) {
+  if (!there) return {};
+  return {{"ops_per_byte", load.ops_per_byte}, {"ops_per_s", load.ops_per_second}, {"share", load.share}};
+}
+
+Json json(const BenchRow& row) {
+  const bool prefill = !row.prefill_seconds.empty(), decode = !row.decode_seconds.empty();
+  const Roofline& roof = row.roofline;
+  Json out;
   out["prompt"] = row.what.prompt;
   out["gen"] = row.what.gen;
   out["batch"] = row.what.batch;
   out["depth"] = row.what.depth;
   out["threads"] = row.threads;
-  out["prefill_tok_s"] = row.prefill_seconds.empty() ? Json() : json(row.prefill_tok_s);
-  out["decode_tok_s"] = row.decode_seconds.empty() ? Json() : json(row.decode_tok_s);
-  out["ttft_ms"] = row.prefill_seconds.empty() ? Json() : Json(row.ttft_ms);
-  out["itl_ms"] = row.step_seconds.empty()
-                      ? Json()
-                      : Json{{"p50", row.itl_p50_ms}, {"p95", row.itl_p95_ms}, {"p99", row.itl_p99_ms}};
+  out["prefill_tok_s"] = prefill ? json(row.prefill_tok_s) : Json();
+  out["decode_tok_s"] = decode ? json(row.decode_tok_s) : Json();
+  out["ttft_ms"] = prefill ? Json(row.ttft_ms) : Json();
+  out["itl_ms"] = decode ? Json{{"p50", row.itl_p50_ms}, {"p95", row.itl_p95_ms}, {"p99", row.itl_p99_ms}} : Json();
   out["peak_rss_bytes"] = row.peak_rss;
-  out["roofline"] = {
-      {"bytes_per_token", row.roofline.bytes_per_token},
-      {"read_bytes_per_s", row.roofline.read},
-      {"decode_share", row.decode_seconds.empty() ? Json() : Json(row.roofline.decode_share)},
-      {"prefill_ops_per_token", row.roofline.ops_per_token},
-      {"peak_ops_per_s", row.roofline.peak},
-      {"peak", row.roofline.peak_name},
-      {"prefill_share", row.prefill_seconds.empty() ? Json() : Json(row.roofline.prefill_share)},
-      {"vector_int8_ops_per_s", row.roofline.vector_int8},
-      {"prefill_vector_int8_share",
-       row.prefill_seconds.empty() || row.roofline.vector_share == 0 ? Json() : Json(row.roofline.vector_share)}};
+  out["limits"] = {{"read_bytes_per_s", roof.limits.read},
+                   {"read_buffer_bytes", roof.limits.read_bytes},
+                   {"fp32_ops_per_s", roof.limits.fp32},
+                   {"int8_ops_per_s", roof.limits.int8},
+                   {"amx_int8_ops_per_s", roof.limits.amx > 0 ? Json(roof.limits.amx) : Json()}};
+  out["roofline"] = {{"bytes_per_token", roof.bytes_per_token},
+                     {"prefill_ops_per_token", roof.prefill_ops_per_token},
+                     {"decode_ops_per_token", roof.decode_ops_per_token},
+                     {"peak", roof.peak_name},
+                     {"peak_ops_per_s", roof.peak},
+                     {"prefill", json(roof.prefill, prefill)},
+                     {"prefill_vector_int8_share", prefill && roof.vector_share > 0 ? Json(roof.vector_share) : Json()},
+                     {"decode", json(roof.decode, decode)}};
   out["prefill_seconds"] = row.prefill_seconds;
   out["decode_seconds"] = row.decode_seconds;
   if (!row.prefill_profile.empty()) out["prefill_profile_s"] = json(row.prefill_profile);
   if (!row.decode_profile.empty()) out["decode_profile_s"] = json(row.decode_profile);
+  return out;
 }
 
+Json json(const Interval& seconds) { return {1e3 * seconds.low, 1e3 * seconds.high}; }
+
 Json json(const LatencyReport& report) {
-  Json points = Json::array();
-  for (const LatencySample& p : report.points) points.push_back({{"tokens", p.length}, {"ms", 1e3 * p.seconds}});
-  const LatencyModel& tau = report.tau;
+  Json points = Json::array(), inputs = Json::array(), seconds;
+  for (const LatencyPoint& p : report.points)
+    points.push_back(
+        {{"tokens", p.length}, {"ms", 1e3 * p.seconds}, {"min_ms", 1e3 * p.fastest}, {"max_ms", 1e3 * p.slowest}});
+  for (const auto& [length, time] : report.inputs) inputs.push_back({length, 1e3 * time});
+  for (int i = 0; i < kLatencyTerms; ++i)
+    seconds[name(static_cast<LatencyTerm>(i))] = report.tau.seconds[static_cast<size_t>(i)];
   return {{"lengths", report.lengths},
           {"threads", report.threads},
           {"mean_length", report.mean_length},
           {"tau",
-           {{"a_s", tau.a},
-            {"b_s", tau.b},
-            {"c_s", tau.c},
-            {"d_s", tau.d},
-            {"chunk", tau.chunk},
-            {"r2", tau.r2},
-            {"mape", tau.mape}}},
-          {"points", std::move(points)},
-          {"samples", report.samples},
-          {"predicted_ms", 1e3 * report.predicted},
-          {"measured_ms", 1e3 * report.measured},
-          {"measured_ci95_ms", {1e3 * report.measured_ci.low, 1e3 * report.measured_ci.high}},
-          {"error", report.predicted / report.measured - 1},
+           {{"formula_ms", report.tau.formula()},
+            {"seconds", std::move(seconds)},
+            {"chunk", report.tau.chunk},
+            {"r2", report.error.r2},
+            {"mean_error", report.error.mean},
+            {"largest_error", report.error.largest},
+            {"largest_error_tokens", report.error.largest_at},
+            {"left_out_error", report.error.left_out}}},
+          {"samples", report.inputs.size()},
+          {"predicted_ms", 1e3 * report.predicted.value},
+          {"predicted_ci95_ms", json(report.predicted.ci)},
+          {"measured_ms", 1e3 * report.measured.value},
+          {"measured_ci95_ms", json(report.measured.ci)},
+          {"error", report.difference.value},
+          {"error_ci95", {report.difference.ci.low, report.difference.ci.high}},
+          {"within_noise", report.agrees()},
           {"batch", report.batch},
-          {"batch_ms", 1e3 * report.batch_seconds},
-          {"batch_inputs_per_s", report.batch_inputs_per_second}};
+          {"batch_ms", 1e3 * report.batch_seconds.value},
+          {"batch_ci95_ms", json(report.batch_seconds.ci)},
+          {"batch_inputs_per_s", report.batch_inputs_per_second},
+          {"points", std::move(points)},
+          {"inputs_tokens_ms", std::move(inputs)}};
 }
 
 }  // namespace
@@ -148,6 +169,7 @@ Json to_json(const std::vector<KernelRow>& rows) {
 
 Json to_json(const BenchReport& report) {
   Json out;
+  out["schema"] = kSchema;
   out["miao"] = report.version;
   out["date"] = report.date;
   out["model"] = report.model;
@@ -155,7 +177,7 @@ Json to_json(const BenchReport& report) {
   out["isa"] = report.isa;
   out["dtype"] = report.dtype;
   out["kv"] = report.kv;
-  if (report.rows.size() == 1) add_row(out, report.rows[0]);
+  if (report.rows.size() == 1) out.update(json(report.rows[0]));
   out["load_ms"] = 1e3 * report.load_seconds;
   out["memory"] = {{"weights", report.memory.weights},
                    {"embedding", report.memory.embedding},
@@ -169,9 +191,8 @@ Json to_json(const BenchReport& report) {
                               {"gemm", group.gemm},
                               {"bytes", group.bytes}});
   }
-  if (report.rows.size() > 1) {
-    for (const BenchRow& row : report.rows) add_row(out["rows"].emplace_back(), row);
-  }
+  out["rows"] = Json::array();
+  for (const BenchRow& row : report.rows) out["rows"].push_back(json(row));
   for (const LatencyReport& latency : report.latency) out["latency"].push_back(json(latency));
   out["machine"] = to_json(report.machine);
   out["warnings"] = warnings(report);
@@ -179,33 +200,46 @@ Json to_json(const BenchReport& report) {
 }
 
 std::string to_markdown(const BenchReport& report) {
-  std::string out = fmt::format("{} ({}, {}, KV {}) on {}, miao {}\n\n", report.model, report.family, report.isa,
+  std::string out = fmt::format("{} ({}, {}, KV {}) on {}, miao {}\n", report.model, report.family, report.isa,
                                 report.kv, report.machine.brand, report.version);
-  out +=
-      "| prompt | gen | batch | depth | threads | prefill tok/s | decode tok/s | first token ms | token p50 / p99 ms | "
-      "of read bandwidth | of arithmetic peak | peak memory MB |\n";
-  out += "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+  if (!report.rows.empty()) {
+    out +=
+        "\n| prompt | gen | batch | depth | threads | prefill tok/s | of peak | decode tok/s | of bandwidth | "
+        "first token ms | token p50 / p95 / p99 ms | peak memory MB |\n";
+    out += "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+  }
   for (const BenchRow& row : report.rows) {
-    const auto speed = [](const Spread& s) {
-      return s.median > 0 ? fmt::format("{:.1f} ({:.1f} - {:.1f})", s.median, s.min, s.max) : std::string("-");
-    };
     const bool prefill = !row.prefill_seconds.empty(), decode = !row.decode_seconds.empty();
-    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0f} |\n", row.what.prompt,
-                       row.what.gen, row.what.batch, row.what.depth, row.threads, speed(row.prefill_tok_s),
-                       speed(row.decode_tok_s), prefill ? fmt::format("{:.1f}", row.ttft_ms) : "-",
-                       decode ? fmt::format("{:.2f} / {:.2f}", row.itl_p50_ms, row.itl_p99_ms) : "-",
-                       decode ? fmt::format("{:.0f} %", 100 * row.roofline.decode_share) : "-",
-                       prefill ? fmt::format("{:.0f} %", 100 * row.roofline.prefill_share) : "-",
-                       static_cast<double>(row.peak_rss) / 1e6);
+    const auto speed = [](const Spread& s) { return fmt::format("{:.1f} ({:.1f} - {:.1f})", s.median, s.min, s.max); };
+    const auto dash = [](bool there, const std::string& text) { return there ? text : std::string("-"); };
+    out += fmt::format(
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0f} |\n", row.what.prompt, row.what.gen,
+        row.what.batch, row.what.depth, row.threads, dash(prefill, speed(row.prefill_tok_s)),
+        dash(prefill, fmt::format("{:.0f} %", 100 * row.roofline.prefill.share)), dash(decode, speed(row.decode_tok_s)),
+        dash(decode, fmt::format("{:.0f} %", 100 * row.roofline.decode.share)),
+        dash(prefill, fmt::format("{:.1f}", row.ttft_ms)),
+        dash(decode, fmt::format("{:.2f} / {:.2f} / {:.2f}", row.itl_p50_ms, row.itl_p95_ms, row.itl_p99_ms)),
+        static_cast<double>(row.peak_rss) / 1e6);
+  }
+  if (!report.rows.empty()) {
+    const Roofline& roof = report.rows[0].roofline;
+    out += fmt::format("\nLimits with {} thread{}: reads {:.1f} GB/s, {} peak {:.0f} GOPS\n", report.rows[0].threads,
+                       report.rows[0].threads == 1 ? "" : "s", roof.limits.read / 1e9, roof.peak_name, roof.peak / 1e9);
   }
   for (const LatencyReport& l : report.latency) {
+    const auto row = [](const std::string& what, const Estimate& e) {
+      return fmt::format("| {} | {:.3f} | {:.3f} - {:.3f} |\n", what, 1e3 * e.value, 1e3 * e.ci.low, 1e3 * e.ci.high);
+    };
+    out += fmt::format("\nLatency over {} (mean {:.1f} tokens), {} threads\n\n", l.lengths, l.mean_length, l.threads);
+    out += "| mean latency | ms | 95 % |\n|:--|--:|--:|\n" + row("predicted, E[tau(n)]", l.predicted) +
+           row(fmt::format("measured, {} inputs", l.inputs.size()), l.measured);
+    if (l.batch > 1)
+      out += row(fmt::format("batches of {}, {:.1f} inputs/s", l.batch, l.batch_inputs_per_second), l.batch_seconds);
     out += fmt::format(
-        "\nLatency over {} (mean {:.1f} tokens), {} threads: predicted {:.2f} ms, measured {:.2f} ms "
-        "({:.2f} - {:.2f}), error {:+.1f} %; fit R2 {:.4f}, mean error {:.1f} %; batch of {}: {:.2f} ms, {:.1f} "
-        "inputs/s\n",
-        l.lengths, l.mean_length, l.threads, 1e3 * l.predicted, 1e3 * l.measured, 1e3 * l.measured_ci.low,
-        1e3 * l.measured_ci.high, 100 * (l.predicted / l.measured - 1), l.tau.r2, 100 * l.tau.mape, l.batch,
-        1e3 * l.batch_seconds, l.batch_inputs_per_second);
+        "\nThe prediction is {:+.1f} % off ({:+.1f} to {:+.1f} %): {}.\n\n    tau(n) = {} ms\n\n"
+        "R2 {:.4f}, mean error {:.1f} %, largest {:.1f} % (at {} tokens), of a length left out {:.1f} %\n",
+        100 * l.difference.value, 100 * l.difference.ci.low, 100 * l.difference.ci.high, verdict(l), l.tau.formula(),
+        l.error.r2, 100 * l.error.mean, 100 * l.error.largest, l.error.largest_at, 100 * l.error.left_out);
   }
   for (const std::string& warning : warnings(report)) out += "\nWarning: " + warning + "\n";
   return out;

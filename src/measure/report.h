@@ -8,6 +8,7 @@
 #include "measure/bench.h"
 #include "measure/kernel_bench.h"
 #include "measure/machine.h"
+#include "measure/workload.h"
 
 namespace miao::measure {
 
@@ -26,7 +27,10 @@ struct BenchReport {
 // What a reader should know before trusting the figures: a fallback kernel, a busy machine, a wide spread.
 std::vector<std::string> warnings(const BenchReport& report);
 
-// One object. The fields of a single row stand in the object itself; of several, in "rows".
+// Of the JSON of `bench`. Fields may come without a new number; one that goes or changes its meaning raises it.
+constexpr int kSchema = 1;
+
+// One object with an element of "rows" for each row. The fields of a single row stand in the object itself, too.
 nlohmann::ordered_json to_json(const BenchReport& report);
 nlohmann::ordered_json to_json(const Machine& machine);
 nlohmann::ordered_json to_json(const std::vector<KernelRow>& rows);

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "runtime/rng.h"
 
 namespace miao::measure {
 
@@ -33,16 +32,8 @@ Spread spread(std::span<const double> samples) {
           *std::max_element(samples.begin(), samples.end())};
 }
 
-Interval bootstrap(std::span<const double> samples, const std::function<double(std::span<const double>)>& statistic,
-                   double level, int resamples, uint64_t seed) {
-  MIAO_CHECK(!samples.empty() && resamples > 0 && level > 0 && level < 1);
-  runtime::Rng rng(seed);
-  std::vector<double> drawn(samples.size()), values(static_cast<size_t>(resamples));
-  for (double& value : values) {
-    for (double& x : drawn) x = samples[rng.below(samples.size())];
-    value = statistic(drawn);
-  }
-  return {quantile(values, (1 - level) / 2), quantile(values, (1 + level) / 2)};
+Interval middle(std::span<const double> samples, double level) {
+  return {quantile(samples, (1 - level) / 2), quantile(samples, (1 + level) / 2)};
 }
 
 }  // namespace miao::measure

@@ -1,8 +1,6 @@
 // Statistics of repeated timings. Samples need no order; none of the functions takes an empty set.
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <span>
 
 namespace miao::measure {
@@ -21,9 +19,7 @@ double median(std::span<const double> samples);
 double quantile(std::span<const double> samples, double q);
 Spread spread(std::span<const double> samples);
 
-// Percentile bootstrap: the middle `level` of `statistic` over `resamples` sets drawn with replacement. The same seed
-// gives the same interval.
-Interval bootstrap(std::span<const double> samples, const std::function<double(std::span<const double>)>& statistic,
-                   double level = 0.95, int resamples = 2000, uint64_t seed = 1);
+// The middle `level` of the samples: of resampled estimates, their bootstrap interval.
+Interval middle(std::span<const double> samples, double level);
 
 }  // namespace miao::measure

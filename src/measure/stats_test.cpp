@@ -2,11 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <vector>
 
 #include "base/check.h"
-#include "runtime/rng.h"
 
 namespace miao::measure {
 namespace {
@@ -27,21 +25,12 @@ TEST(Stats, QuantilesAsNumpy) {
   EXPECT_THROW(median({}), Bug);
 }
 
-// The interval of the mean of n uniform numbers holds the true mean about 95 times in 100.
-TEST(Stats, BootstrapCovers) {
-  runtime::Rng rng(3);
-  int covered = 0;
-  for (int round = 0; round < 200; ++round) {
-    std::vector<double> x(40);
-    for (double& v : x) v = rng.uniform();
-    const Interval i = bootstrap(x, mean, 0.95, 300, static_cast<uint64_t>(round));
-    EXPECT_LT(i.low, i.high);
-    covered += i.low <= 0.5 && 0.5 <= i.high;
-  }
-  EXPECT_GE(covered, 178);
-  EXPECT_LE(covered, 200);
-  const std::vector<double> x = {1, 2, 3, 4, 5};
-  EXPECT_EQ(bootstrap(x, median).low, bootstrap(x, median).low);
+TEST(Stats, MiddleLeavesOutAsMuchAtBothEnds) {
+  std::vector<double> x(101);
+  for (size_t i = 0; i < x.size(); ++i) x[x.size() - 1 - i] = static_cast<double>(i);
+  EXPECT_DOUBLE_EQ(middle(x, 0.9).low, 5);
+  EXPECT_DOUBLE_EQ(middle(x, 0.9).high, 95);
+  EXPECT_EQ(middle(std::vector<double>{2}, 0.95).low, 2);
 }
 
 }  // namespace

@@ -82,14 +82,17 @@ std::string table(const measure::BenchReport& report) {
     };
     out.add({std::to_string(row.what.prompt), std::to_string(row.what.gen), std::to_string(row.what.batch),
              std::to_string(row.what.depth), std::to_string(row.threads), prefill ? speed(row.prefill_tok_s) : "-",
-             prefill ? fmt::format("{:.0f} %", 100 * row.roofline.prefill_share) : "-",
+             prefill ? fmt::format("{:.0f} %", 100 * row.roofline.prefill.share) : "-",
              decode ? speed(row.decode_tok_s) : "-",
-             decode ? fmt::format("{:.0f} %", 100 * row.roofline.decode_share) : "-",
+             decode ? fmt::format("{:.0f} %", 100 * row.roofline.decode.share) : "-",
              prefill ? fmt::format("{:.1f} ms", row.ttft_ms) : "-",
              decode ? fmt::format("{:.2f} / {:.2f} / {:.2f} ms", row.itl_p50_ms, row.itl_p95_ms, row.itl_p99_ms) : "-",
              human_bytes(static_cast<uint64_t>(row.peak_rss))});
   }
-  return out.str();
+  const measure::Roofline& roof = report.rows[0].roofline;
+  return out.str() + fmt::format("limits with {} thread{}: reads {:.1f} GB/s, {} peak {:.0f} GOPS\n",
+                                 report.rows[0].threads, report.rows[0].threads == 1 ? "" : "s", roof.limits.read / 1e9,
+                                 roof.peak_name, roof.peak / 1e9);
 }
 
 std::string kernel_table(const measure::BenchReport& report) {
@@ -121,18 +124,25 @@ std::string profile_table(const measure::BenchRow& row) {
 }
 
 std::string latency_text(const measure::LatencyReport& l) {
+  const auto row = [](const std::string& what, const measure::Estimate& e) {
+    return fmt::format("  {:<11}{:.3f} ms (95 %: {:.3f} to {:.3f})", what, 1e3 * e.value, 1e3 * e.ci.low,
+                       1e3 * e.ci.high);
+  };
   std::string out =
       fmt::format("latency over {}, mean {:.1f} tokens, {} threads\n", l.lengths, l.mean_length, l.threads);
-  out += fmt::format("  tau(n)     {:.4g} + {:.4g} n + {:.4g} n^2", 1e3 * l.tau.a, 1e3 * l.tau.b, 1e3 * l.tau.c);
-  if (l.tau.chunk > 0) out += fmt::format(" + {:.4g} (ceil(n / {}) - 1)", 1e3 * l.tau.d, l.tau.chunk);
-  out += fmt::format(" ms; R2 {:.5f}, mean error {:.2f} %\n", l.tau.r2, 100 * l.tau.mape);
-  out += fmt::format("  predicted  {:.3f} ms\n", 1e3 * l.predicted);
-  out +=
-      fmt::format("  measured   {:.3f} ms over {} inputs (95 %: {:.3f} to {:.3f}); the prediction is {:+.2f} % off\n",
-                  1e3 * l.measured, l.samples, 1e3 * l.measured_ci.low, 1e3 * l.measured_ci.high,
-                  100 * (l.predicted / l.measured - 1));
-  out += fmt::format("  batch {}    {:.3f} ms a pass, {:.2f} inputs/s\n", l.batch, 1e3 * l.batch_seconds,
-                     l.batch_inputs_per_second);
+  out += "  tau(n)     " + l.tau.formula() + " ms\n";
+  out += fmt::format(
+      "  fit        R2 {:.4f}; error: mean {:.1f} %, largest {:.1f} % (at {} tokens), of a length left "
+      "out {:.1f} %\n",
+      l.error.r2, 100 * l.error.mean, 100 * l.error.largest, l.error.largest_at, 100 * l.error.left_out);
+  out += row("predicted", l.predicted) + "\n";
+  out += row("measured", l.measured) + fmt::format(" over {} inputs\n", l.inputs.size());
+  out += fmt::format("  difference {:+.1f} % (95 %: {:+.1f} to {:+.1f}): {}\n", 100 * l.difference.value,
+                     100 * l.difference.ci.low, 100 * l.difference.ci.high, measure::verdict(l));
+  if (l.batch > 1) {
+    out += row(fmt::format("batch {}", l.batch), l.batch_seconds) +
+           fmt::format(" a pass, {:.1f} inputs/s\n", l.batch_inputs_per_second);
+  }
   return out;
 }
 
@@ -150,7 +160,10 @@ Result<int> run_kernels(const Options& o, const Common& common) {
     (void)out().flush();
   };
   MIAO_TRY(const auto rows, measure::bench_kernels(*pool, o.isa, 0.2, show));
-  if (common.json) out().line(dump_json({{"threads", pool->threads()}, {"kernels", measure::to_json(rows)}}));
+  if (common.json) {
+    out().line(
+        dump_json({{"schema", measure::kSchema}, {"threads", pool->threads()}, {"kernels", measure::to_json(rows)}}));
+  }
   return static_cast<int>(kOk);
 }
 
@@ -215,7 +228,7 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
     }
     MIAO_TRY(const measure::Limits limits, measure::measure_limits(*engine));
     for (measure::BenchRow& row : std::span(report.rows).subspan(first))
-      row.roofline = measure::roofline(*engine, limits, row);
+      row.roofline = measure::roofline(*engine, limits, row, o.engine.chunk);
     if (lengths) {
       measure::Workload workload{.lengths = std::move(*lengths),
                                  .samples = o.samples,
@@ -232,6 +245,8 @@ Result<measure::BenchReport> measure_all(const Options& o, const Common& common)
 }
 
 Result<int> run(const Options& o, const Common& common) {
+  if (o.kernels && (o.markdown || !o.html.empty()))
+    return usage_error(verb_bench, "--kernels prints lines or --json, no --markdown or --html");
   if (o.kernels) return run_kernels(o, common);
   if (o.model.ref.empty()) return usage_error(verb_bench, "give a model, or --kernels");
   const auto none = [](const std::vector<int64_t>& values) {
@@ -286,7 +301,9 @@ Run add(CLI::App& app, const Common& common) {
         return read.ok() ? std::string() : "'" + text + "': " + read.error().message;
       },
       ""));
-  app.add_option("--samples", o->samples, "Inputs drawn from --lengths")->needs(lengths)->check(CLI::Range(1, 1000000));
+  app.add_option("--samples", o->samples, "Inputs drawn from --lengths; rounded up to whole batches")
+      ->needs(lengths)
+      ->check(CLI::Range(1, 1000000));
   app.add_option("--seed", o->seed, "Of the random tokens and lengths")->check(whole_number());
   app.add_flag("--profile", o->profile, "Time of each kind of step");
   app.add_flag("--kernels", o->kernels, "Speed of each matrix kernel by itself; needs no model");
@@ -309,8 +326,9 @@ const Verb verb_bench = {
         "--depth positions), as llama-bench does. Speeds are medians with the slowest and fastest repetition. "
         "'of bandwidth' compares the bytes that decoding reads with what memory gives, 'of peak' the arithmetic of "
         "prefill with what the processor does, both measured here.\n\n"
-        "With --lengths the latency of single inputs is fitted as tau(n) = a + b n + c n^2, and the expected latency "
-        "that this predicts is compared with a measurement.",
+        "With --lengths the latency of one input is fitted as a function tau(n) of its length, and the expected "
+        "latency "
+        "that this predicts for the distribution stands beside that of inputs drawn from it.",
     .examples =
         "miao bench smollm2                                     # prompt 512, gen 128\n"
         "miao bench model.gguf -p 0 -n 64 -d 0,1024 -b 1,16     # decode, alone and in a batch, short and deep\n"
