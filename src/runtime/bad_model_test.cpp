@@ -13,6 +13,7 @@
 #include "models/testing.h"
 #include "prep/tokenizer.h"
 #include "runtime/engine.h"
+#include "runtime/testing.h"
 
 namespace miao::runtime {
 namespace {
@@ -59,14 +60,9 @@ int64_t peak_bytes() {
 // ---------------------------------------------------------------- GGUF
 
 io::GgufBuilder sound_gguf() {
-  std::vector<std::string> pieces = {"<unk>", "<s>", "</s>"};
-  std::vector<int32_t> types = {2, 3, 3};
-  for (int i = 0; i < 256; ++i) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", i);
-    pieces.push_back(name);
-    types.push_back(6);
-  }
+  std::vector<std::string> pieces;
+  std::vector<int32_t> types;
+  add_byte_pieces(pieces, types);
   pieces.insert(pieces.end(), {"\u2581the", "cat", "\u2581"});
   types.insert(types.end(), {1, 1, 1});
   std::vector<float> scores;

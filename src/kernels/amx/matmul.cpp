@@ -110,8 +110,9 @@ static void one_tile(const uint8_t* block, int64_t cols, int64_t blocks, const A
   constexpr QuantTraits t = quant_traits(D);
   constexpr int kSub = t.sub;
   constexpr uint64_t kDepth = 32 / kSub;
-  constexpr int kRing =
-      8;  // groups: one is added, one waits, one leaves the tile unit, one is multiplied, two unpacked
+  // Groups: one is added, one waits, one leaves the tile unit, one is multiplied, and the stores of two settle, because
+  // a tile load of what was stored a moment ago waits long.
+  constexpr int kRing = 8;
   alignas(64) uint8_t ring[kRing][512];
   alignas(64) float scale[kRing][2 * 16], min[kRing][2 * 16];
   alignas(64) int32_t sums[4][16 * kTileRows];

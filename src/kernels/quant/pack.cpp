@@ -244,7 +244,8 @@ void pack(const void* const rows[kLanes], int64_t cols, void* dst) {
           if constexpr (has_min(t.scales)) s[16 * (t.sub + h) + row] = gs.mn[h];
         }
       } else if constexpr (t.scales == Scales::e8m0) {
-        s[row] = gs.s[0];
+        // 2^102 at most: beyond it the bias of the AVX-512 sums (see kBias) is no float, and no real weight is.
+        s[row] = gs.s[0] < 230 ? gs.s[0] : 230;
       } else {
         put16(s, row, gs.d);
         if constexpr (t.scales == Scales::f16_min) put16(s + 32, row, gs.m);
