@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "cli/app.h"
 #include "cli/entry.h"
+#include "io/testing.h"
 #include "runtime/testing.h"
 
 namespace miao::cli {
@@ -30,8 +31,6 @@ struct Outcome {
 class Cli : public testing::Test {
  protected:
   Cli() {
-    std::string path = testing::TempDir() + "miao_cli_XXXXXX";
-    dir_ = ::mkdtemp(path.data());
     ::setenv("HOME", dir_.c_str(), 1);
     ::setenv("MIAO_CACHE", (dir_ / "cache").c_str(), 1);
     ::setenv("HF_HOME", (dir_ / "hf").c_str(), 1);
@@ -39,8 +38,6 @@ class Cli : public testing::Test {
     ::unsetenv("HF_HUB_CACHE");
     ::unsetenv("HUGGINGFACE_HUB_CACHE");
   }
-  ~Cli() override { fs::remove_all(dir_); }
-
   // The body of a child.
   [[noreturn]] static void child(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "miao");
@@ -96,7 +93,8 @@ class Cli : public testing::Test {
     return (dir_ / "tok").string();
   }
 
-  fs::path dir_;
+  const io::TempDir temporary_;
+  const fs::path dir_ = temporary_.path();
 };
 
 }  // namespace miao::cli

@@ -141,6 +141,35 @@ TEST_P(QuantProduct, EveryIsaEqualsScalarAndScalarEqualsDecodedWeights) {
   }
 }
 
+// The format can hold scales that overflow what AVX-512 adds to its sums; all sets must still agree.
+TEST(Mxfp4, ScalesBeyondAllRealOnesGiveTheSameFiniteNumbersOnEveryIsa) {
+  const Kernels* tables[static_cast<size_t>(Isa::count)];
+  const int isas = available(cpu_features(), tables);
+  std::mt19937 rng(11);
+  constexpr int64_t cols = 64, rows = 16;
+  for (int exponent = 225; exponent < 256; ++exponent) {
+    std::vector<uint8_t> row = random_row(DType::mxfp4, cols, rng, false);
+    for (size_t b = 0; b < row.size(); b += static_cast<size_t>(format(DType::mxfp4).bytes))
+      row[b] = static_cast<uint8_t>(exponent);
+    const void* ptrs[16];
+    std::fill(std::begin(ptrs), std::end(ptrs), row.data());
+    const MatMul& scalar = tables[0]->matmul[static_cast<size_t>(DType::mxfp4)];
+    Memory packed = *Memory::allocate(static_cast<size_t>(scalar.block_bytes(cols)));
+    scalar.pack(ptrs, cols, packed.data());
+    const Inputs inputs(rows, cols, rng, false);
+    std::vector<float> want(16 * rows);
+    scalar.run(packed.data(), cols, 1, inputs.in, want.data(), 16, nullptr);
+    for (const float x : want) ASSERT_TRUE(std::isfinite(x)) << exponent;
+    for (int i = 1; i < isas; ++i) {
+      const MatMul& m = tables[i]->matmul[static_cast<size_t>(DType::mxfp4)];
+      Memory scratch = *Memory::allocate(static_cast<size_t>(m.scratch_bytes(cols)));
+      std::vector<float> got(want.size());
+      m.run(packed.data(), cols, 1, inputs.in, got.data(), 16, scratch.data());
+      ASSERT_EQ(std::memcmp(got.data(), want.data(), 4 * got.size()), 0) << tables[i]->name << " 2^" << exponent - 127;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, QuantProduct, testing::ValuesIn(kQuantised),
                          [](const auto& info) { return std::string(format(info.param).name); });
 
