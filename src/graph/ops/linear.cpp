@@ -1,6 +1,7 @@
-// Matrix products. Threads own blocks of 16 output columns, never parts of a sum. With few rows each thread streams one
-// contiguous range of the weight; with many rows small tasks are handed out one by one, so that a delayed thread does
-// not hold up the others. What follows a product (bias, residual, activation) is done by the same thread at once.
+// Matrix products. Threads own blocks of 16 output columns, never parts of a sum. While one tile holds all rows, each
+// thread streams one contiguous range of the weight; with more rows small tasks are handed out one by one, so that a
+// delayed thread does not hold up the others. What follows a product (bias, residual, activation) is done by the same
+// thread at once.
 #include <algorithm>
 #include <cstring>
 
@@ -17,24 +18,21 @@ using kernels::kTileRows;
 
 constexpr int64_t kManyRowBlocks = 4;  // of a task at most: 64 columns of some hundred rows stay in the L2 cache
 constexpr int64_t kTasksAThread = 8;   // at least, where there are blocks enough: no thread waits long for the last
-constexpr int64_t kTileBlocks = 16;    // of a task at most where one tile holds all rows: the kernel runs on from block
-constexpr int64_t kTileTasks = 4;      // to block, and starts and drains once a task
-constexpr int64_t kFewRowBlocks = 64;  // of a tile between epilogues: 16 KB of results
+constexpr int64_t kTileBlocks = 16;    // of one tile between epilogues: 16 KB of results
+constexpr int64_t kFewRowBlocks = 64;  // of few rows between epilogues: likewise
 
 // Calls body(range of blocks) until all blocks are done.
 template <class Body>
 void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks, int64_t rows, const Body& body) {
-  if (rows <= kFewRows) {
+  if (rows <= kTileRows) {
     const Range mine = worker.split(blocks);
-    for (int64_t b = mine.begin; b < mine.end; b += kFewRowBlocks)
-      body(Range{b, std::min(b + kFewRowBlocks, mine.end)});
+    const int64_t step = rows <= kFewRows ? kFewRowBlocks : kTileBlocks;
+    for (int64_t b = mine.begin; b < mine.end; b += step) body(Range{b, std::min(b + step, mine.end)});
     return;
   }
   // Pairs of blocks, because the AVX-512 kernel takes two at once.
-  const bool one_tile = rows <= kTileRows;
-  const int64_t share = 2 * (one_tile ? kTileTasks : kTasksAThread) * worker.count;
-  const int64_t pairs = one_tile ? (blocks + share - 1) / share : blocks / share;  // rounded up: as many tasks for each
-  const int64_t step = std::clamp<int64_t>(2 * pairs, 2, one_tile ? kTileBlocks : kManyRowBlocks);
+  const int64_t pairs = blocks / (2 * kTasksAThread * worker.count);
+  const int64_t step = std::clamp<int64_t>(2 * pairs, 2, kManyRowBlocks);
   for (int64_t b; (b = worker.next(next) * step) < blocks;) body(Range{b, std::min(b + step, blocks)});
 }
 

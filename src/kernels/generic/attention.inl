@@ -45,30 +45,50 @@ struct RowTile {
   float *sum, *p, *top, *correct, *weight;
 };
 
-// K and V of one page, and of the one that the thread reads next (itself where none is known).
+// K and V of one page.
 template <class E>
 struct Page {
-  const E *k, *v, *next_k, *next_v;
+  const E *k, *v;
 };
 
-// 64 elements of the next page; widened pages are in cache already.
-template <class E>
-inline void prefetch(const E* p) {
-  if constexpr (sizeof(E) < sizeof(float)) {
-    __builtin_prefetch(p, 0, 2);
-    __builtin_prefetch(p + 32, 0, 2);
+// Brings the page that the thread reads next to the second cache, 128 bytes at a time, spread over the work on this
+// one. One core has 16 lines in flight, unless the cache itself reads ahead, which it does within 4 KB each: so the
+// halves of K and V take turns.
+struct Ahead {
+  const char* from[4];
+  uint32_t unit = 0, units = 0;
+
+  Ahead() = default;
+  template <class E>
+  Ahead(const E* k, const E* v, int64_t dim) {
+    const int64_t half = kPage * dim / 2;
+    from[0] = reinterpret_cast<const char*>(k);
+    from[1] = reinterpret_cast<const char*>(v);
+    from[2] = reinterpret_cast<const char*>(k + half);
+    from[3] = reinterpret_cast<const char*>(v + half);
+    units = static_cast<uint32_t>(4 * half * static_cast<int64_t>(sizeof(E)) / 128);
   }
-}
+  void step() {
+    if (unit == units) return;
+    const char* const p = from[unit % 4] + unit / 4 * 128;
+    __builtin_prefetch(p, 0, 2);
+    __builtin_prefetch(p + 64, 0, 2);
+    ++unit;
+  }
+  void rest() {
+    while (unit < units) step();
+  }
+};
 
 // Scores of R rows and V vectors of keys from vector `first` of the page on.
 template <int R, int V, class E>
-MIAO_NOINLINE void score(const Row* row, const Page<E>& page, int head_dim, int64_t dim, int first, float* p) {
+MIAO_NOINLINE void score(const Row* row, const Page<E>& page, int head_dim, int64_t dim, int first, Ahead& ahead,
+                         float* p) {
   const E* from = page.k + first * dim * 16;
-  const E* next = page.next_k + first * 16;
   Vec acc[R][V];
   MIAO_UNROLL for (int r = 0; r < R; ++r) { MIAO_UNROLL for (int v = 0; v < V; ++v) acc[r][v] = set1(0.0f); }
   for (int i = 0; i < head_dim; ++i) {
-    prefetch(next + i * kPage);
+    ahead.step();
     Vec key[V];
     MIAO_UNROLL for (int v = 0; v < V; ++v) key[v] = load(from + (v * dim + i) * 16);
     MIAO_UNROLL for (int r = 0; r < R; ++r) {
@@ -83,7 +103,7 @@ MIAO_NOINLINE void score(const Row* row, const Page<E>& page, int head_dim, int6
 
 // Scores of all vectors that hold a visible key, rounded outwards to what the register block takes at once.
 template <int R, class E>
-void score_block(const RowTile& t, int r0, const Page<E>& page, int head_dim) {
+void score_block(const RowTile& t, int r0, const Page<E>& page, int head_dim, Ahead& ahead) {
   constexpr int kVecs = attention_vecs(R);
   constexpr int kHalf = kVecs > 2 ? 2 : kVecs;
   const Row* row = t.row + r0;
@@ -97,8 +117,8 @@ void score_block(const RowTile& t, int r0, const Page<E>& page, int head_dim) {
   float* p = t.p + r0 * kPage;
   int v = any.begin / (16 * kHalf) * kHalf;
   for (; v + kVecs - kHalf < end && v + kVecs <= kPageVecs; v += kVecs)
-    score<R, kVecs>(row, page, head_dim, t.dim, v, p);
-  for (; v < end; v += kHalf) score<R, kHalf>(row, page, head_dim, t.dim, v, p);
+    score<R, kVecs>(row, page, head_dim, t.dim, v, ahead, p);
+  for (; v < end; v += kHalf) score<R, kHalf>(row, page, head_dim, t.dim, v, ahead, p);
 }
 
 inline int clamp16(int x) { return x < 0 ? 0 : x > 16 ? 16 : x; }
@@ -143,14 +163,14 @@ void soften(const RowTile& t, const AttentionArgs& a) {
 
 // sum[r][..] = sum * correct + p * V over `keys`, for V vectors of dimensions from v on.
 template <int R, int V, class E>
-MIAO_NOINLINE void gather(float* sum, const float* correct, const float* p, const E* v, const E* next, int64_t dim,
-                          Keys keys) {
+MIAO_NOINLINE void gather(float* sum, const float* correct, const float* p, const E* v, int64_t dim, Keys keys,
+                          Ahead& ahead) {
   Vec acc[R][V];
   MIAO_UNROLL for (int r = 0; r < R; ++r) {
     MIAO_UNROLL for (int c = 0; c < V; ++c) acc[r][c] = load(sum + r * dim + c * 16) * set1(correct[r]);
   }
   for (int key = keys.begin; key < keys.end; ++key) {
-    if constexpr (V == 4) prefetch(next + key * dim);
+    ahead.step();
     Vec value[V];
     MIAO_UNROLL for (int c = 0; c < V; ++c) value[c] = load(v + key * dim + c * 16);
     MIAO_UNROLL for (int r = 0; r < R; ++r) {
@@ -164,24 +184,24 @@ MIAO_NOINLINE void gather(float* sum, const float* correct, const float* p, cons
 }
 
 template <int R, class E>
-void gather_rows(const RowTile& t, int r0, const Page<E>& page, Keys keys) {
+void gather_rows(const RowTile& t, int r0, const Page<E>& page, Keys keys, Ahead& ahead) {
   constexpr int kVecs = attention_vecs(R);
   float* sum = t.sum + r0 * t.dim;
   const float* p = t.p + r0 * kPage;
   int64_t c = 0;
   for (; c + kVecs * 16 <= t.dim; c += kVecs * 16)
-    gather<R, kVecs>(sum + c, t.correct + r0, p, page.v + c, page.next_v + c, t.dim, keys);
+    gather<R, kVecs>(sum + c, t.correct + r0, p, page.v + c, t.dim, keys, ahead);
   if constexpr (kVecs > 2 && R <= 2) {  // more rows have chains enough
-    for (; c + 32 <= t.dim; c += 32) gather<R, 2>(sum + c, t.correct + r0, p, page.v + c, page.next_v + c, t.dim, keys);
+    for (; c + 32 <= t.dim; c += 32) gather<R, 2>(sum + c, t.correct + r0, p, page.v + c, t.dim, keys, ahead);
   }
   if constexpr (kVecs > 1) {
-    for (; c < t.dim; c += 16) gather<R, 1>(sum + c, t.correct + r0, p, page.v + c, page.next_v + c, t.dim, keys);
+    for (; c < t.dim; c += 16) gather<R, 1>(sum + c, t.correct + r0, p, page.v + c, t.dim, keys, ahead);
   }
 }
 
 // Rows of a block that see different keys: what they share is done together, the ends row by row.
 template <int R, class E>
-void gather_block(const RowTile& t, int r0, const Page<E>& page) {
+void gather_block(const RowTile& t, int r0, const Page<E>& page, Ahead& ahead) {
   const Row* row = t.row + r0;
   Keys common{0, kPage};
   for (int r = 0; r < R; ++r) {
@@ -190,7 +210,7 @@ void gather_block(const RowTile& t, int r0, const Page<E>& page) {
   }
   const auto alone = [&](int r, Keys keys) {
     if (keys.empty()) return;
-    gather_rows<1>(t, r0 + r, page, keys);
+    gather_rows<1>(t, r0 + r, page, keys, ahead);
     t.correct[r0 + r] = 1.0f;
   };
   if (common.empty()) {
@@ -198,7 +218,7 @@ void gather_block(const RowTile& t, int r0, const Page<E>& page) {
     return;
   }
   for (int r = 0; r < R; ++r) alone(r, {row[r].keys.begin, common.begin});
-  gather_rows<R>(t, r0, page, common);
+  gather_rows<R>(t, r0, page, common, ahead);
   for (int r = 0; r < R; ++r) {
     t.correct[r0 + r] = 1.0f;
     alone(r, {common.end, row[r].keys.end});
@@ -248,7 +268,7 @@ inline Sight sight(const AttentionArgs& a, int64_t position) {
 inline int clamp_page(int64_t x) { return x < 0 ? 0 : x > kPage ? kPage : static_cast<int>(x); }
 
 template <class E>
-void run_page(const AttentionArgs& a, const RowTile& t, int64_t index, const Page<E>& page) {
+void run_page(const AttentionArgs& a, const RowTile& t, int64_t index, const Page<E>& page, Ahead ahead) {
   for (int i = 0; i < t.tokens; ++i) {
     const Sight s = sight(a, a.first + t.token + i);
     Keys keys{clamp_page(s.begin - index * kPage), clamp_page(s.end - index * kPage)};
@@ -256,9 +276,10 @@ void run_page(const AttentionArgs& a, const RowTile& t, int64_t index, const Pag
     for (int h = 0; h < a.group; ++h) t.row[i * a.group + h].keys = keys;
   }
   constexpr int kMost = sizeof(E) == sizeof(float) ? kRows : kDirectRows / 2;
-  each_block<kMost>(t.rows, [&](int r0, auto count) { score_block<count.value>(t, r0, page, a.head_dim); });
+  each_block<kMost>(t.rows, [&](int r0, auto count) { score_block<count.value>(t, r0, page, a.head_dim, ahead); });
   soften(t, a);
-  each_block<kMost>(t.rows, [&](int r0, auto count) { gather_block<count.value>(t, r0, page); });
+  each_block<kMost>(t.rows, [&](int r0, auto count) { gather_block<count.value>(t, r0, page, ahead); });
+  ahead.rest();
 }
 
 template <class E>
@@ -313,21 +334,20 @@ void attention(const AttentionArgs& a) {
     const int64_t begin = sight(a, a.first + t.token).begin / kPage;
     const int64_t end = (sight(a, a.first + t.token + t.tokens - 1).end + kPage - 1) / kPage;
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t next = i + 1 < end ? i + 1 : i;
       const auto page_of = [](const void* const* pages, int64_t index) { return static_cast<const E*>(pages[index]); };
-      Page<E> page{page_of(a.k_pages, i), page_of(a.v_pages, i), page_of(a.k_pages, next), page_of(a.v_pages, next)};
-      if (i + 1 == end && a.k_after) {
-        page.next_k = static_cast<const E*>(a.k_after);
-        page.next_v = static_cast<const E*>(a.v_after);
-      }
-      if (t.rows <= kDirectRows) {
-        run_page(a, t, i, page);
-      } else {
+      const Page<E> page{page_of(a.k_pages, i), page_of(a.v_pages, i)};
+      if (t.rows > kDirectRows) {
         const int64_t n = kPage * layout.dim;
-        const float* k = widen(page.k, n, scratch + layout.k);
-        const float* v = widen(page.v, n, scratch + layout.v);
-        run_page(a, t, i, Page<float>{k, v, k, v});
+        run_page(a, t, i, Page<float>{widen(page.k, n, scratch + layout.k), widen(page.v, n, scratch + layout.v)}, {});
+        continue;
       }
+      Ahead ahead;
+      if (i + 1 < end) {
+        ahead = {page_of(a.k_pages, i + 1), page_of(a.v_pages, i + 1), layout.dim};
+      } else if (a.k_after) {
+        ahead = {static_cast<const E*>(a.k_after), static_cast<const E*>(a.v_after), layout.dim};
+      }
+      run_page(a, t, i, page, ahead);
     }
     finish(a, t);
   }
