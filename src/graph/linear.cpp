@@ -113,4 +113,9 @@ void Linear::run(Range blocks, const kernels::Activations& in, float* y, int64_t
   }
 }
 
+void Linear::row(int64_t index, float* out) const {
+  const Segment& s = segments_[0];
+  s.kernel->unpack(s.packed + index / kLanes * s.block_bytes, cols_, static_cast<int>(index % kLanes), out);
+}
+
 }  // namespace miao::graph

@@ -47,6 +47,9 @@ class Linear {
   // y[t * ldy + 16 * (b - blocks.begin) + lane] for all rows t of `in` and the blocks b of the range; no bias.
   void run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const;
 
+  // The weights of output `index` of the first part, (cols): as the file's row decodes.
+  void row(int64_t index, float* out) const;
+
   // For reports: the kernels and file format of a part.
   const kernels::MatMul& kernel(size_t part) const { return *segments_[part].kernel; }
   DType file_dtype(size_t part) const { return segments_[part].source.dtype; }

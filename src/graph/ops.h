@@ -23,6 +23,8 @@ struct Norm {
 
 // x = scale * rows `ids` of the table (vocab, dim), decoded from the file's format.
 void add_embedding(Program& program, const TensorView& table, float scale, Buffer* x);
+// The same, from the packed output matrix that shares its weights with the table: it is in memory and in use anyway.
+void add_embedding(Program& program, const Linear& tied, float scale, Buffer* x);
 
 // Rotations of each row's position: cos | sin, (rows, 2 * half). angle = position * frequency[i] in FP32; both are
 // multiplied by `factor`.

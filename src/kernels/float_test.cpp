@@ -78,6 +78,29 @@ TEST(FloatProduct, SameBitsOnEveryTableAndForEveryTokenCount) {
   }
 }
 
+TEST(FloatProduct, UnpackedRowsAreThoseOfTheFile) {
+  for (const Kernels* k : tables()) {
+    for (DType dtype : kTypes) {
+      for (int64_t cols : {1, 16, 37}) {
+        const auto w = random_floats(static_cast<size_t>(kLanes * cols), 3);
+        const auto file = file_rows(dtype, w);
+        const MatMul& m = k->matmul[static_cast<size_t>(dtype)];
+        const void* rows[kLanes];
+        for (int64_t r = 0; r < kLanes; ++r) rows[r] = file.data() + 1 + r * row_bytes(dtype, cols);
+        Aligned packed(static_cast<size_t>(m.block_bytes(cols)));
+        m.pack(rows, cols, packed.as<char>());
+        std::vector<float> want(static_cast<size_t>(cols)), got(want.size() + 1, -7.0f);
+        for (int r = 0; r < kLanes; ++r) {
+          format(dtype).decode(rows[r], want.data(), cols);
+          m.unpack(packed.as(), cols, r, got.data());
+          EXPECT_TRUE(same_bits({got.data(), want.size()}, want)) << k->name << " cols=" << cols << " row " << r;
+          EXPECT_EQ(got.back(), -7.0f);
+        }
+      }
+    }
+  }
+}
+
 TEST(FloatProduct, SameBitsForEveryBlockCount) {
   const auto all = tables();
   const int64_t cols = 70, most = 19;

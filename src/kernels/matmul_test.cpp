@@ -142,6 +142,28 @@ TEST_P(QuantProduct, EveryIsaEqualsScalarAndScalarEqualsDecodedWeights) {
 }
 
 // The format can hold scales that overflow what AVX-512 adds to its sums; all sets must still agree.
+TEST_P(QuantProduct, UnpackedRowsAreThoseOfTheFile) {
+  const DType dtype = GetParam();
+  std::mt19937 rng(11);
+  const MatMul& m = (*select(cpu_features(), "scalar"))->matmul[static_cast<size_t>(dtype)];
+  for (const int64_t cols : {int64_t{format(dtype).block}, int64_t{768}}) {
+    std::vector<std::vector<uint8_t>> rows;
+    const void* ptrs[16] = {};
+    for (int lane = 0; lane < 15; ++lane) {  // the last is absent
+      rows.push_back(random_row(dtype, cols, rng, lane % 4 == 3));
+      ptrs[lane] = rows.back().data();
+    }
+    Memory packed = *Memory::allocate(static_cast<size_t>(m.block_bytes(cols)));
+    m.pack(ptrs, cols, packed.data());
+    std::vector<float> want(static_cast<size_t>(cols)), got(want.size());
+    for (int lane = 0; lane < 15; ++lane) {
+      format(dtype).decode(ptrs[lane], want.data(), cols);
+      m.unpack(packed.data(), cols, lane, got.data());
+      ASSERT_EQ(std::memcmp(got.data(), want.data(), 4 * got.size()), 0) << "cols " << cols << " lane " << lane;
+    }
+  }
+}
+
 TEST(Mxfp4, ScalesBeyondAllRealOnesGiveTheSameFiniteNumbersOnEveryIsa) {
   const Kernels* tables[static_cast<size_t>(Isa::count)];
   const int isas = available(cpu_features(), tables);

@@ -86,6 +86,8 @@ struct MatMul {
   int64_t (*block_bytes)(int64_t cols) = nullptr;
   // Packs 16 rows of file blocks (null pointer = a row of zeros) to dst, 64-byte aligned.
   void (*pack)(const void* const rows[kLanes], int64_t cols, void* dst) = nullptr;
+  // Row `lane` of a packed block as FP32: what the file's row decodes to, bit for bit.
+  void (*unpack)(const void* block, int64_t cols, int lane, float* row) = nullptr;
   // y[t * ldy + 16 * b + lane] = dot(activation row t, weight row 16 * b + lane), b < blocks.
   // scratch: scratch_bytes(cols), 64-byte aligned, private to the calling thread.
   void (*run)(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,

@@ -95,7 +95,12 @@ void Model::build() {
   };
 
   graph::Buffer* const x = p.buffer("x", s.dim);
-  graph::add_embedding(p, weights_.embedding, static_cast<float>(s.embedding_scale), x);
+  const auto scale = static_cast<float>(s.embedding_scale);
+  if (s.tied) {
+    graph::add_embedding(p, weights_.head, scale, x);
+  } else {
+    graph::add_embedding(p, weights_.embedding, scale, x);
+  }
   graph::Buffer* const full = rotation("rotation", s.rope);
   const bool slides = std::find(s.sliding.begin(), s.sliding.end(), true) != s.sliding.end();
   graph::Buffer* const local = slides ? rotation("local_rotation", s.local_rope) : nullptr;

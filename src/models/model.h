@@ -47,8 +47,8 @@ class Model {
   DType kv() const { return kv_; }
   int64_t ctx() const { return ctx_; }
   int64_t weight_bytes() const { return static_cast<int64_t>(weights_.memory.size()); }
-  const TensorView& embedding() const { return weights_.embedding; }  // in the mapped checkpoint
-  int64_t embedding_bytes() const { return static_cast<int64_t>(weights_.embedding.bytes); }
+  // Read row by row from the mapped checkpoint; null where the packed output matrix serves for it.
+  const TensorView* embedding() const { return spec_.tied ? nullptr : &weights_.embedding; }
   std::vector<WeightGroup> groups() const;
 
  private:

@@ -58,8 +58,9 @@ struct TinyModel {
   DType v_dtype = DType::f32;  // of attn_v, when it differs
   bool mixed = false;          // v_dtype counts
   uint32_t seed = 1;
+  enum class Output : uint8_t { own, copied, tied } output = Output::own;  // copied: of the embedding; tied: left out
 
-  // The architecture "llama" with its own output matrix.
+  // The architecture "llama".
   io::GgufBuilder gguf() const {
     std::mt19937 random(seed);
     io::GgufBuilder b;
@@ -82,7 +83,8 @@ struct TinyModel {
       b.tensor(name + ".weight", {n}, values);
     };
     const double in = 2 / std::sqrt(static_cast<double>(dim));
-    matrix("token_embd", dtype, vocab, dim, 1);
+    const auto embedding = random_blocks(dtype, vocab * dim, 1, random);
+    b.tensor("token_embd.weight", dtype, {vocab, dim}, embedding);
     for (int64_t i = 0; i < layers; ++i) {
       const std::string blk = "blk." + std::to_string(i) + ".";
       norm(blk + "attn_norm", dim);
@@ -96,7 +98,8 @@ struct TinyModel {
       matrix(blk + "ffn_down", dtype, dim, ffn, 2 / std::sqrt(static_cast<double>(ffn)));
     }
     norm("output_norm", dim);
-    matrix("output", dtype, vocab, dim, in);
+    if (output == Output::own) matrix("output", dtype, vocab, dim, in);
+    if (output == Output::copied) b.tensor("output.weight", dtype, {vocab, dim}, embedding);
     return b;
   }
 };

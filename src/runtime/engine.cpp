@@ -136,7 +136,7 @@ Sequence Engine::new_sequence() { return Sequence(*state_->kv); }
 MemoryReport Engine::memory() const {
   MemoryReport out;
   out.weights = state_->model->weight_bytes();
-  out.embedding = state_->model->embedding_bytes();
+  if (const TensorView* table = state_->model->embedding()) out.embedding = static_cast<int64_t>(table->bytes);
   out.buffers = state_->model->program().bytes() + static_cast<int64_t>(state_->logits.size());
   out.kv_reserved = state_->kv->bytes_reserved();
   out.kv_per_token = state_->kv->bytes_per_token();
@@ -221,8 +221,8 @@ bool Engine::State::run(int64_t& logits_row, Cancel cancel) {
   const bool done = model->program().run(pass);
   for (size_t i = 0; done && i < slices.size(); ++i) sequences[i]->advance(slices[i].position + slices[i].rows);
   embedded += static_cast<int64_t>(ids.size());
-  if (embedded >= kEmbeddedRows) {
-    checkpoint.release(model->embedding());
+  if (const TensorView* table = model->embedding(); table && embedded >= kEmbeddedRows) {
+    checkpoint.release(*table);
     embedded = 0;
   }
   logits_row += static_cast<int64_t>(wanted.size());

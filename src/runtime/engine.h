@@ -78,7 +78,7 @@ struct Slice {
 // Where the memory and the bytes go.
 struct MemoryReport {
   int64_t weights = 0;      // packed weights
-  int64_t embedding = 0;    // mapped from the file, read row by row
+  int64_t embedding = 0;    // mapped from the file, read row by row; 0 where the output matrix serves for it
   int64_t buffers = 0;      // activations of one chunk, scratch of all threads, logits
   int64_t kv_reserved = 0;  // KV pages made so far
   int64_t kv_per_token = 0;

@@ -369,6 +369,22 @@ TEST(Engine, BadOptions) {
   EXPECT_FALSE(Engine::open(file.path().parent_path() / "none.gguf", {}).ok());
 }
 
+TEST(Engine, ATiedOutputMatrixServesAsTheEmbedding) {
+  for (TinyModel model : {kFloat, kQuantised}) {
+    for (const Compute compute : {Compute::automatic, Compute::f32}) {
+      model.output = TinyModel::Output::copied;
+      const File copied(model);
+      model.output = TinyModel::Output::tied;
+      const File tied(model);
+      const EngineOptions options{.threads = 2, .compute = compute};
+      const auto ids = some_ids(90, model.vocab);
+      const auto engine = tied.open(options);
+      EXPECT_EQ(engine->memory().embedding, 0);
+      EXPECT_TRUE(same_bits(all_rows(*copied.open(options), ids), all_rows(*engine, ids)));
+    }
+  }
+}
+
 TEST(Engine, Reports) {
   const File file(kQuantised);
   const auto engine = file.open({.threads = 2});

@@ -156,12 +156,24 @@ void pack(const void* const rows[kLanes], int64_t cols, void* dst) {
 }
 
 template <class E>
+void unpack(const void* block, int64_t cols, int lane, float* row) {
+  const E* from = static_cast<const E*>(block) + lane;
+  for (int64_t k = 0; k < cols; k += 16) {
+    const int count = cols - k < 16 ? static_cast<int>(cols - k) : 16;
+    E part[16] = {};
+    for (int i = 0; i < count; ++i) part[i] = from[(k + i) * 16];
+    store_n(row + k, load(part), count);
+  }
+}
+
+template <class E>
 MatMul product(const char* name) {
   MatMul m;
   m.gemv = m.gemm = name;
   m.integer = false;
   m.block_bytes = block_bytes<E>;
   m.pack = pack<E>;
+  m.unpack = unpack<E>;
   m.run = run<E>;
   m.scratch_bytes = scratch_bytes<E>;
   return m;

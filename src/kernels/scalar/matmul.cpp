@@ -61,6 +61,24 @@ static void run(const void* packed, int64_t cols, int64_t blocks, const Activati
   }
 }
 
+template <DType D>
+static void unpack(const void* block, int64_t cols, int lane, float* row) {
+  constexpr QuantTraits t = quant_traits(D);
+  ScaleCursor<D> scales(static_cast<const uint8_t*>(block));
+  const uint8_t* codes = static_cast<const uint8_t*>(block) + scale_area(t, cols);
+  for (int64_t g = 0; g < cols / 32; ++g, codes += code_bytes(t.codes), row += 32) {
+    uint8_t w[512];
+    float scale[32], min[32];
+    unpack_codes<D, true>(codes, w);
+    scales.next(scale, min);
+    for (int i = 0; i < 32; ++i) {
+      const int at = i / (32 / t.sub) * 16 + lane;
+      row[i] = float(int8_t(w[64 * (i / 4) + 4 * lane + i % 4])) * scale[at];
+      if constexpr (has_min(t.scales)) row[i] += min[at];
+    }
+  }
+}
+
 static int64_t no_scratch(int64_t) { return 0; }
 
 }  // namespace scalar
@@ -72,6 +90,7 @@ void fill_matmul_scalar(Kernels& table) {
     fill_pack(DType::name, m);                                  \
     m.gemv = m.gemm = #name ".scalar";                          \
     m.run = scalar::run<DType::name>;                           \
+    m.unpack = scalar::unpack<DType::name>;                     \
     m.scratch_bytes = scalar::no_scratch;                       \
   }
   MIAO_QUANT_FORMATS(MIAO_FILL)
