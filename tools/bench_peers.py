@@ -365,9 +365,9 @@ class Base:
 
 
 def miao_divergence(miao, model, base, options, work):
-    """Mean KL divergence of miao's logits from the base, share of equal best tokens."""
+    """Mean KL divergence of miao's logits from the base, its standard error, share of equal best tokens."""
     import numpy
-    total, same, count = 0.0, 0, 0
+    divergences, same = [], 0
     for chunk in range(base.chunks):
         file = work / "logits.npy"
         ids = " ".join(map(str, base.windows[chunk]))
@@ -377,10 +377,11 @@ def miao_divergence(miao, model, base, options, work):
         mine -= numpy.log(numpy.exp(mine).sum(axis=1, keepdims=True))
         theirs = base.log_probs(chunk)
         terms = numpy.where(theirs > -16, numpy.exp(theirs) * (theirs - mine), 0)
-        total += terms.sum()
+        divergences += terms.sum(axis=1).tolist()
         same += int((mine.argmax(axis=1) == theirs.argmax(axis=1)).sum())
-        count += base.rows
-    return {"mean_kl": total / count, "same_top": same / count}
+    count = len(divergences)
+    return {"mean_kl": statistics.fmean(divergences), "kl_error": statistics.stdev(divergences) / count ** 0.5,
+            "same_top": same / count}
 
 
 def measure_quality(o, miao, llamas, models, chosen, work):
@@ -404,11 +405,12 @@ def measure_quality(o, miao, llamas, models, chosen, work):
         for c in kept:
             ran = Ran([c.tool("llama-perplexity"), "-m", models[name], "--kl-divergence", "--kl-divergence-base", work / "base.kld",
                        *common, *c.common()])
-            mean = re.search(r"Mean\s+KLD:\s+(-?[\d.e+-]+)", ran.out + ran.err)
+            mean = re.search(r"Mean\s+KLD:\s+(-?[\d.e+-]+)\s*±\s*([\d.e+-]+)", ran.out + ran.err)
             top = re.search(r"Same top p:\s+([\d.]+)", ran.out + ran.err)
             if mean:
-                row[c.name] = {"mean_kl": float(mean.group(1)), "same_top": float(top.group(1)) / 100 if top else None}
-        say(f"{name}: " + ", ".join(f"{n} {v['mean_kl']:.2e}" for n, v in row.items()))
+                row[c.name] = {"mean_kl": float(mean.group(1)), "kl_error": float(mean.group(2)),
+                               "same_top": float(top.group(1)) / 100 if top else None}
+        say(f"{name}: " + ", ".join(f"{n} {v['mean_kl']:.3e} ± {v['kl_error']:.0e}" for n, v in row.items()))
         out["models"][name] = row
     return out
 

@@ -41,7 +41,7 @@ def table(result):
         out.append("| " + " | ".join(cells) + " |")
     quality = result.get("quality", {}).get("models", {})
     if quality:
-        out += ["", f"KL divergence from FP32 of the same weights (lower is better), share of equal best tokens, "
+        out += ["", f"KL divergence from FP32 of the same weights in thousandths (lower is better) with its standard error, share of equal best tokens, "
                 f"over {result['quality']['chunks']} windows of 512 tokens:", "",
                 "| file | miao | llama.cpp | miao --dtype fp32 |", "|---|--:|--:|--:|"]
         for name, row in quality.items():
@@ -49,7 +49,7 @@ def table(result):
             best = min(theirs, key=lambda v: v["mean_kl"]) if theirs else None
 
             def cell(v):
-                return "-" if v is None else f"{v['mean_kl']:.2e}" + (f", {100 * v['same_top']:.1f} %" if v["same_top"] is not None else "")
+                return "-" if v is None else f"{1e3 * v['mean_kl']:.3f} ± {1e3 * v['kl_error']:.3f}" + (f", {100 * v['same_top']:.1f} %" if v["same_top"] is not None else "")
 
             out.append(f"| {name} | {cell(row['miao'])} | {cell(best)} | {cell(row['miao --dtype fp32'])} |")
     tokenising = result.get("tokenising", {}).get("median", {})

@@ -18,7 +18,7 @@ using kernels::kTileRows;
 
 constexpr int64_t kManyRowBlocks = 4;  // of a task at most: 64 columns of some hundred rows stay in the L2 cache
 constexpr int64_t kTasksAThread = 8;   // at least, where there are blocks enough: no thread waits long for the last
-constexpr int64_t kTileBlocks = 16;    // of one tile between epilogues: 16 KB of results
+constexpr int64_t kTileBlocks = 24;    // of one tile between epilogues: 16 KB of results
 constexpr int64_t kFewRowBlocks = 64;  // of few rows between epilogues: likewise
 
 // Calls body(range of blocks) until all blocks are done.
@@ -26,7 +26,8 @@ template <class Body>
 void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks, int64_t rows, const Body& body) {
   if (rows <= kTileRows) {
     const Range mine = worker.split(blocks);
-    const int64_t step = rows <= kFewRows ? kFewRowBlocks : kTileBlocks;
+    const int64_t most = rows <= kFewRows ? kFewRowBlocks : kTileBlocks, calls = (mine.size() + most - 1) / most;
+    const int64_t step = calls > 0 ? (mine.size() + calls - 1) / calls : 1;  // of equal length
     for (int64_t b = mine.begin; b < mine.end; b += step) body(Range{b, std::min(b + step, mine.end)});
     return;
   }
@@ -37,8 +38,7 @@ void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks
 }
 
 int64_t tile_floats(int64_t max_rows) {
-  static_assert(kTileRows * kTileBlocks == kFewRows * kFewRowBlocks);
-  return std::max<int64_t>(kFewRows * kFewRowBlocks, max_rows * kManyRowBlocks) * kernels::kLanes;
+  return std::max({kFewRows * kFewRowBlocks, kTileRows * kTileBlocks, max_rows * kManyRowBlocks}) * kernels::kLanes;
 }
 
 class LinearStep : public Step {

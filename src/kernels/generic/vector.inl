@@ -194,15 +194,30 @@ void quantize(const float* x, int64_t step, int64_t count, const Quantised& out,
       scale[i] = __builtin_nanf("");
       sum[0][i] = sum[1][i] = 0;
     }
-    for (int i = 0; i < n; ++i) {
-      const int32_t low = sum[0][i], high = sum[1][i];
-      out.scale[index + i] = scale[i];
-      out.dsum[index + i] = scale[i] * static_cast<float>(low + high);
-      out.nsum[index + i] = -(low + high);
-      out.dsum16[0][index + i] = scale[i] * static_cast<float>(low);
-      out.dsum16[1][index + i] = scale[i] * static_cast<float>(high);
-      out.nsum16[0][index + i] = -low;
-      out.nsum16[1][index + i] = -high;
+    // Into arrays of its own first: of 16 at a time the compiler makes vectors, of what may overlap it does not.
+    alignas(64) float dsum[16], dsum16[2][16];
+    alignas(64) int32_t nsum[16], nsum16[2][16];
+    for (int i = 0; i < 16; ++i) {
+      dsum[i] = scale[i] * static_cast<float>(sum[0][i] + sum[1][i]);
+      nsum[i] = -(sum[0][i] + sum[1][i]);
+      for (int h = 0; h < 2; ++h) {
+        dsum16[h][i] = scale[i] * static_cast<float>(sum[h][i]);
+        nsum16[h][i] = -sum[h][i];
+      }
+    }
+    const auto put = [&](const void* from, auto* to) {
+      if (n == 16) {
+        __builtin_memcpy(to + index, from, 64);
+      } else {
+        __builtin_memcpy(to + index, from, static_cast<size_t>(n) * 4);
+      }
+    };
+    put(scale, out.scale);
+    put(dsum, out.dsum);
+    put(nsum, out.nsum);
+    for (int h = 0; h < 2; ++h) {
+      put(dsum16[h], out.dsum16[h]);
+      put(nsum16[h], out.nsum16[h]);
     }
   }
 }
