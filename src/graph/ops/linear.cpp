@@ -18,8 +18,8 @@ using kernels::kTileRows;
 
 constexpr int64_t kManyRowBlocks = 4;  // of a task at most: 64 columns of some hundred rows stay in the L2 cache
 constexpr int64_t kTasksAThread = 8;   // at least, where there are blocks enough: no thread waits long for the last
-constexpr int64_t kTileBlocks = 24;    // of one tile between epilogues: 16 KB of results
-constexpr int64_t kFewRowBlocks = 64;  // of few rows between epilogues: likewise
+constexpr int64_t kTileBlocks = 24;    // of one tile between epilogues: 24 KB of results
+constexpr int64_t kFewRowBlocks = 64;  // of few rows between epilogues: 16 KB
 
 // Calls body(range of blocks) until all blocks are done.
 template <class Body>

