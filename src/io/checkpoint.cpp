@@ -137,13 +137,14 @@ uint64_t Checkpoint::bytes() const {
   return sum;
 }
 
-void Checkpoint::release(const TensorView& tensor) const {
-  if (tensor.bytes == 0) return;
+void Checkpoint::release(std::span<const std::byte> range) const {
+  if (range.empty()) return;
   for (const auto& file : files_) {
     const Bytes bytes = file->bytes();
     const std::less<const std::byte*> before;
-    if (before(tensor.data, bytes.data()) || !before(tensor.data, bytes.data() + bytes.size())) continue;
-    file->release({tensor.data, static_cast<size_t>(tensor.bytes)});
+    if (before(range.data(), bytes.data()) || !before(range.data(), bytes.data() + bytes.size())) continue;
+    const auto left = static_cast<size_t>(bytes.data() + bytes.size() - range.data());
+    file->release(range.first(std::min(range.size(), left)));
     return;
   }
 }

@@ -46,8 +46,9 @@ class Checkpoint {
   const TensorView* find(std::string_view name) const;
   uint64_t bytes() const;  // of all tensors' data
 
-  // Gives the pages of a tensor back to the page cache; reading it again faults them in.
-  void release(const TensorView& tensor) const;
+  // Gives the pages of a part of a mapped file back to the page cache; reading it again faults them in. What lies
+  // behind the file that `range` begins in stays as it is.
+  void release(std::span<const std::byte> range) const;
 
   // A side file of the model's directory ("tokenizer.json", "chat_template.jinja"), at most 128 MiB; no value when the
   // directory has none. A GGUF file has no side files.

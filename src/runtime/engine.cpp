@@ -222,7 +222,7 @@ bool Engine::State::run(int64_t& logits_row, Cancel cancel) {
   for (size_t i = 0; done && i < slices.size(); ++i) sequences[i]->advance(slices[i].position + slices[i].rows);
   embedded += static_cast<int64_t>(ids.size());
   if (const TensorView* table = model->embedding(); table && embedded >= kEmbeddedRows) {
-    checkpoint.release(*table);
+    checkpoint.release({table->data, static_cast<size_t>(table->bytes)});
     embedded = 0;
   }
   logits_row += static_cast<int64_t>(wanted.size());
