@@ -407,12 +407,12 @@ def measure_quality(o, miao, llamas, models, chosen, work):
         for c in kept:
             ran = Ran([c.tool("llama-perplexity"), "-m", models[name], "--kl-divergence", "--kl-divergence-base", work / "base.kld",
                        *common, *c.common()])
-            mean = re.search(r"Mean\s+KLD:\s+(-?[\d.e+-]+)\s*±\s*([\d.e+-]+)", ran.out + ran.err)
+            mean = re.search(r"Mean\s+KLD:\s+(-?[\d.e+-]+)\s*\u00b1\s*([\d.e+-]+)", ran.out + ran.err)
             top = re.search(r"Same top p:\s+([\d.]+)", ran.out + ran.err)
             if mean:
                 row[c.name] = {"mean_kl": float(mean.group(1)), "kl_error": float(mean.group(2)),
                                "same_top": float(top.group(1)) / 100 if top else None}
-        say(f"{name}: " + ", ".join(f"{n} {v['mean_kl']:.3e} ± {v['kl_error']:.0e}" for n, v in row.items()))
+        say(f"{name}: " + ", ".join(f"{n} {v['mean_kl']:.3e} \u00b1 {v['kl_error']:.0e}" for n, v in row.items()))
         out["models"][name] = row
     return out
 

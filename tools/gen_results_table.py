@@ -49,7 +49,7 @@ def table(result):
             best = min(theirs, key=lambda v: v["mean_kl"]) if theirs else None
 
             def cell(v):
-                return "-" if v is None else f"{1e3 * v['mean_kl']:.3f} ± {1e3 * v['kl_error']:.3f}" + (f", {100 * v['same_top']:.1f} %" if v["same_top"] is not None else "")
+                return "-" if v is None else f"{1e3 * v['mean_kl']:.3f} \u00b1 {1e3 * v['kl_error']:.3f}" + (f", {100 * v['same_top']:.1f} %" if v["same_top"] is not None else "")
 
             out.append(f"| {name} | {cell(row['miao'])} | {cell(best)} | {cell(row['miao --dtype fp32'])} |")
     tokenising = result.get("tokenising", {}).get("median", {})
