@@ -30,7 +30,8 @@ test: build
 	@MIAO_TEST_MODELS=$(CURDIR)/build/models ctest --test-dir $(RELEASE) -L 'fast|slow' --output-on-failure
 
 bench-peers: build
-	tools/bench_peers.py
+	@scripts/venv.sh
+	build/venv/bin/python tools/bench_peers.py --tokenise
 
 golden:
 	@scripts/venv.sh --oracle

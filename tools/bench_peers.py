@@ -16,11 +16,13 @@ How it measures:
     keys and values). Against this one base, the KL divergence of each engine on the quantised file is taken over the
     second half of every window of 512 tokens, as llama-perplexity does. miao --dtype fp32 goes against it too: that both
     FP32 runs agree shows that the base is right.
-Needs a C++ compiler, CMake, pip with a package index; numpy for the quality part.
+Needs a C++ compiler, CMake, pip with a package index; numpy for the quality part, tokenizers for --tokenise. `make
+bench-peers` runs it in build/venv, where these are.
 """
 import argparse
 import datetime
 import hashlib
+import importlib.util
 import itertools
 import json
 import os
@@ -481,6 +483,10 @@ def arguments():
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "docs" / "results" / "peers.json")
     o = parser.parse_args()
     o.rounds = o.rounds or (2 if o.quick else 5)
+    wanted = ([] if o.no_quality else ["numpy"]) + (["tokenizers"] if o.tokenise else [])
+    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
+    if missing:  # now, not after the minutes that come before its use
+        sys.exit(f"needs {', '.join(missing)}: run it by make bench-peers, or with build/venv/bin/python (scripts/venv.sh)")
     return o
 
 

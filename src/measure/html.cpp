@@ -25,12 +25,12 @@ std::string kernel_section(const BenchReport& report) {
 std::string memory_section(const BenchReport& report) {
   const auto& m = report.memory;
   const auto mb = [](int64_t bytes) { return number(fmt::format("{:.1f}", static_cast<double>(bytes) / 1e6)); };
-  return "<h2>Memory</h2>\n" +
-         table({{"part"}, number("MB")}, {{{"packed weights"}, mb(m.weights)},
-                                          {{"embedding, mapped from the file"}, mb(m.embedding)},
-                                          {{"activations and scratch"}, mb(m.buffers)},
-                                          {{"keys and values"}, mb(m.kv_reserved)},
-                                          {{"keys and values of 1000 tokens"}, mb(1000 * m.kv_per_token)}});
+  std::vector<std::vector<Cell>> rows = {{{"packed weights"}, mb(m.weights)}};
+  if (m.embedding > 0) rows.push_back({{"embedding, mapped from the file"}, mb(m.embedding)});
+  rows.push_back({{"activations and scratch"}, mb(m.buffers)});
+  rows.push_back({{"keys and values"}, mb(m.kv_reserved)});
+  rows.push_back({{"keys and values of 1000 tokens"}, mb(1000 * m.kv_per_token)});
+  return "<h2>Memory</h2>\n" + table({{"part"}, number("MB")}, rows);
 }
 
 }  // namespace
