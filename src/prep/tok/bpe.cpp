@@ -121,7 +121,7 @@ Result<void> Bpe::merge(std::string_view left, std::string_view right) {
                                     " is not in the vocabulary; export the tokenizer again"};
   }
   const uint64_t key = pair_key(a, b);
-  for (size_t i = hash_.mix(key, 0) & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
+  for (size_t i = hash_.of(key) & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
     Slot& slot = slots_[i];
     if (slot.key == key) {
       return Error{Code::corrupt, "merge " + std::to_string(merges_) + " (\"" + std::string(left.substr(0, 60)) +
@@ -199,7 +199,7 @@ void Bpe::finish(const std::vector<bool>& in_model) {
 
 Bpe::Pair Bpe::find(int32_t left, int32_t right) const {
   const uint64_t key = pair_key(left, right);
-  for (size_t i = hash_.mix(key, 0) & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
+  for (size_t i = hash_.of(key) & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
     const Slot& slot = slots_[i];
     if (slot.key == key) return {slot.rank, slot.id};
     if (slot.key == kNoKey) return {kNoRank, -1};

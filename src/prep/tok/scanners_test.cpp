@@ -3,10 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <string>
 #include <vector>
-
-#include "base/clock.h"
 
 namespace miao::prep {
 namespace {
@@ -115,10 +114,10 @@ TEST(Scanners, LinearOnRepeatedPatterns) {
           "A\u05d0", ".", "\u00a0", "a ",  " a",  "12 ", "(", "\u4e00", "\u0001", "\r "}) {
       std::string text;
       while (text.size() < 400'000) text += pattern;
-      const double start = now_seconds();
+      const std::clock_t start = std::clock();  // of the processor: a busy machine is no failure
       const char* end = text.data() + text.size();
       for (const char* p = text.data(); p < end;) p = scanner(p, end).end;
-      EXPECT_LT(now_seconds() - start, 1.0) << expression << " on " << pattern;
+      EXPECT_LT(std::clock() - start, CLOCKS_PER_SEC) << expression << " on " << pattern;
     }
   }
 }

@@ -62,7 +62,7 @@ class Trie {
     int32_t node = -1;
   };
   static uint64_t key_of(int32_t node, uint8_t byte) { return static_cast<uint64_t>(node) << 8 | byte; }
-  size_t place_of(uint64_t key) const { return hash_.mix(key, 0) & (edges_.size() - 1); }
+  size_t place_of(uint64_t key) const { return hash_.of(key) & (edges_.size() - 1); }
 
   int32_t find(int32_t node, uint8_t byte) const {
     const uint64_t key = key_of(node, byte);
