@@ -103,6 +103,76 @@ CASES = {
                                       num_key_value_heads=3, head_dim=24, query_pre_attn_scalar=60, sliding_window=32,
                                       max_position_embeddings=512, layer_types=[
                                           "full_attention", "sliding_attention", "full_attention"])),
+    "gemma": dict(family="Gemma", dtype="bfloat16", note="scaled embeddings, norms stored minus one, heads wider than dim / heads", config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+        head_dim=24, max_position_embeddings=512)),
+    "gemma2": dict(family="Gemma2", dtype="bfloat16", note="caps on scores and logits, every other layer slides", matters=[
+        dict(attn_logit_softcapping=None), dict(final_logit_softcapping=None), dict(sliding_window=LONG + 1)],
+        config=dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=2,
+                    num_key_value_heads=1, head_dim=24, query_pre_attn_scalar=24, sliding_window=24,
+                    attn_logit_softcapping=3.0, final_logit_softcapping=2.0, max_position_embeddings=512)),
+    "phi3": dict(family="Phi3", dtype="bfloat16", note="fused matrices, LongRoPE beyond 64 tokens, a window of 80", gguf=["short", "long"],
+                 matters=[dict(sliding_window=None), dict(rope_parameters=rope("default"))], config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+        sliding_window=80, max_position_embeddings=512, original_max_position_embeddings=64, rope_parameters=rope(
+            "longrope", original_max_position_embeddings=64, short_factor=[1.0 + i / 32 for i in range(8)],
+            long_factor=[1.0 + i / 2 for i in range(8)]))),
+    "phi3-partial": dict(family="Phi3", dtype="bfloat16", note="three quarters of a head are rotated", config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=3,
+        max_position_embeddings=512, rope_parameters=rope("default", partial_rotary_factor=0.75))),
+    "gpt2": dict(family="GPT2", dtype="bfloat16", note="learned positions, transposed matrices", config=dict(
+        n_embd=48, n_layer=2, n_head=3, n_positions=320)),
+    "gpt2-inner": dict(family="GPT2", dtype="bfloat16", note="an FFN of its own size, unscaled scores", gguf=[], matters=[
+        dict(scale_attn_weights=True)], config=dict(
+        n_embd=40, n_layer=2, n_head=5, n_inner=112, n_positions=320, scale_attn_weights=False)),
+    "gpt_neox": dict(family="GPTNeoX", dtype="bfloat16", note="a quarter of a head is rotated, attention beside FFN", matters=[
+        dict(use_parallel_residual=False)], config=dict(
+        hidden_size=48, intermediate_size=112, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=512)),
+    "gpt_neox-serial": dict(family="GPTNeoX", dtype="bfloat16", style="v5", note="attention before FFN, all of a head is rotated", config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=512,
+        use_parallel_residual=False, rope_parameters=rope("default", partial_rotary_factor=1.0))),
+    "opt": dict(family="OPT", dtype="bfloat16", note="positions from row 2 on, ReLU", gguf=[], config=dict(
+        hidden_size=48, ffn_dim=80, num_hidden_layers=2, num_attention_heads=3, word_embed_proj_dim=48,
+        max_position_embeddings=320)),
+    "opt-350m": dict(family="OPT", dtype="bfloat16", note="norms behind the sums, embeddings of their own width", gguf=[], config=dict(
+        hidden_size=48, ffn_dim=80, num_hidden_layers=2, num_attention_heads=3, word_embed_proj_dim=40,
+        do_layer_norm_before=False, max_position_embeddings=320)),
+    "olmo2": dict(family="Olmo2", dtype="bfloat16", note="norms behind attention and FFN alone, q and k normed over all heads", config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+        max_position_embeddings=512)),
+    "granite": dict(family="Granite", dtype="bfloat16", note="factors on embeddings, residuals, scores and logits", matters=[
+        dict(embedding_multiplier=1.0), dict(residual_multiplier=1.0), dict(attention_multiplier=1.0),
+        dict(logits_scaling=1.0)], config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+        embedding_multiplier=3.0, residual_multiplier=0.5, attention_multiplier=0.3, logits_scaling=0.4,
+        max_position_embeddings=512)),
+    "starcoder2": dict(family="Starcoder2", dtype="bfloat16", note="LayerNorm, plain FFN, a window of 40", matters=[
+        dict(sliding_window=None)], config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+        sliding_window=40, max_position_embeddings=512)),
+    "stablelm": dict(family="StableLm", dtype="bfloat16", note="a quarter of a head is rotated, biases on q, k and v", config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=3,
+        use_qkv_bias=True, max_position_embeddings=512)),
+    "stablelm-parallel": dict(family="StableLm", dtype="bfloat16", note="norms of each head of q and k, attention beside FFN behind one norm",
+                              config=dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2,
+                                          num_attention_heads=2, num_key_value_heads=1, qk_layernorm=True,
+                                          use_parallel_residual=True, max_position_embeddings=512,
+                                          rope_parameters=rope("default", partial_rotary_factor=0.5))),
+    "smollm3": dict(family="SmolLM3", dtype="bfloat16", note="no rotation on every fourth layer", matters=[
+        dict(no_rope_layers=[1] * 5)], config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=5, num_attention_heads=3, num_key_value_heads=1,
+        max_position_embeddings=512)),
+    "mixtral": dict(family="Mixtral", dtype="bfloat16", note="two of five experts", matters=[dict(num_experts_per_tok=1)], config=dict(
+        hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+        num_local_experts=5, num_experts_per_tok=2, sliding_window=None, max_position_embeddings=512)),
+    "qwen3_moe": dict(family="Qwen3Moe", dtype="bfloat16", note="three of seven experts, their weights scaled to sum to one", matters=[
+        dict(norm_topk_prob=False)], config=dict(
+        hidden_size=48, intermediate_size=112, moe_intermediate_size=40, num_hidden_layers=2, num_attention_heads=3,
+        num_key_value_heads=1, head_dim=24, num_experts=7, num_experts_per_tok=3, norm_topk_prob=True,
+        max_position_embeddings=512)),
+    "qwen3_moe-raw": dict(family="Qwen3Moe", dtype="bfloat16", note="weights of experts as the router gives them", gguf=[], config=dict(
+        hidden_size=48, intermediate_size=112, moe_intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=16, num_experts=4, num_experts_per_tok=2, max_position_embeddings=512)),
 }
 
 
@@ -111,22 +181,28 @@ def build(case, **changes):
     config = dict(vocab_size=VOCAB, bos_token_id=1, eos_token_id=2, pad_token_id=None) | case["config"] | changes
     config = getattr(transformers, case["family"] + "Config")(**json.loads(json.dumps(config)))
     config._attn_implementation = "eager"
-    family = case["family"].removesuffix("Text")
-    return getattr(transformers, family + "ForCausalLM")(config).eval()
+    name = case["family"].removesuffix("Text") + ("LMHeadModel" if case["family"] == "GPT2" else "ForCausalLM")
+    return getattr(transformers, name)(config).eval()
 
 
 def draw_weights(model, generator):
     """Weights that make every part count: attention well away from uniform, norms away from one, biases away from zero."""
     gemma = "Gemma" in type(model).__name__
+    transposed = type(model).__name__.startswith("GPT2")
     for name, weight in sorted(model.named_parameters()):
         noise = torch.randn(weight.shape, generator=generator)
-        if "norm" in name:
+        if name.endswith("bias"):
+            value = 0.3 * noise
+        elif "norm" in name or "ln_" in name:
             sharper = 1.5 if "q_norm" in name or "k_norm" in name else 1.0
             value = sharper * (1 + 0.3 * noise) - (1 if gemma else 0)
-        elif name.endswith("bias") or "embed_tokens" in name:
+        elif any(part in name for part in ("embed_tokens", "embed_in", "embed_positions", "wte", "wpe")):
             value = 0.3 * noise
         else:
-            value = noise * (1.6 if "q_proj" in name or "k_proj" in name else 1.0) / weight.shape[1] ** 0.5
+            sharper = 1.6 if "q_proj" in name or "k_proj" in name else 1.0
+            if any(part in name for part in ("qkv_proj", "query_key_value", "c_attn")):
+                sharper = 1.4
+            value = noise * sharper / weight.shape[-2 if transposed else -1] ** 0.5
         weight.data.copy_(value)
 
 
@@ -134,15 +210,19 @@ def hub_config(config, family):
     """config.json as checkpoints published before transformers 5 have it."""
     out = dict(config)
     out["torch_dtype"] = out.pop("dtype")
-    parameters = out.pop("rope_parameters")
+    parameters = out.pop("rope_parameters", None)
+    if parameters is None:
+        return out
     if family == "Gemma3Text":
         out["rope_local_base_freq"] = parameters["sliding_attention"]["rope_theta"]
         out["sliding_window_pattern"] = out.pop("_sliding_window_pattern", 6)
         parameters = parameters["full_attention"]
-    if family in ("Gemma3Text", "Qwen2", "Qwen3"):
-        out.pop("layer_types", None)
+    out.pop("layer_types", None)
     parameters = dict(parameters)
-    out["rope_theta"] = parameters.pop("rope_theta")
+    names = ("rotary_emb_base", "rotary_pct") if family == "GPTNeoX" else ("rope_theta", "partial_rotary_factor")
+    out[names[0]] = parameters.pop("rope_theta")
+    if "partial_rotary_factor" in parameters:
+        out[names[1]] = parameters.pop("partial_rotary_factor")
     if parameters["rope_type"] != "default":
         out["rope_scaling"] = parameters
     return out
@@ -201,7 +281,7 @@ def make_case(name, case, out):
     save(model, case, folder)
     gguf_runs = case.get("gguf", ["short", "long"])
     if gguf_runs:
-        golden_gguf.write(folder / "model.gguf", name, model)
+        golden_gguf.write(folder, name, model)
     again = build(case)  # not model.float(): a bfloat16 model has rounded RoPE frequencies too
     again.load_state_dict(model.state_dict())
     model, runs = again, []

@@ -3,6 +3,7 @@
 #include "graph/linear.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "base/check.h"
@@ -21,20 +22,28 @@ constexpr int64_t kSliceBytes = int64_t{8} << 20;  // of a source tensor between
 Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> parts, bool f32) {
   MIAO_CHECK(!parts.empty());
   Linear out;
-  out.cols_ = parts[0].weight.cols();
+  out.cols_ = parts[0].map.transposed ? parts[0].weight.rows() : parts[0].weight.cols();
   bool any_bias = false;
   for (const LinearPart& part : parts) {
     const TensorView& w = part.weight;
-    if (w.shape.size() != 2 || w.cols() != out.cols_ || w.rows() < 1 || w.cols() < 1) {
+    const int64_t cols = part.map.transposed ? w.rows() : w.cols(),
+                  file_rows = part.map.transposed ? w.cols() : w.rows();
+    if (w.shape.size() != 2 || cols != out.cols_ || file_rows < 1 || cols < 1) {
       return Error{Code::invalid, "expected a matrix with " + std::to_string(out.cols_) + " columns", w.name};
     }
-    if (!part.bias.empty() && static_cast<int64_t>(part.bias.size()) != w.rows()) {
+    Segment s;
+    s.map = part.map;
+    s.rows = part.rows > 0 ? part.rows : file_rows;
+    MIAO_CHECK(s.map(0) >= 0 && s.map(s.rows - 1) < file_rows);
+    if (!part.bias.empty() && static_cast<int64_t>(part.bias.size()) != s.rows) {
       return Error{
           Code::invalid,
-          "the bias has " + std::to_string(part.bias.size()) + " values for " + std::to_string(w.rows()) + " rows",
+          "the bias has " + std::to_string(part.bias.size()) + " values for " + std::to_string(s.rows) + " rows",
           w.name};
     }
-    Segment s;
+    if (s.map.transposed && format(w.dtype).block != 1) {
+      return Error{Code::unsupported, std::string("a transposed matrix of type ") + format(w.dtype).name, w.name};
+    }
     const kernels::MatMul* own = &context.kernels.matmul[static_cast<size_t>(w.dtype)];
     s.decode = f32 && own->integer;
     s.kernel = s.decode ? &context.kernels.matmul[static_cast<size_t>(DType::f32)] : own;
@@ -43,7 +52,6 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
                    w.name};
     }
     s.source = w;
-    s.rows = w.rows();
     s.first = out.blocks_;
     s.blocks = (s.rows + kLanes - 1) / kLanes;
     s.block_bytes = s.kernel->block_bytes(out.cols_);
@@ -74,29 +82,42 @@ void Linear::pack(const Context& context, std::byte* memory, const std::function
         const Range mine = worker.split(count);
         pack_blocks(s, {first + mine.begin, first + mine.end}, memory);
       });
-      if (!done) continue;
+      if (!done || s.map.run > 0 || s.map.transposed) continue;
       TensorView packed = s.source;
       packed.shape[0] = std::min(count * kLanes, s.rows - first * kLanes);
-      packed.data = s.source.row(first * kLanes);
+      packed.data = s.source.row(s.map(first * kLanes));
       packed.bytes = static_cast<uint64_t>(packed.rows() * row_bytes(packed.dtype, cols_));
       done(packed);
     }
+    if (done && (s.map.run > 0 || s.map.transposed) && &s == &segments_.back()) done(s.source);
     memory += kernels::round_up(s.blocks * s.block_bytes, 64);
-    s.source.data = nullptr;
   }
+  for (Segment& s : segments_) s.source.data = nullptr;
 }
 
 void Linear::pack_blocks(const Segment& s, Range blocks, std::byte* memory) const {
-  std::vector<float> decoded(s.decode ? static_cast<size_t>(kLanes * cols_) : 0);
+  // Rows that the kernel cannot read where they stand: decoded ones, and columns of a transposed tensor.
+  const int64_t value_bytes = format(s.source.dtype).bytes;  // transposed: of one value
+  const int64_t copy_bytes = s.map.transposed ? value_bytes * cols_ : static_cast<int64_t>(sizeof(float)) * cols_;
+  std::vector<std::byte> copies(s.decode || s.map.transposed ? static_cast<size_t>(kLanes * copy_bytes) : 0);
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
     const void* rows[kLanes];
     for (int lane = 0; lane < kLanes; ++lane) {
       const int64_t r = b * kLanes + lane;
-      rows[lane] = r < s.rows ? s.source.row(r) : nullptr;
-      if (s.decode && rows[lane]) {
-        float* const dst = decoded.data() + lane * cols_;
-        format(s.source.dtype).decode(rows[lane], dst, cols_);
-        rows[lane] = dst;
+      rows[lane] = nullptr;  // zeros
+      if (r >= s.rows) continue;
+      std::byte* const copy = copies.data() + lane * copy_bytes;
+      if (s.map.transposed) {
+        const std::byte* from = s.source.data + s.map(r) * value_bytes;
+        const int64_t step = s.source.cols() * value_bytes;
+        for (int64_t c = 0; c < cols_; ++c, from += step)
+          std::memcpy(copy + c * value_bytes, from, static_cast<size_t>(value_bytes));
+        rows[lane] = copy;
+      } else if (s.decode) {
+        format(s.source.dtype).decode(s.source.row(s.map(r)), reinterpret_cast<float*>(copy), cols_);
+        rows[lane] = copy;
+      } else {
+        rows[lane] = s.source.row(s.map(r));
       }
     }
     s.kernel->pack(rows, cols_, memory + b * s.block_bytes);

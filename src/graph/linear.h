@@ -18,9 +18,21 @@
 
 namespace miao::graph {
 
+// Where the rows of a part stand in a tensor that holds several matrices, or one that is written the other way round.
+//   stacked      q q k v          row r is first + r
+//   by heads     q k v q k v      row r is first + r / run * step + r % run
+struct RowMap {
+  int64_t first = 0, run = 0, step = 0;  // run 0 = stacked
+  bool transposed = false;               // the tensor is (in, out): its columns are the rows. Floating types only
+
+  int64_t operator()(int64_t r) const { return first + (run > 0 ? r / run * step + r % run : r); }
+};
+
 struct LinearPart {
   TensorView weight;        // (out, in)
-  std::vector<float> bias;  // (out), or empty
+  std::vector<float> bias;  // (rows), or empty
+  int64_t rows = 0;         // of the tensor that belong to the part; 0 = all of them
+  RowMap map;
 };
 
 class Linear {
@@ -58,6 +70,7 @@ class Linear {
  private:
   struct Segment {
     TensorView source;
+    RowMap map;
     const kernels::MatMul* kernel = nullptr;
     const std::byte* packed = nullptr;
     int64_t rows = 0;

@@ -150,8 +150,8 @@ TEST(Ops, GatedActivation) {
     const auto up_bias = random_values(70, 4);
     Buffer* const x = rig.program.buffer("x", 32);
     Buffer* const y = rig.program.buffer("y", 70);
-    add_gated(rig.program, "ffn", rig.pack({{view_of(gate, 70, 32), gate_bias}, {view_of(up, 70, 32), up_bias}}),
-              kernels::Act::silu, std::nullopt, x, y);
+    add_activated(rig.program, "ffn", rig.pack({{view_of(gate, 70, 32), gate_bias}, {view_of(up, 70, 32), up_bias}}),
+                  kernels::Act::silu, std::nullopt, x, y);
     ASSERT_TRUE(rig.program.plan(32).ok());
     fill(x, rows, 5);
     rig.run(rows);
@@ -191,7 +191,8 @@ TEST(Ops, LogitsOfWantedRowsWithSoftcap) {
   const auto norm = random_values(16, 2);
   Buffer* const x = rig.program.buffer("x", 16);
   rig.program.select({x});
-  add_logits(rig.program, "lm_head", rig.pack({{view_of(w, 50, 16), {}}}), {norm.data(), 16, 1e-5f}, 4, x);
+  add_logits(rig.program, "lm_head", rig.pack({{view_of(w, 50, 16), {}}}),
+             {.norm = Norm{norm.data(), 16, 1e-5f}, .softcap = 4}, x);
   ASSERT_TRUE(rig.program.plan(16).ok());
   fill(x, 9, 3);
   const std::vector<int32_t> ids(9);

@@ -27,6 +27,7 @@ struct PassSlice {
 
 struct Pass {
   std::span<const int32_t> ids;       // (rows), each below vocab
+  std::span<const int32_t> types;     // (rows), segments of encoders' inputs; empty = all 0
   std::span<const PassSlice> slices;  // cover the rows in order
   std::span<const int32_t> wanted;    // rows whose logits are computed, ascending
   float* logits = nullptr;            // (wanted, vocab), row stride ld_logits

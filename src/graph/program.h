@@ -80,6 +80,8 @@ class Program {
   explicit Program(const Context& context) : context_(context) {}
 
   Buffer* buffer(std::string name, int64_t cols);  // lives as long as the Program
+  // Constants that steps read; they live as long as the Program.
+  const float* keep(std::vector<float> values) { return kept_.emplace_back(std::move(values)).data(); }
   void add(std::unique_ptr<Step> step);
   template <class S, class... Args>
   void add(Args&&... args) {
@@ -107,6 +109,7 @@ class Program {
 
   Context context_;
   std::deque<Buffer> buffers_;
+  std::deque<std::vector<float>> kept_;
   std::vector<std::unique_ptr<Step>> steps_;
   std::vector<Buffer*> selected_;
   size_t select_at_ = SIZE_MAX;  // the first step behind select()

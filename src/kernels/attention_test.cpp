@@ -18,6 +18,7 @@ struct Case {
   int64_t window = 0;
   float softcap = 0;
   DType kv = DType::f16;
+  bool bias = false;
 };
 
 // One sequence: queries, keys and values of all positions.
@@ -25,8 +26,15 @@ struct Sequence {
   explicit Sequence(const Case& s)
       : q(random_floats(static_cast<size_t>(s.tokens * s.group * s.head_dim), 1)),
         k(random_floats(static_cast<size_t>(s.tokens * s.head_dim), 2)),
-        v(random_floats(static_cast<size_t>(s.tokens * s.head_dim), 3)) {}
+        v(random_floats(static_cast<size_t>(s.tokens * s.head_dim), 3)),
+        reach(s.tokens + kPage),
+        bias(random_floats(static_cast<size_t>(s.group * (2 * reach + 1)), 4)) {}
+  float bias_of(int head, int64_t distance) const {
+    return bias[static_cast<size_t>(head * (2 * reach + 1) + reach + distance)];
+  }
   std::vector<float> q, k, v;
+  int64_t reach;
+  std::vector<float> bias;  // (group, distances -reach .. reach)
 };
 
 // Pages of one table; `junk` fills what no token wrote.
@@ -72,6 +80,8 @@ void attend(const Kernels& table, const Case& s, const Sequence& sequence, const
   a.window = s.window;
   a.scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
   a.softcap = s.softcap;
+  if (s.bias) a.bias = sequence.bias.data() + sequence.reach;
+  a.ld_bias = 2 * sequence.reach + 1;
   a.scratch = scratch.as();
   table.attention[kv_index(s.kv)](a);
 }
@@ -93,7 +103,8 @@ std::vector<double> reference(const Case& s, const Sequence& sequence) {
   const int d = s.head_dim;
   std::vector<double> out(sequence.q.size());
   for (int t = 0; t < s.tokens; ++t) {
-    const int64_t end = s.causal ? t + 1 : s.tokens;
+    const int64_t seen = s.window > 0 ? t + s.window : s.tokens;
+    const int64_t end = s.causal ? t + 1 : std::min<int64_t>(seen, s.tokens);
     const int64_t begin = s.window > 0 ? std::max<int64_t>(0, t + 1 - s.window) : 0;
     for (int h = 0; h < s.group; ++h) {
       const float* q = sequence.q.data() + (t * s.group + h) * d;
@@ -104,6 +115,7 @@ std::vector<double> reference(const Case& s, const Sequence& sequence) {
         for (int i = 0; i < d; ++i) score += double{q[i]} * stored(s.kv, sequence.k[static_cast<size_t>(j * d + i)]);
         score /= std::sqrt(static_cast<double>(d));
         if (s.softcap > 0) score = s.softcap * std::tanh(score / s.softcap);
+        if (s.bias) score += sequence.bias_of(h, j - t);
         const double p = std::exp(score);
         weight += p;
         for (int i = 0; i < d; ++i) to[i] += p * stored(s.kv, sequence.v[static_cast<size_t>(j * d + i)]);
@@ -126,6 +138,10 @@ std::vector<Case> cases() {
   for (int tokens : {1, 63, 64, 65, 130})
     out.push_back({.head_dim = 32, .group = 1, .tokens = tokens, .causal = false});
   out.push_back({.group = 2, .tokens = 129, .causal = false, .kv = DType::f32});
+  for (int64_t window : {1, 30, 64, 65, 500})
+    out.push_back({.head_dim = 32, .group = 1, .tokens = 200, .causal = false, .window = window, .kv = DType::f32});
+  out.push_back({.head_dim = 20, .group = 2, .bias = true});
+  out.push_back({.head_dim = 32, .group = 1, .causal = false, .kv = DType::f32, .bias = true});
   return out;
 }
 

@@ -95,7 +95,7 @@ struct MatMul {
   int64_t (*scratch_bytes)(int64_t cols) = nullptr;
 };
 
-enum class Act : uint8_t { silu, gelu_tanh, gelu, relu };
+enum class Act : uint8_t { silu, gelu_tanh, gelu, relu, tanh };
 
 // KV pages of one sequence, layer and KV head. Page p holds the keys of positions 64 p .. 64 p + 63; d is head_dim
 // rounded up to 16, padding is zero.
@@ -115,9 +115,13 @@ struct AttentionArgs {
   const void* v_after = nullptr;
   bool causal = true;       // key j is seen by query i when j <= i; else all of 0 .. keys - 1
   int64_t keys = 0;         // used when not causal
-  int64_t window = 0;       // sliding window: j > i - window; 0 = none
+  int64_t window = 0;       // sliding window: j > i - window, and j < i + window when not causal; 0 = none
   float scale = 1;          // of q . k
   float softcap = 0;        // s = softcap * tanh(s / softcap); 0 = none
+  // Added to the score of key j and query i of head h: bias[h * ld_bias + j - i]. Whole pages are read, so it holds
+  // kPage values more on both sides than there are distances. Null = none.
+  const float* bias = nullptr;
+  int64_t ld_bias = 0;
   void* scratch = nullptr;  // attention_scratch(head_dim, group) bytes, private to the thread, 64-byte aligned
 };
 

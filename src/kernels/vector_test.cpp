@@ -15,7 +15,7 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr Act kActs[] = {Act::silu, Act::gelu_tanh, Act::gelu, Act::relu};
+constexpr Act kActs[] = {Act::silu, Act::gelu_tanh, Act::gelu, Act::relu, Act::tanh};
 
 std::vector<int64_t> lengths() {
   std::vector<int64_t> out;

@@ -28,19 +28,26 @@ constexpr Key kHeadDim{"attention.key_length", "head_dim"};
 constexpr Key kValueDim{"attention.value_length", nullptr};
 constexpr Key kRotaryDim{"rope.dimension_count", nullptr};
 constexpr Key kRotaryShare{nullptr, "partial_rotary_factor"};
+constexpr Key kRotaryShareOfRope{nullptr, "rope_parameters.partial_rotary_factor"};
 constexpr Key kCtx{"context_length", "max_position_embeddings"};
 constexpr Key kVocab{"vocab_size", "vocab_size"};
 constexpr Key kEps{"attention.layer_norm_rms_epsilon", "rms_norm_eps"};
+constexpr Key kLayerNormEps{"attention.layer_norm_epsilon", "layer_norm_eps"};
 constexpr Key kTied{nullptr, "tie_word_embeddings"};
 constexpr Key kLayerTypes{nullptr, "layer_types"};
+
+}  // namespace
 
 std::optional<kernels::Act> act_of(std::string_view name) {
   if (name == "silu" || name == "swish") return kernels::Act::silu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_fast") return kernels::Act::gelu_tanh;
   if (name == "gelu") return kernels::Act::gelu;
   if (name == "relu") return kernels::Act::relu;
+  if (name == "tanh") return kernels::Act::tanh;
   return std::nullopt;
 }
+
+namespace {
 
 // 1 to `high`; `fallback` counts only for Hugging Face files, whose classes know it.
 Result<int64_t> required(const Source& source, Key key, int64_t high, int64_t fallback) {
@@ -71,17 +78,19 @@ Result<void> read_heads(const Source& source, const DecoderDefaults& defaults, M
     MIAO_TRY(int64_t value_dim, source.integer(kValueDim, 1, kMaxHeadDim, a.head_dim));
     if (value_dim != a.head_dim) return source.unsupported(kValueDim, "differs from the key length");
   }
+  a.scale = 1 / std::sqrt(static_cast<double>(a.head_dim));
+  if (!defaults.rotary) return {};
   a.rotary_dim = a.head_dim;
   if (source.gguf()) {
     MIAO_TRY(a.rotary_dim, source.integer(kRotaryDim, 2, a.head_dim, a.head_dim));
   } else {
-    MIAO_TRY(double share, source.number(kRotaryShare, 0, 1, 1));
+    MIAO_TRY(double share, source.number(kRotaryShare, 0, 1, defaults.rotary_share));
+    MIAO_TRY(share, source.number(kRotaryShareOfRope, 0, 1, share));
     a.rotary_dim = static_cast<int64_t>(static_cast<double>(a.head_dim) * share);
   }
   if (a.rotary_dim < 2 || a.rotary_dim % 2 != 0) {
     return source.invalid(source.gguf() ? kRotaryDim : kRotaryShare, "gives an odd or empty rotation");
   }
-  a.scale = 1 / std::sqrt(static_cast<double>(a.head_dim));
   return {};
 }
 
@@ -113,18 +122,26 @@ Result<ModelSpec> decoder_spec(const Source& source, const DecoderDefaults& defa
   ModelSpec s;
   s.name = source.model_name();
   for (const Key key : {Key{"expert_count", "num_local_experts"}, Key{nullptr, "num_experts"}}) {
-    if (!source.has(key)) continue;
+    if (!source.has(key) || defaults.experts) continue;
     MIAO_TRY(int64_t experts, source.integer(key, 0, kMaxDim));
     if (experts > 0) return source.unsupported(key, "asks for a mixture of experts");
   }
   MIAO_TRY(s.layers, source.integer(kLayers, 1, kMaxLayers));
   MIAO_TRY(s.dim, source.integer(kDim, 1, kMaxDim));
-  MIAO_TRY(s.block.ffn.dim, source.integer(kFfnDim, 1, kMaxDim));
+  if (defaults.ffn_times_dim > 0) {
+    MIAO_TRY(s.block.ffn.dim, source.integer(kFfnDim, 1, kMaxDim, defaults.ffn_times_dim * s.dim));
+  } else {
+    MIAO_TRY(s.block.ffn.dim, source.integer(kFfnDim, 1, kMaxDim));
+  }
   MIAO_TRY(s.ctx, required(source, kCtx, kMaxCtx, defaults.ctx));
-  MIAO_TRY(s.eps, defaults.eps != 0 && !source.gguf() ? source.number(kEps, 1e-12, 0.1, defaults.eps)
-                                                      : source.number(kEps, 1e-12, 0.1));
+  const Key eps = defaults.layer_norm ? kLayerNormEps : kEps;
+  MIAO_TRY(s.eps, defaults.eps != 0 && !source.gguf() ? source.number(eps, 1e-12, 0.1, defaults.eps)
+                                                      : source.number(eps, 1e-12, 0.1));
+  s.layer_norm = s.norm_bias = defaults.layer_norm;
   MIAO_CHECK_OK(read_heads(source, defaults, s));
-  MIAO_TRY(s.rope, read_rope(source, s.block.attn.rotary_dim, s.ctx, defaults.theta));
+  if (defaults.rotary) {
+    MIAO_TRY(s.rope, read_rope(source, s.block.attn.rotary_dim, s.ctx, defaults.theta));
+  }
 
   const TensorView* embedding = source.find("token_embd.weight");
   const int64_t rows = embedding ? embedding->rows() : 0;  // an absent one is reported with the other tensors
@@ -145,6 +162,15 @@ Result<ModelSpec> decoder_spec(const Source& source, const DecoderDefaults& defa
   s.block.ffn.act = *act;
   s.sliding.assign(static_cast<size_t>(s.layers), false);
   return s;
+}
+
+Result<void> read_experts(const Source& source, ModelSpec& spec, const ExpertKeys& keys) {
+  constexpr int64_t kMaxExperts = 1024;
+  FfnSpec& ffn = spec.block.ffn;
+  MIAO_TRY(ffn.experts, source.integer(keys.experts, 1, kMaxExperts));
+  MIAO_TRY(ffn.experts_used, source.integer(keys.used, 1, ffn.experts));
+  MIAO_TRY(ffn.dim, source.integer(keys.ffn_dim, 1, kMaxDim, ffn.dim));
+  return {};
 }
 
 Result<void> set_sliding_layers(const Source& source, ModelSpec& spec, const std::vector<bool>& rule) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,9 +17,10 @@ namespace miao::models {
 
 struct Family {
   std::string_view name;
-  std::string_view answers_to[4];  // Hugging Face class names, and "gguf:" + general.architecture
+  ModelSpec::Shape shape = ModelSpec::Shape::decoder;
+  std::string_view answers_to[8];  // Hugging Face class names, and "gguf:" + general.architecture
   Result<ModelSpec> (*spec)(const Source& source);
-  std::span<const TensorName> names;  // block tensors of Hugging Face files that Llama has not, or calls differently
+  Naming hf;  // of Hugging Face files
 };
 
 // Unsupported architectures are an Error that lists the supported ones.
@@ -35,8 +37,36 @@ struct DecoderDefaults {
   double eps = 0;
   const char* act_key = "hidden_act";
   std::string_view act = "silu";
+  bool layer_norm = false;    // with biases, else RMS norm
+  bool rotary = true;         // else positions are learned
+  double rotary_share = 1;    // of a head, in Hugging Face files that do not say it
+  int64_t ffn_times_dim = 0;  // the FFN's size where it is not written
+  bool experts = false;       // the family reads experts itself
 };
 Result<ModelSpec> decoder_spec(const Source& source, const DecoderDefaults& defaults = {});
+// For families: the spec that the kin of BERT share (norms behind the sums, learned positions, biases everywhere, plain
+// FFN), checked, with the head that the architecture's name asks for.
+struct EncoderDefaults {
+  int64_t vocab = 30522, heads = 12, ctx = 512;  // ctx: rows of the table of positions
+  double eps = 1e-12;
+  const char* act_key = "hidden_act";
+  std::string_view act = "gelu";
+  bool learned_positions = true;
+  int64_t token_types = 2;                // where the file does not say it; 0 = the family has none
+  bool positions_behind_padding = false;  // the first position is the one behind the padding token's id
+  bool biases = true;
+  // Of a sequence's head; "" = none. Heads of tokens have none.
+  bool dense = true;
+  kernels::Act dense_act = kernels::Act::tanh;
+};
+Result<ModelSpec> encoder_spec(const Source& source, const EncoderDefaults& defaults = {});
+std::optional<kernels::Act> act_of(std::string_view name);  // as configurations call it
+
+// The router's keys: a mixture of `experts` FFNs of size `ffn_dim`.
+struct ExpertKeys {
+  Key experts{"expert_count", "num_local_experts"}, used{"expert_used_count", "num_experts_per_tok"}, ffn_dim{};
+};
+Result<void> read_experts(const Source& source, ModelSpec& spec, const ExpertKeys& keys);
 // spec.sliding from "layer_types" where the file has it, else as `rule` says; nothing slides when spec.window is 0.
 Result<void> set_sliding_layers(const Source& source, ModelSpec& spec, const std::vector<bool>& rule);
 // The rule of Qwen: with use_sliding_window, layers from max_window_layers on slide.

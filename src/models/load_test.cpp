@@ -155,7 +155,19 @@ const GgufCase kGgufCases[] = {
      [](Builder& b) { set_tensor(b, "rope_freqs.weight", {3}); }},
     {"rope_freqs of zeros", Code::invalid, "rope_freqs.weight",
      [](Builder& b) { set_tensor(b, "rope_freqs.weight", {4}); }},
-    {"experts", Code::unsupported, "expert_count", [](Builder& b) { set_key(b, "llama.expert_count", 8u); }},
+    {"experts without their number used", Code::not_found, "expert_used_count",
+     [](Builder& b) { set_key(b, "llama.expert_count", 8u); }},
+    {"more experts used than there are", Code::invalid, "expert_used_count",
+     [](Builder& b) {
+       set_key(b, "llama.expert_count", 8u);
+       set_key(b, "llama.expert_used_count", 9u);
+     }},
+    {"experts without a router", Code::not_found, "blk.0.ffn_gate_inp.weight",
+     [](Builder& b) {
+       set_key(b, "llama.expert_count", 8u);
+       set_key(b, "llama.expert_used_count", 2u);
+     }},
+    {"too many experts", Code::invalid, "expert_count", [](Builder& b) { set_key(b, "llama.expert_count", 100000u); }},
     {"vocabulary unlike the embedding", Code::invalid, "token_embd.weight",
      [](Builder& b) { set_key(b, "llama.vocab_size", 47u); }},
     {"vocabulary 0", Code::invalid, "vocab_size", [](Builder& b) { set_key(b, "llama.vocab_size", 0u); }},
@@ -384,7 +396,7 @@ TEST(Load, GoodHuggingFace) {
     ASSERT_TRUE(model.ok()) << prefix << model.error().str();
     EXPECT_EQ((*model)->spec().family, "qwen3");
     EXPECT_TRUE((*model)->spec().tied);
-    EXPECT_TRUE((*model)->spec().block.attn.qk_norm);
+    EXPECT_TRUE((*model)->spec().block.attn.qk_norm != AttentionSpec::QkNorm::none);
     EXPECT_FALSE((*model)->spec().block.attn.interleaved);
   }
 }
@@ -502,7 +514,8 @@ TEST(Load, NestedGemma3) {
   EXPECT_EQ(s.sliding, (std::vector<bool>{true, true, true, true, true, false, true}));
   EXPECT_EQ(s.window, 64);
   EXPECT_EQ(s.block.attn.scale, 1.0 / 16);
-  EXPECT_TRUE(s.tied && s.norm_plus_one && s.block.post_norms && s.block.attn.qk_norm);
+  EXPECT_TRUE(s.tied && s.norm_plus_one && s.block.post_norms);
+  EXPECT_EQ(s.block.attn.qk_norm, AttentionSpec::QkNorm::head);
   EXPECT_EQ(s.block.ffn.act, kernels::Act::gelu_tanh);
 }
 

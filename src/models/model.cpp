@@ -1,11 +1,10 @@
-// The forward pass of a decoder as a Program. A block is five steps (seven with post norms):
-//   qkv | attn (norms, rotation, KV, attention) | o += | gate_up | down +=
 #include "models/model.h"
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/log.h"
-#include "graph/ops.h"
+#include "models/builder.h"
 #include "models/family.h"
 #include "models/rope.h"
 #include "models/source.h"
@@ -43,9 +42,11 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
   constexpr int64_t kMaxCtx = int64_t{1} << 30;
   MIAO_TRY(Source source, Source::open(checkpoint));
   MIAO_TRY(const Family* family, find_family(source));
-  source.use_names(family->names);
+  source.use(family->hf);
   MIAO_TRY(ModelSpec spec, family->spec(source));
   spec.family = family->name;
+  MIAO_CHECK(spec.shape == family->shape);
+  const bool encoder = spec.shape == ModelSpec::Shape::encoder;
   if (options.ctx < 0 || options.ctx > kMaxCtx) {
     return Error{Code::invalid, "the context length " + std::to_string(options.ctx) + " is not within 1 to 2^30", {}};
   }
@@ -56,7 +57,13 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
 
   std::unique_ptr<Model> model(new Model(std::move(spec), context));
   const ModelSpec& s = model->spec_;
-  model->ctx_ = options.ctx ? options.ctx : std::min(s.ctx, kDefaultCtx);
+  model->ctx_ = options.ctx ? options.ctx : encoder ? s.ctx : std::min(s.ctx, kDefaultCtx);
+  if (s.positions > 0 && model->ctx_ > s.positions - s.position_offset) {
+    return Error{Code::invalid,
+                 "a context of " + std::to_string(model->ctx_) + " is more than the " +
+                     std::to_string(s.positions - s.position_offset) + " positions that the model has learned",
+                 {}};
+  }
   if (model->ctx_ > s.ctx) {
     log_warn("the model was made for " + std::to_string(s.ctx) + " positions; beyond them its answers get worse");
   }
@@ -66,8 +73,10 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
   }
   MIAO_TRY(model->weights_, describe_weights(source, s, context, options.f32));
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
-  model->build();
-  MIAO_CHECK_OK(model->program_.plan(std::min(options.chunk, model->ctx_)));
+  build_program(s, model->weights_, model->kv_, model->ctx_, model->program_);
+  // A text goes through a decoder in pieces, and whole through an encoder, with others if there is room.
+  MIAO_CHECK_OK(
+      model->program_.plan(encoder ? std::max(options.chunk, model->ctx_) : std::min(options.chunk, model->ctx_)));
   MIAO_CHECK_OK(model->check_memory());
   MIAO_CHECK_OK(pack_weights(source, context, model->weights_, options.cancel));
   return model;
@@ -82,78 +91,6 @@ Result<void> Model::check_memory() const {
       "free some, or use a smaller or more quantised model or a smaller --chunk");
 }
 
-void Model::build() {
-  const ModelSpec& s = spec_;
-  const AttentionSpec& a = s.block.attn;
-  graph::Program& p = program_;
-  const auto norm = [&](const std::vector<float>& weight) {
-    return graph::Norm{weight.data(), static_cast<int64_t>(weight.size()), static_cast<float>(s.eps)};
-  };
-  const auto rotation = [&](const char* name, const RopeSpec& rope) {
-    RopeTable table = rope_table(rope, a.rotary_dim, s.ctx, ctx_);
-    return graph::add_rotation(p, name, std::move(table.frequency), table.factor);
-  };
-
-  graph::Buffer* const x = p.buffer("x", s.dim);
-  const auto scale = static_cast<float>(s.embedding_scale);
-  if (s.tied) {
-    graph::add_embedding(p, weights_.head, scale, x);
-  } else {
-    graph::add_embedding(p, weights_.embedding, scale, x);
-  }
-  graph::Buffer* const full = rotation("rotation", s.rope);
-  const bool slides = std::find(s.sliding.begin(), s.sliding.end(), true) != s.sliding.end();
-  graph::Buffer* const local = slides ? rotation("local_rotation", s.local_rope) : nullptr;
-
-  for (int64_t i = 0; i < s.layers; ++i) {
-    const BlockWeights& w = weights_.blocks[static_cast<size_t>(i)];
-    const bool sliding = s.sliding[static_cast<size_t>(i)];
-    const std::string blk = "blk." + std::to_string(i) + ".";
-    const auto buffer = [&](const char* name, int64_t cols) { return p.buffer(blk + name, cols); };
-    // x += linear(in), through a norm of its own in models with post norms.
-    const auto add_back = [&](const char* name, const graph::Linear& linear, graph::Buffer* in,
-                              const std::vector<float>& post_norm) {
-      if (post_norm.empty()) {
-        graph::add_linear(p, blk + name, linear, std::nullopt, in, graph::Store::accumulate, x);
-        return;
-      }
-      graph::Buffer* const y = buffer(name, s.dim);
-      graph::add_linear(p, blk + name, linear, std::nullopt, in, graph::Store::assign, y);
-      graph::add_norm_residual(p, blk + name + "_norm", norm(post_norm), y, x);
-    };
-
-    graph::Attention attention;
-    attention.layer = i;
-    attention.heads = a.heads;
-    attention.kv_heads = a.kv_heads;
-    attention.head_dim = a.head_dim;
-    attention.q = w.qkv.offset(0);
-    attention.k = w.qkv.offset(1);
-    attention.v = w.qkv.offset(2);
-    attention.half = a.rotary_dim / 2;
-    attention.interleaved = a.interleaved;
-    if (a.qk_norm) {
-      attention.q_norm = norm(w.q_norm);
-      attention.k_norm = norm(w.k_norm);
-    }
-    attention.kv = kv_;
-    attention.window = sliding ? s.window : 0;
-    attention.scale = static_cast<float>(a.scale);
-    attention.softcap = static_cast<float>(a.softcap);
-
-    graph::Buffer* const qkv = buffer("qkv", w.qkv.width());
-    graph::Buffer* const attn = buffer("attn", a.heads * a.head_dim);
-    graph::Buffer* const ffn = buffer("ffn", s.block.ffn.dim);
-    graph::add_linear(p, blk + "qkv", w.qkv, norm(w.attn_norm), x, graph::Store::assign, qkv);
-    graph::add_attention(p, blk + "attn", attention, qkv, sliding ? local : full, attn);
-    if (i == s.layers - 1) p.select({x, attn});
-    add_back("o", w.o, attn, w.post_attn_norm);
-    graph::add_gated(p, blk + "gate_up", w.gate_up, s.block.ffn.act, norm(w.ffn_norm), x, ffn);
-    add_back("down", w.down, ffn, w.post_ffn_norm);
-  }
-  graph::add_logits(p, "lm_head", weights_.head, norm(weights_.output_norm), static_cast<float>(s.final_softcap), x);
-}
-
 std::vector<WeightGroup> Model::groups() const {
   std::vector<WeightGroup> out;
   const auto add = [&](const char* name, const graph::Linear& linear) {
@@ -164,14 +101,15 @@ std::vector<WeightGroup> Model::groups() const {
       at->bytes += linear.part_bytes(i);
     }
   };
-  for (const BlockWeights& b : weights_.blocks) {
-    add("qkv", b.qkv);
-    add("o", b.o);
-    add("gate_up", b.gate_up);
-    add("down", b.down);
-  }
-  add("lm_head", weights_.head);
+  for_linears(weights_, add);
   return out;
+}
+
+Result<ModelSpec::Shape> shape_of(const io::Checkpoint& checkpoint) {
+  if (checkpoint.tensors().empty()) return ModelSpec::Shape::decoder;  // load() says what is missing
+  MIAO_TRY(Source source, Source::open(checkpoint));
+  MIAO_TRY(const Family* family, find_family(source));
+  return family->shape;
 }
 
 std::vector<std::string> supported_architectures() {

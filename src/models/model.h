@@ -55,7 +55,6 @@ class Model {
   Model(ModelSpec spec, const graph::Context& context) : spec_(std::move(spec)), program_(context) {}
   static Result<std::unique_ptr<Model>> read(const io::Checkpoint& checkpoint, const LoadOptions& options,
                                              const graph::Context& context);
-  void build();
   Result<void> check_memory() const;
 
   ModelSpec spec_;
@@ -65,6 +64,8 @@ class Model {
   graph::Program program_;
 };
 
+// What a checkpoint's architecture is, before anything is loaded; an unsupported one is an Error that lists the others.
+Result<ModelSpec::Shape> shape_of(const io::Checkpoint& checkpoint);
 // The names of supported architectures and families, for reports.
 std::vector<std::string> supported_architectures();
 

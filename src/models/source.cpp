@@ -10,17 +10,24 @@ namespace miao::models {
 
 namespace {
 
-constexpr TensorName kModelNames[] = {{"token_embd", "embed_tokens"}, {"output_norm", "norm"}, {"output", "lm_head"}};
-constexpr TensorName kBlockNames[] = {
-    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
-    {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
-    {"attn_k_norm", "self_attn.k_norm"}, {"ffn_norm", "post_attention_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
+constexpr TensorName kNames[] = {
+    {"token_embd", "embed_tokens"},
+    {"output_norm", "norm"},
+    {"output", "/lm_head"},
+    {"attn_norm", "input_layernorm"},
+    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},
+    {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_gate", "mlp.gate_proj"},
+    {"ffn_up", "mlp.up_proj"},
     {"ffn_down", "mlp.down_proj"},
 };
 
-const char* hf_name(std::span<const TensorName> names, std::string_view stem) {
+const char* find_name(std::span<const TensorName> names, std::string_view stem) {
   const auto at = std::find_if(names.begin(), names.end(), [&](const TensorName& n) { return stem == n.gguf; });
   return at == names.end() ? nullptr : at->hf;
 }
@@ -32,7 +39,11 @@ std::string format_number(double value) {
 
 // Tensors of blocks that old checkpoints carry and nobody needs.
 bool is_ignored(std::string_view name) {
-  return name.ends_with("rotary_emb.inv_freq") || name.ends_with("attn_rot_embd");
+  for (const std::string_view end : {"rotary_emb.inv_freq", "attn_rot_embd", ".attn.bias", ".attn.masked_bias",
+                                     ".attention.bias", ".attention.masked_bias"}) {
+    if (name.ends_with(end)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -54,11 +65,19 @@ Result<Source> Source::open(const io::Checkpoint& checkpoint) {
     return Error{Code::unsupported, "Hugging Face quantised checkpoints are not read; use the GGUF or the plain one",
                  meta.source() + ": quantization_config"};
   }
-  for (const char* prefix : {"model.", "", "language_model.model.", "model.language_model."}) {
-    if (checkpoint.find(std::string(prefix) + "embed_tokens.weight")) s.tensor_prefix_ = prefix;
-  }
-  if (checkpoint.find("language_model.lm_head.weight")) s.head_prefix_ = "language_model.";
   return s;
+}
+
+void Source::use(const Naming& naming) {
+  naming_ = naming;
+  if (gguf()) return;
+  const std::string root(naming.root), outer = "language_model.";
+  for (const std::string& prefix : {root, std::string(), outer + root, root + outer}) {
+    tensor_prefix_ = prefix;
+    if (find("token_embd.weight")) break;
+    tensor_prefix_ = root;
+  }
+  if (checkpoint_->find(outer + "lm_head.weight")) head_prefix_ = outer;
 }
 
 std::string_view Source::model_name() const {
@@ -68,7 +87,11 @@ std::string_view Source::model_name() const {
 
 std::string Source::name(Key key) const {
   const char* own = gguf() ? key.gguf : key.hf;
-  return own ? prefix_ + own : std::string();
+  if (!own) return {};
+  for (const KeyName& k : naming_.keys) {
+    if (!gguf() && std::string_view(own) == k.usual) own = k.own;
+  }
+  return prefix_ + own;
 }
 
 Error Source::invalid(Key key, std::string what) const {
@@ -118,25 +141,31 @@ Result<std::vector<int64_t>> Source::integers(Key key) const {
 std::string Source::tensor_name(std::string_view canonical) const {
   if (gguf()) return std::string(canonical);
   const size_t dot = canonical.rfind('.');
-  std::string_view stem = canonical.substr(0, dot);
+  std::string stem(canonical.substr(0, dot));
   const std::string_view suffix = canonical.substr(dot);  // ".weight"
   std::string block;
-  const char* hf = nullptr;
   if (stem.starts_with("blk.")) {
     const size_t end = stem.find('.', 4);
-    block = "layers." + std::string(stem.substr(4, end - 3));
+    block = std::string(naming_.blocks) + stem.substr(4, end - 3);
     stem = stem.substr(end + 1);
-    hf = hf_name(names_, stem);
-    if (!hf) hf = hf_name(kBlockNames, stem);
-  } else {
-    hf = hf_name(kModelNames, stem);
   }
-  MIAO_CHECK(hf != nullptr);
-  return (stem == "output" ? head_prefix_ : tensor_prefix_) + block + hf + std::string(suffix);
+  std::string number;  // "7" of "ffn_up.7"
+  if (const size_t last = stem.rfind('.'); last != std::string::npos) {
+    number = stem.substr(last + 1);
+    stem = stem.substr(0, last) + ".*";
+  }
+  const char* found = find_name(naming_.tensors, stem);
+  if (!found) found = find_name(naming_.shared, stem);
+  if (!found) found = find_name(kNames, stem);
+  MIAO_CHECK(found != nullptr);
+  std::string hf = found;
+  if (const size_t star = hf.find('*'); star != std::string::npos) hf.replace(star, 1, number);
+  if (hf[0] == '/') return head_prefix_ + hf.substr(1) + std::string(suffix);
+  return tensor_prefix_ + block + hf + std::string(suffix);
 }
 
 Result<void> Source::all_used(const std::vector<std::string>& used) const {
-  const std::string blocks = gguf() ? "blk." : tensor_prefix_ + "layers.";
+  const std::string blocks = gguf() ? "blk." : tensor_prefix_ + std::string(naming_.blocks);
   std::vector<std::string_view> sorted(used.begin(), used.end());
   std::sort(sorted.begin(), sorted.end());
   for (const TensorView& t : checkpoint_->tensors()) {

@@ -22,8 +22,19 @@ struct Key {
 };
 
 struct TensorName {
-  const char* gguf;  // "attn_q" of "blk.N.attn_q.weight"
-  const char* hf;    // "self_attn.q_proj" of "model.layers.N.self_attn.q_proj.weight"
+  const char* gguf;  // "attn_q" of "blk.N.attn_q.weight"; "ffn_up.*" of "blk.N.ffn_up.7.weight", the seventh expert
+  const char* hf;    // "self_attn.q_proj" of "model.layers.N.self_attn.q_proj.weight"; "/lm_head": without the root
+};
+struct KeyName {
+  const char* usual;  // "hidden_size"
+  const char* own;    // "n_embd"
+};
+// How the Hugging Face files of a family differ from Llama's in names.
+struct Naming {
+  std::string_view root = "model.";  // of all tensors but those of heads; files of a bare model leave it out
+  std::string_view blocks = "layers.";
+  std::span<const TensorName> tensors, shared;  // `shared`: what families of one kin have in common; asked second
+  std::span<const KeyName> keys;
 };
 
 class Source {
@@ -53,8 +64,8 @@ class Source {
   Error invalid(Key key, std::string what) const;
   Error unsupported(Key key, std::string what) const;
 
-  // Names of block tensors in Hugging Face files that differ from Llama's or have no counterpart there.
-  void use_names(std::span<const TensorName> names) { names_ = names; }
+  // Before any tensor or hyper-parameter is asked for.
+  void use(const Naming& naming);
   // The name in this file of a model tensor ("output_norm.weight") or a block tensor ("blk.3.attn_q.weight").
   std::string tensor_name(std::string_view canonical) const;
   const TensorView* find(std::string_view canonical) const { return checkpoint_->find(tensor_name(canonical)); }
@@ -69,7 +80,7 @@ class Source {
   std::string prefix_;         // of keys: "llama.", "text_config." or nothing
   std::string tensor_prefix_;  // of Hugging Face tensors: "model."
   std::string head_prefix_;    // of lm_head
-  std::span<const TensorName> names_;
+  Naming naming_;
 };
 
 }  // namespace miao::models

@@ -1,5 +1,5 @@
-// ModelSpec: everything about a decoder that is not weights, in one plain struct. A family fills it from a checkpoint's
-// hyper-parameters; the builder (decoder.cpp) turns it into a Program. All numbers have been checked against nonsense.
+// ModelSpec: everything about a model that is not weights, in one plain struct. A family fills it from a checkpoint's
+// hyper-parameters; the builder (builder.cpp) turns it into a Program. All numbers have been checked against nonsense.
 #pragma once
 
 #include <cstdint>
@@ -29,39 +29,83 @@ struct RopeSpec {
 
 struct AttentionSpec {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  int64_t rotary_dim = 0;    // the first dimensions of a head are rotated
+  int64_t rotary_dim = 0;    // the first dimensions of a head are rotated; 0 = none
   bool interleaved = false;  // rotation pairs are (2i, 2i + 1), else (i, i + rotary_dim / 2)
   bool qkv_bias = false, o_bias = false;
-  bool qk_norm = false;  // RMS norm of each head of q and k, before the rotation
-  double scale = 0;      // of q . k
-  double softcap = 0;    // 0 = none
+  // Norms of q and k before the rotation. head: RMS norm of each head with the same weights; each_head: LayerNorm of
+  // each head with weights of its own; all: one RMS norm over all heads.
+  enum class QkNorm : uint8_t { none, head, each_head, all } qk_norm = QkNorm::none;
+  // How one tensor holds q, k and v. stacked: q | k | v; by_head: q k v of the first head, then of the next.
+  enum class Fused : uint8_t { none, stacked, by_head } fused = Fused::none;
+  double scale = 0;    // of q . k
+  double softcap = 0;  // 0 = none
 };
 
 struct FfnSpec {
   int64_t dim = 0;
-  kernels::Act act = kernels::Act::silu;  // act(gate) * up
+  kernels::Act act = kernels::Act::silu;
+  bool gated = true;   // act(gate) * up, else act(up)
+  bool fused = false;  // one tensor holds gate | up
   bool bias = false;
+  // Mixture of experts: `dim` is that of an expert. 0 = none.
+  int64_t experts = 0, experts_used = 0;
+  bool normalised = false;  // the weights of those used are scaled to sum to one
 };
 
+// y = x + post(attn(pre(x))), then the same with ffn.
 struct BlockSpec {
   AttentionSpec attn;
   FfnSpec ffn;
-  bool post_norms = false;  // RMS norm of what attention and ffn add ("sandwich")
+  bool pre_norms = true;     // of what attention and ffn read
+  bool first_norm = true;    // the first block norms what its attention reads
+  bool post_norms = false;   // of what they add
+  bool after_norms = false;  // of the sum
+  // ffn reads what attention reads, not what it gives; shared: through the same norm.
+  enum class Parallel : uint8_t { no, own_norm, shared_norm } parallel = Parallel::no;
+  double residual_scale = 1;  // of what attention and ffn add
+};
+
+// What stands behind the blocks of an encoder: the rows themselves (hidden), one row a sequence (embedding), or
+// out(norm(act(dense(row)))) of one row a sequence, or of every row (tokens; span: start and end of an answer).
+struct HeadSpec {
+  enum class Task : uint8_t { hidden, embedding, sequence, tokens, span } task = Task::hidden;
+  enum class Pool : uint8_t { first, mean } pool = Pool::first;  // the row of a sequence
+  bool dense = false, dense_bias = true, dense_norm = false;
+  kernels::Act act = kernels::Act::tanh;
+  int64_t outputs = 0;              // classes; 2 of a span: start and end
+  std::vector<std::string> labels;  // (outputs), or empty
+
+  bool pooled() const { return task == Task::embedding || task == Task::sequence; }
 };
 
 struct ModelSpec {
+  enum class Shape : uint8_t { decoder, encoder } shape = Shape::decoder;
   std::string family;  // "llama"
   std::string name;    // the file's own name of the model; may be empty
   int64_t vocab = 0, dim = 0, layers = 0;
-  int64_t ctx = 0;  // positions the model was made for
-  double eps = 0;   // of all norms
+  int64_t ctx = 0;                             // positions the model was made for
+  double eps = 0;                              // of all norms
+  bool layer_norm = false, norm_bias = false;  // LayerNorm, else RMS norm
+  bool output_norm = true;
   BlockSpec block;
-  RopeSpec rope;              // of full-attention layers
-  RopeSpec local_rope;        // of sliding layers
-  int64_t window = 0;         // positions that sliding layers see
-  std::vector<bool> sliding;  // (layers)
+  RopeSpec rope;                 // of full-attention layers
+  RopeSpec local_rope;           // of sliding layers
+  int64_t window = 0;            // positions that sliding layers see
+  std::vector<bool> sliding;     // (layers)
+  std::vector<bool> rotated;     // (layers), or empty: all
+  int64_t positions = 0;         // rows of a table of learned positions; 0 = none
+  int64_t position_offset = 0;   // row of the first position
+  int64_t token_types = 0;       // rows of a table of segment embeddings; 0 = none
+  bool embedding_norm = false;   // of the sum of all embeddings
+  int64_t distance_buckets = 0;  // of a table (buckets, heads) of biases by distance (T5's); 0 = none
+  bool shared_blocks = false;    // all layers have the weights of the first
+  int64_t embedding_dim = 0;     // of the table, with a projection to `dim` and one back; 0 = dim
   double embedding_scale = 1;
+  double logit_scale = 1;
   double final_softcap = 0;
+  bool output_bias = false;
+  HeadSpec head;               // of encoders
+  bool transposed = false;     // matrices of blocks are stored (in, out)
   bool tied = false;           // the output matrix is the embedding
   bool norm_plus_one = false;  // the file stores norm weights minus one
 };

@@ -58,6 +58,7 @@ struct TinyModel {
   DType v_dtype = DType::f32;  // of attn_v, when it differs
   bool mixed = false;          // v_dtype counts
   uint32_t seed = 1;
+  int64_t experts = 0, experts_used = 0;                                   // a mixture of them instead of one FFN
   enum class Output : uint8_t { own, copied, tied } output = Output::own;  // copied: of the embedding; tied: left out
 
   // The architecture "llama".
@@ -82,6 +83,10 @@ struct TinyModel {
       for (float& v : values) v = 0.5f + static_cast<float>(random() % 1000) / 1000;
       b.tensor(name + ".weight", {n}, values);
     };
+    if (experts > 0) {
+      b.key("llama.expert_count", static_cast<uint32_t>(experts));
+      b.key("llama.expert_used_count", static_cast<uint32_t>(experts_used));
+    }
     const double in = 2 / std::sqrt(static_cast<double>(dim));
     const auto embedding = random_blocks(dtype, vocab * dim, 1, random);
     b.tensor("token_embd.weight", dtype, {vocab, dim}, embedding);
@@ -93,9 +98,21 @@ struct TinyModel {
       matrix(blk + "attn_v", mixed ? v_dtype : dtype, kv_heads * head_dim, dim, in);
       matrix(blk + "attn_output", dtype, dim, heads * head_dim, 2 / std::sqrt(static_cast<double>(heads * head_dim)));
       norm(blk + "ffn_norm", dim);
-      matrix(blk + "ffn_gate", dtype, ffn, dim, in);
-      matrix(blk + "ffn_up", dtype, ffn, dim, in);
-      matrix(blk + "ffn_down", dtype, dim, ffn, 2 / std::sqrt(static_cast<double>(ffn)));
+      const double hidden = 2 / std::sqrt(static_cast<double>(ffn));
+      if (experts == 0) {
+        matrix(blk + "ffn_gate", dtype, ffn, dim, in);
+        matrix(blk + "ffn_up", dtype, ffn, dim, in);
+        matrix(blk + "ffn_down", dtype, dim, ffn, hidden);
+        continue;
+      }
+      const auto stack = [&](const std::string& name, int64_t rows, int64_t cols, double deviation) {
+        b.tensor(name + ".weight", dtype, {experts, rows, cols},
+                 random_blocks(dtype, experts * rows * cols, deviation, random));
+      };
+      matrix(blk + "ffn_gate_inp", DType::f32, experts, dim, in);
+      stack(blk + "ffn_gate_exps", ffn, dim, in);
+      stack(blk + "ffn_up_exps", ffn, dim, in);
+      stack(blk + "ffn_down_exps", dim, ffn, hidden);
     }
     norm("output_norm", dim);
     if (output == Output::own) matrix("output", dtype, vocab, dim, in);

@@ -17,6 +17,17 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return out + ")";
 }
 
+const char* head_name(HeadSpec::Task task) {
+  switch (task) {
+    case HeadSpec::Task::tokens:
+      return "token_cls.output";
+    case HeadSpec::Task::span:
+      return "span.output";
+    default:
+      return "cls.output";
+  }
+}
+
 class Reader {
  public:
   Reader(const Source& source, const ModelSpec& spec, const graph::Context& context, bool f32)
@@ -24,23 +35,78 @@ class Reader {
 
   Result<Weights> read() {
     Weights w;
-    MIAO_TRY(w.embedding, matrix("token_embd", spec_.vocab, spec_.dim));
-    MIAO_TRY(w.output_norm, norm("output_norm", spec_.dim));
-    for (int64_t i = 0; i < spec_.layers; ++i) {
-      MIAO_TRY(BlockWeights block, read_block("blk." + std::to_string(i) + "."));
+    MIAO_CHECK_OK(read_embeddings(w));
+    if (spec_.output_norm) {
+      MIAO_TRY(w.output_norm, norm("output_norm", spec_.dim));
+    }
+    for (int64_t i = 0; i < (spec_.shared_blocks ? 1 : spec_.layers); ++i) {
+      MIAO_TRY(BlockWeights block, read_block("blk." + std::to_string(i) + ".", i == 0));
       w.blocks.push_back(std::move(block));
     }
-    graph::LinearPart head{w.embedding, {}};
-    if (!spec_.tied) {
-      MIAO_TRY(head.weight, matrix("output", spec_.vocab, spec_.dim));
+    if (spec_.shape == ModelSpec::Shape::decoder) {
+      MIAO_CHECK_OK(read_output(w));
+    } else {
+      MIAO_CHECK_OK(read_head(w));
     }
-    MIAO_TRY(w.head, graph::Linear::describe(context_, {std::move(head)}, f32_));
     MIAO_CHECK_OK(source_.all_used(used_));
     w.all_f32 = all_f32_;
     return w;
   }
 
  private:
+  int64_t width() const { return spec_.embedding_dim > 0 ? spec_.embedding_dim : spec_.dim; }
+
+  Result<void> read_embeddings(Weights& w) {
+    const bool encoder = spec_.shape == ModelSpec::Shape::encoder;
+    const int64_t position_width = encoder ? width() : spec_.dim;  // added before or behind the projection
+    MIAO_TRY(w.embedding, matrix("token_embd", spec_.vocab, width()));
+    if (spec_.positions > 0) {
+      MIAO_TRY(w.positions, matrix("position_embd", spec_.positions, position_width));
+    }
+    if (spec_.token_types > 0) {
+      MIAO_TRY(w.token_types, matrix("token_types", spec_.token_types, width()));
+    }
+    if (spec_.embedding_norm) {
+      MIAO_TRY(w.embedding_norm, norm("token_embd_norm", width()));
+    }
+    if (spec_.embedding_dim > 0) {
+      MIAO_TRY(w.project_in, linear("project_in", spec_.dim, width(), encoder));
+    }
+    if (spec_.distance_buckets > 0) {
+      MIAO_TRY(w.distance_bias, vector("distance_bias.weight", {spec_.distance_buckets, spec_.block.attn.heads}));
+    }
+    return {};
+  }
+
+  Result<void> read_output(Weights& w) {
+    if (spec_.embedding_dim > 0) {
+      MIAO_TRY(w.project_out, linear("project_out", width(), spec_.dim, false));
+    }
+    graph::LinearPart head{.weight = w.embedding};
+    if (!spec_.tied) {
+      MIAO_TRY(head.weight, matrix("output", spec_.vocab, width()));
+    }
+    if (spec_.output_bias) {
+      MIAO_TRY(head.bias, vector("output.bias", spec_.vocab));
+    }
+    MIAO_TRY(w.head, describe({std::move(head)}));
+    return {};
+  }
+
+  Result<void> read_head(Weights& w) {
+    const HeadSpec& h = spec_.head;
+    if (h.dense) {
+      MIAO_TRY(w.dense, linear("cls", spec_.dim, spec_.dim, h.dense_bias));
+    }
+    if (h.dense_norm) {
+      MIAO_TRY(w.dense_norm, norm("cls.norm", spec_.dim));
+    }
+    if (h.outputs > 0) {
+      MIAO_TRY(w.head, linear(head_name(h.task), h.outputs, spec_.dim, true));
+    }
+    return {};
+  }
+
   Result<const TensorView*> tensor(const std::string& canonical, const std::vector<int64_t>& shape) {
     std::string name = source_.tensor_name(canonical);
     const TensorView* t = source_.checkpoint().find(name);
@@ -53,76 +119,189 @@ class Reader {
     return t;
   }
 
-  Result<TensorView> matrix(const std::string& stem, int64_t rows, int64_t cols) {
-    MIAO_TRY(const TensorView* t, tensor(stem + ".weight", {rows, cols}));
+  // A tensor of a type that can be multiplied.
+  Result<const TensorView*> weight(const std::string& stem, const std::vector<int64_t>& shape) {
+    MIAO_TRY(const TensorView* t, tensor(stem + ".weight", shape));
     if (format(t->dtype).decode == nullptr) {
       return Error{Code::unsupported, std::string("its type ") + format(t->dtype).name + " is not a weight type",
                    source_.place(t->name)};
     }
     all_f32_ &= t->dtype == DType::f32;
+    return t;
+  }
+  Result<TensorView> matrix(const std::string& stem, int64_t rows, int64_t cols) {
+    MIAO_TRY(const TensorView* t, weight(stem, {rows, cols}));
     return *t;
   }
 
-  Result<std::vector<float>> vector(const std::string& canonical, int64_t n) {
-    MIAO_TRY(const TensorView* t, tensor(canonical, {n}));
+  Result<std::vector<float>> vector(const std::string& canonical, std::vector<int64_t> shape) {
+    MIAO_TRY(const TensorView* t, tensor(canonical, shape));
     if (t->dtype != DType::f32 && t->dtype != DType::f16 && t->dtype != DType::bf16) {
       return Error{Code::unsupported,
                    std::string("its type is ") + format(t->dtype).name + ", expected F32, F16 or BF16",
                    source_.place(t->name)};
     }
-    std::vector<float> out(static_cast<size_t>(n));
-    format(t->dtype).decode(t->data, out.data(), n);
+    std::vector<float> out(static_cast<size_t>(t->elements()));
+    format(t->dtype).decode(t->data, out.data(), t->elements());
     return out;
   }
+  Result<std::vector<float>> vector(const std::string& canonical, int64_t n) {
+    return vector(canonical, std::vector<int64_t>{n});
+  }
 
-  Result<std::vector<float>> norm(const std::string& stem, int64_t n) {
-    MIAO_TRY(std::vector<float> out, vector(stem + ".weight", n));
+  Result<NormWeights> norm(const std::string& stem, int64_t n) {
+    NormWeights out;
+    MIAO_TRY(out.weight, vector(stem + ".weight", n));
     if (spec_.norm_plus_one) {
-      for (float& value : out) value += 1;
+      for (float& value : out.weight) value += 1;
+    }
+    if (spec_.norm_bias) {
+      MIAO_TRY(out.bias, vector(stem + ".bias", n));
     }
     return out;
   }
 
-  Result<graph::LinearPart> part(const std::string& stem, int64_t rows, int64_t cols, bool bias) {
+  // The norm of q or k.
+  Result<NormWeights> head_norm(const std::string& stem, int64_t heads) {
+    using QkNorm = AttentionSpec::QkNorm;
+    const int64_t dim = spec_.block.attn.head_dim;
+    NormWeights out;
+    if (spec_.block.attn.qk_norm != QkNorm::each_head) {
+      return norm(stem, spec_.block.attn.qk_norm == QkNorm::all ? heads * dim : dim);
+    }
+    if (source_.gguf()) {
+      MIAO_TRY(out.weight, vector(stem + ".weight", {heads, dim}));
+      return out;
+    }
+    for (int64_t h = 0; h < heads; ++h) {
+      MIAO_TRY(std::vector<float> own, vector(stem + "." + std::to_string(h) + ".weight", dim));
+      out.weight.insert(out.weight.end(), own.begin(), own.end());
+    }
+    return out;
+  }
+
+  // `rows` of a tensor's `all` rows, which `map` finds.
+  Result<graph::LinearPart> part(const std::string& stem, int64_t rows, int64_t all, int64_t cols, bool bias,
+                                 graph::RowMap map) {
     graph::LinearPart out;
-    MIAO_TRY(out.weight, matrix(stem, rows, cols));
+    map.transposed = spec_.transposed && stem.starts_with("blk.");
+    MIAO_TRY(out.weight, map.transposed ? matrix(stem, cols, all) : matrix(stem, all, cols));
+    out.rows = rows;
+    out.map = map;
     if (bias) {
-      MIAO_TRY(out.bias, vector(stem + ".bias", rows));
+      MIAO_TRY(std::vector<float> whole, vector(stem + ".bias", all));
+      for (int64_t r = 0; r < rows; ++r) out.bias.push_back(whole[static_cast<size_t>(map(r))]);
     }
     return out;
   }
+  Result<graph::LinearPart> part(const std::string& stem, int64_t rows, int64_t cols, bool bias) {
+    return part(stem, rows, rows, cols, bias, {});
+  }
+  Result<graph::Linear> linear(const std::string& stem, int64_t rows, int64_t cols, bool bias) {
+    MIAO_TRY(graph::LinearPart only, part(stem, rows, cols, bias));
+    return describe({std::move(only)});
+  }
 
-  Result<BlockWeights> read_block(const std::string& blk) {
+  Result<graph::Linear> read_qkv(const std::string& blk) {
+    using Fused = AttentionSpec::Fused;
     const AttentionSpec& a = spec_.block.attn;
-    const FfnSpec& f = spec_.block.ffn;
-    const int64_t q_dim = a.heads * a.head_dim;
-    const int64_t kv_dim = a.kv_heads * a.head_dim;
-    BlockWeights b;
-    MIAO_TRY(b.attn_norm, norm(blk + "attn_norm", spec_.dim));
-    MIAO_TRY(graph::LinearPart q, part(blk + "attn_q", q_dim, spec_.dim, a.qkv_bias));
-    MIAO_TRY(graph::LinearPart k, part(blk + "attn_k", kv_dim, spec_.dim, a.qkv_bias));
-    MIAO_TRY(graph::LinearPart v, part(blk + "attn_v", kv_dim, spec_.dim, a.qkv_bias));
-    MIAO_TRY(b.qkv, linear({std::move(q), std::move(k), std::move(v)}));
-    MIAO_TRY(graph::LinearPart o, part(blk + "attn_output", spec_.dim, q_dim, a.o_bias));
-    MIAO_TRY(b.o, linear({std::move(o)}));
-    if (a.qk_norm) {
-      MIAO_TRY(b.q_norm, norm(blk + "attn_q_norm", a.head_dim));
-      MIAO_TRY(b.k_norm, norm(blk + "attn_k_norm", a.head_dim));
+    const int64_t rows[3] = {a.heads * a.head_dim, a.kv_heads * a.head_dim, a.kv_heads * a.head_dim};
+    const int64_t all = rows[0] + rows[1] + rows[2];
+    const char* const names[3] = {"attn_q", "attn_k", "attn_v"};
+    std::vector<graph::LinearPart> parts;
+    int64_t first = 0;
+    for (int i = 0; i < 3; ++i) {
+      graph::LinearPart p;
+      if (a.fused == Fused::none) {
+        MIAO_TRY(p, part(blk + names[i], rows[i], spec_.dim, a.qkv_bias));
+      } else if (a.fused == Fused::stacked) {
+        MIAO_TRY(p, part(blk + "attn_qkv", rows[i], all, spec_.dim, a.qkv_bias, {.first = first}));
+      } else {
+        const graph::RowMap map{.first = i * a.head_dim, .run = a.head_dim, .step = 3 * a.head_dim};
+        MIAO_TRY(p, part(blk + "attn_qkv", rows[i], all, spec_.dim, a.qkv_bias, map));
+      }
+      first += rows[i];
+      parts.push_back(std::move(p));
     }
-    MIAO_TRY(b.ffn_norm, norm(blk + "ffn_norm", spec_.dim));
-    MIAO_TRY(graph::LinearPart gate, part(blk + "ffn_gate", f.dim, spec_.dim, f.bias));
-    MIAO_TRY(graph::LinearPart up, part(blk + "ffn_up", f.dim, spec_.dim, f.bias));
-    MIAO_TRY(b.gate_up, linear({std::move(gate), std::move(up)}));
-    MIAO_TRY(graph::LinearPart down, part(blk + "ffn_down", spec_.dim, f.dim, f.bias));
-    MIAO_TRY(b.down, linear({std::move(down)}));
-    if (spec_.block.post_norms) {
-      MIAO_TRY(b.post_attn_norm, norm(blk + "post_attention_norm", spec_.dim));
-      MIAO_TRY(b.post_ffn_norm, norm(blk + "post_ffw_norm", spec_.dim));
+    return describe(std::move(parts));
+  }
+
+  Result<graph::Linear> read_gate_up(const std::string& blk) {
+    const FfnSpec& f = spec_.block.ffn;
+    if (!f.gated) return linear(blk + "ffn_up", f.dim, spec_.dim, f.bias);
+    graph::LinearPart gate, up;
+    if (f.fused) {
+      MIAO_TRY(gate, part(blk + "ffn_up", f.dim, 2 * f.dim, spec_.dim, f.bias, {}));
+      MIAO_TRY(up, part(blk + "ffn_up", f.dim, 2 * f.dim, spec_.dim, f.bias, {.first = f.dim}));
+    } else {
+      MIAO_TRY(gate, part(blk + "ffn_gate", f.dim, spec_.dim, f.bias));
+      MIAO_TRY(up, part(blk + "ffn_up", f.dim, spec_.dim, f.bias));
+    }
+    return describe({std::move(gate), std::move(up)});
+  }
+
+  // Experts of GGUF files are one tensor (experts, rows, cols); old ones and Hugging Face files have one an expert.
+  Result<graph::LinearPart> expert(const std::string& stem, int64_t index, int64_t rows, int64_t cols) {
+    const int64_t experts = spec_.block.ffn.experts;
+    if (!source_.gguf() || !source_.find(stem + "_exps.weight")) {
+      return part(stem + "." + std::to_string(index), rows, cols, false);
+    }
+    graph::LinearPart out;
+    MIAO_TRY(const TensorView* t, weight(stem + "_exps", {experts, rows, cols}));
+    out.weight = *t;
+    out.weight.shape = {experts * rows, cols};
+    out.rows = rows;
+    out.map.first = index * rows;
+    return out;
+  }
+
+  Result<void> read_experts(const std::string& blk, BlockWeights& b) {
+    const FfnSpec& f = spec_.block.ffn;
+    MIAO_TRY(graph::LinearPart router, part(blk + "ffn_gate_inp", f.experts, spec_.dim, false));
+    MIAO_TRY(b.router, graph::Linear::describe(context_, {std::move(router)}, true));
+    for (int64_t e = 0; e < f.experts; ++e) {
+      MIAO_TRY(graph::LinearPart gate, expert(blk + "ffn_gate", e, f.dim, spec_.dim));
+      MIAO_TRY(graph::LinearPart up, expert(blk + "ffn_up", e, f.dim, spec_.dim));
+      MIAO_TRY(graph::LinearPart down, expert(blk + "ffn_down", e, spec_.dim, f.dim));
+      MIAO_TRY(graph::Linear gate_up, describe({std::move(gate), std::move(up)}));
+      MIAO_TRY(graph::Linear down_linear, describe({std::move(down)}));
+      b.expert_gate_up.push_back(std::move(gate_up));
+      b.expert_down.push_back(std::move(down_linear));
+    }
+    return {};
+  }
+
+  Result<BlockWeights> read_block(const std::string& blk, bool first) {
+    const BlockSpec& block = spec_.block;
+    const AttentionSpec& a = block.attn;
+    BlockWeights b;
+    if (block.pre_norms && (block.first_norm || !first)) {
+      MIAO_TRY(b.attn_norm, norm(blk + "attn_norm", spec_.dim));
+    }
+    MIAO_TRY(b.qkv, read_qkv(blk));
+    MIAO_TRY(b.o, linear(blk + "attn_output", spec_.dim, a.heads * a.head_dim, a.o_bias));
+    if (a.qk_norm != AttentionSpec::QkNorm::none) {
+      MIAO_TRY(b.q_norm, head_norm(blk + "attn_q_norm", a.heads));
+      MIAO_TRY(b.k_norm, head_norm(blk + "attn_k_norm", a.kv_heads));
+    }
+    if (block.pre_norms && block.parallel != BlockSpec::Parallel::shared_norm) {
+      MIAO_TRY(b.ffn_norm, norm(blk + "ffn_norm", spec_.dim));
+    }
+    if (block.ffn.experts > 0) {
+      MIAO_CHECK_OK(read_experts(blk, b));
+    } else {
+      MIAO_TRY(b.gate_up, read_gate_up(blk));
+      MIAO_TRY(b.down, linear(blk + "ffn_down", spec_.dim, block.ffn.dim, block.ffn.bias));
+    }
+    if (block.post_norms || block.after_norms) {
+      MIAO_TRY(b.post_attn_norm,
+               norm(blk + (block.post_norms ? "post_attention_norm" : "attn_output_norm"), spec_.dim));
+      MIAO_TRY(b.post_ffn_norm, norm(blk + (block.post_norms ? "post_ffw_norm" : "layer_output_norm"), spec_.dim));
     }
     return b;
   }
 
-  Result<graph::Linear> linear(std::vector<graph::LinearPart> parts) {
+  Result<graph::Linear> describe(std::vector<graph::LinearPart> parts) {
     return graph::Linear::describe(context_, std::move(parts), f32_);
   }
 
@@ -133,14 +312,6 @@ class Reader {
   bool all_f32_ = true;
   std::vector<std::string> used_;
 };
-
-template <class Body>
-void for_linears(Weights& w, const Body& body) {
-  body(w.head);
-  for (BlockWeights& b : w.blocks) {
-    for (graph::Linear* linear : {&b.qkv, &b.o, &b.gate_up, &b.down}) body(*linear);
-  }
-}
 
 // Gives the pages of packed tensors back. Each time costs a message to every core, a fifth of the start when done for
 // every tensor of a small model: so what stands together in the file is given back some MiB at a time.
@@ -184,10 +355,8 @@ Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, co
 }
 
 int64_t packed_bytes(const Weights& weights) {
-  int64_t total = padded_bytes(weights.head);
-  for (const BlockWeights& b : weights.blocks) {
-    total += padded_bytes(b.qkv) + padded_bytes(b.o) + padded_bytes(b.gate_up) + padded_bytes(b.down);
-  }
+  int64_t total = 0;
+  for_linears(weights, [&](const char*, const graph::Linear& linear) { total += padded_bytes(linear); });
   return total;
 }
 
@@ -196,7 +365,7 @@ Result<void> pack_weights(const Source& source, const graph::Context& context, W
   MIAO_TRY(weights.memory, Memory::allocate(static_cast<size_t>(packed_bytes(weights))));
   std::byte* at = weights.memory.data();
   Pages pages(source.checkpoint());
-  for_linears(weights, [&](graph::Linear& linear) {
+  for_linears(weights, [&](const char*, graph::Linear& linear) {
     if (cancel && *cancel) return;
     linear.pack(context, at, [&](const TensorView& t) { pages.add(t); });
     at += padded_bytes(linear);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/memory.h"
@@ -13,21 +14,53 @@
 
 namespace miao::models {
 
+struct NormWeights {
+  std::vector<float> weight;  // empty = the model has no such norm
+  std::vector<float> bias;    // or empty
+};
+
 struct BlockWeights {
-  graph::Linear qkv, o, gate_up, down;
-  std::vector<float> attn_norm, ffn_norm;            // (dim)
-  std::vector<float> post_attn_norm, post_ffn_norm;  // (dim), or empty
-  std::vector<float> q_norm, k_norm;                 // (head_dim), or empty
+  graph::Linear qkv, o, gate_up, down;  // gate_up: one part where the FFN is not gated
+  graph::Linear router;                 // of a mixture of experts, instead of gate_up and down
+  std::vector<graph::Linear> expert_gate_up, expert_down;
+  NormWeights attn_norm, ffn_norm, post_attn_norm, post_ffn_norm;  // (dim)
+  NormWeights q_norm, k_norm;  // (head_dim), (heads, head_dim) or (heads * head_dim)
 };
 
 struct Weights {
-  TensorView embedding;  // (vocab, dim) in the checkpoint's mapping
+  TensorView embedding;                                  // (vocab, dim) in the checkpoint's mapping
+  TensorView positions, token_types;                     // (positions, dim), (types, dim) there, or no data
+  NormWeights embedding_norm;                            // (dim)
+  std::vector<float> distance_bias;                      // (distance_buckets, heads)
+  std::optional<graph::Linear> project_in, project_out;  // between the embedding's dimensions and the model's
   std::vector<BlockWeights> blocks;
-  std::vector<float> output_norm;  // (dim)
-  graph::Linear head;              // (vocab, dim)
-  bool all_f32 = true;             // every matrix of the file is F32
-  Memory memory;                   // packed matrices
+  NormWeights output_norm;                   // (dim)
+  std::optional<graph::Linear> dense, head;  // head: (vocab, dim), or (outputs, dim) of an encoder
+  NormWeights dense_norm;                    // (dim)
+  bool all_f32 = true;                       // every matrix of the file is F32
+  Memory memory;                             // packed matrices
 };
+
+// body(kind, linear) for every matrix; kind is "qkv", "o", "gate_up", "down", "router", "lm_head", "dense", "project".
+template <class W, class Body>
+void for_linears(W& w, const Body& body) {
+  if (w.head) body("lm_head", *w.head);
+  if (w.dense) body("dense", *w.dense);
+  if (w.project_in) body("project", *w.project_in);
+  if (w.project_out) body("project", *w.project_out);
+  for (auto& b : w.blocks) {
+    body("qkv", b.qkv);
+    body("o", b.o);
+    if (b.expert_down.empty()) {
+      body("gate_up", b.gate_up);
+      body("down", b.down);
+      continue;
+    }
+    body("router", b.router);
+    for (auto& linear : b.expert_gate_up) body("gate_up", linear);
+    for (auto& linear : b.expert_down) body("down", linear);
+  }
+}
 
 // Two steps, so that memory can be planned before anything large is read. describe() checks every tensor's presence,
 // shape and type (Errors name the tensor); pack() fills Weights::memory and gives the source pages back.

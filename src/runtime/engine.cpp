@@ -6,47 +6,29 @@
 #include "base/check.h"
 #include "base/checked.h"
 #include "base/clock.h"
-#include "base/cpu.h"
-#include "base/env.h"
 #include "base/log.h"
 #include "graph/program.h"
-#include "io/checkpoint.h"
-#include "kernels/kernels.h"
-#include "models/model.h"
+#include "runtime/loaded.h"
 #include "runtime/text.h"
 
 namespace miao::runtime {
 
 namespace {
 
-constexpr int kMaxThreads = 1024;
 constexpr int64_t kLogitsBytes = int64_t{64} << 20;  // of one pass of forward_all
 // Each row read from the mapped embedding brings in the 64 KiB around it; after so many rows the pages are given back.
 constexpr int64_t kEmbeddedRows = 64;
 
-// `isa`, else MIAO_ISA, else the best.
-Result<const kernels::Kernels*> choose_kernels(const std::string& isa) {
-  auto table = kernels::select(cpu_features(), isa.empty() ? env("MIAO_ISA").value_or("") : isa);
-  if (!table.ok() && isa.empty()) {
-    table.error().where = "MIAO_ISA";
-    table.error().message += "; unset it";
-  }
-  return table;
-}
-
 }  // namespace
 
-// Members are in the order they are made: later ones refer to earlier ones.
 struct Engine::State {
-  State(io::Checkpoint file, const kernels::Kernels& table, std::unique_ptr<ThreadPool> threads)
-      : checkpoint(std::move(file)), pool(std::move(threads)), context{table, *pool} {}
+  explicit State(std::unique_ptr<Loaded> parts)
+      : loaded(std::move(parts)), checkpoint(loaded->checkpoint), model(loaded->model.get()) {}
 
-  io::Checkpoint checkpoint;
-  std::unique_ptr<ThreadPool> pool;
-  graph::Context context;
-  std::unique_ptr<models::Model> model;
+  std::unique_ptr<Loaded> loaded;
+  io::Checkpoint& checkpoint;
+  models::Model* model;
   std::unique_ptr<KvCache> kv;
-  std::optional<Result<prep::Tokenizer>> tokenizer;
   std::optional<Result<std::optional<prep::ChatTemplate>>> chat_template;
   int64_t chunk = 0;
   double load_seconds = 0;
@@ -70,28 +52,18 @@ Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, const EngineOptions& options) {
   const double start = now_seconds();
-  if (options.threads < 0 || options.threads > kMaxThreads) {
-    return Error{Code::invalid,
-                 std::to_string(options.threads) + " threads are not within 1 to " + std::to_string(kMaxThreads),
-                 {}};
-  }
-  MIAO_TRY(const kernels::Kernels* table, choose_kernels(options.isa));
-  MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
-  const int threads = options.threads ? options.threads : cpu_limits().threads();
-  MIAO_TRY(auto pool, ThreadPool::create(threads));
-  auto state = std::make_unique<State>(std::move(checkpoint), *table, std::move(pool));
   models::LoadOptions load;
   load.f32 = options.compute == Compute::f32;
   load.kv = options.kv;
   load.ctx = options.ctx;
   load.chunk = options.chunk;
   load.cancel = options.cancel;
-  MIAO_TRY(state->model, models::Model::load(state->checkpoint, load, state->context));
+  MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load, models::ModelSpec::Shape::decoder));
+  auto state = std::make_unique<State>(std::move(loaded));
   const models::ModelSpec& spec = state->model->spec();
   state->chunk = std::min<int64_t>(options.chunk, state->model->ctx());
   state->kv = std::make_unique<KvCache>(
       KvShape{spec.layers, spec.block.attn.kv_heads, spec.block.attn.head_dim, state->model->kv()});
-  state->tokenizer.emplace(load_tokenizer(state->checkpoint));
   state->chat_template.emplace(load_chat_template(state->checkpoint));
   state->load_seconds = now_seconds() - start;
   std::unique_ptr<Engine> engine(new Engine(std::move(state)));
@@ -116,7 +88,7 @@ Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
 const models::ModelSpec& Engine::spec() const { return state_->model->spec(); }
 const io::Checkpoint& Engine::checkpoint() const { return state_->checkpoint; }
 Result<const prep::Tokenizer*> Engine::tokenizer() const {
-  const Result<prep::Tokenizer>& loaded = *state_->tokenizer;
+  const Result<prep::Tokenizer>& loaded = *state_->loaded->tokenizer;
   if (!loaded.ok()) return loaded.error();
   return &*loaded;
 }
@@ -125,8 +97,8 @@ Result<const prep::ChatTemplate*> Engine::chat_template() const {
   if (!loaded.ok()) return loaded.error();
   return *loaded ? &**loaded : nullptr;
 }
-ThreadPool& Engine::pool() { return *state_->pool; }
-const char* Engine::isa() const { return state_->context.kernels.name; }
+ThreadPool& Engine::pool() { return *state_->loaded->pool; }
+const char* Engine::isa() const { return state_->loaded->context.kernels.name; }
 int64_t Engine::ctx() const { return state_->model->ctx(); }
 int64_t Engine::vocab() const { return state_->vocab(); }
 DType Engine::kv_dtype() const { return state_->model->kv(); }

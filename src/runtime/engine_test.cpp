@@ -81,9 +81,10 @@ std::vector<std::string> isas() {
 const TinyModel kFloat{.vocab = 41, .dim = 40, .ffn = 56, .heads = 5, .kv_heads = 1, .head_dim = 12};
 const TinyModel kQuantised{
     .vocab = 72, .dim = 64, .ffn = 96, .heads = 6, .kv_heads = 3, .head_dim = 16, .dtype = DType::q4_1};
+const TinyModel kExperts{.dim = 64, .ffn = 96, .dtype = DType::q8_0, .experts = 5, .experts_used = 2};
 
 TEST(Engine, SameBitsForAnyThreadsChunkAndIsa) {
-  for (const TinyModel& model : {kFloat, kQuantised}) {
+  for (const TinyModel& model : {kFloat, kQuantised, kExperts}) {
     const File file(model);
     const auto ids = some_ids(150, model.vocab);
     const Rows want = all_rows(*file.open({.threads = 1, .isa = "scalar"}), ids);
@@ -164,7 +165,7 @@ TEST(Engine, TokenByTokenEqualsPrompt) {
 }
 
 TEST(Engine, NeighboursChangeNothing) {
-  for (const TinyModel& model : {kFloat, kQuantised}) {
+  for (const TinyModel& model : {kFloat, kQuantised, kExperts}) {
     const File file(model);
     const auto engine = file.open({.threads = 2, .chunk = 48});
     const size_t lengths[] = {1, 90, 3, 30, 1, 17};

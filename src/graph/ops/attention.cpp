@@ -18,7 +18,7 @@ constexpr int64_t kTileRows = 128;  // queries x heads of a later task: what the
 class AttentionStep final : public Step {
  public:
   AttentionStep(std::string name, const Attention& a, Buffer* qkv, Buffer* rotation, Buffer* out)
-      : Step(std::move(name), {qkv, rotation, out}, out),
+      : Step(std::move(name), rotation ? std::vector{qkv, rotation, out} : std::vector{qkv, out}, out),
         a_(a),
         group_(a.heads / a.kv_heads),
         kv_(kernels::kv_index(a.kv)),
@@ -26,7 +26,7 @@ class AttentionStep final : public Step {
         rotation_(rotation),
         out_(out) {
     MIAO_CHECK(a.heads % a.kv_heads == 0 && out->cols == a.heads * a.head_dim && 2 * a.half <= a.head_dim);
-    MIAO_CHECK(a.v + a.kv_heads * a.head_dim <= qkv->cols && rotation->cols == 2 * a.half);
+    MIAO_CHECK(a.v + a.kv_heads * a.head_dim <= qkv->cols && (rotation ? rotation->cols : 0) == 2 * a.half);
     MIAO_CHECK(!a.q_norm || (a.q_norm->size == a.head_dim && a.k_norm && a.k_norm->size == a.head_dim));
   }
 
@@ -81,9 +81,13 @@ class AttentionStep final : public Step {
   int64_t own_bytes(int64_t) const override { return kernels::attention_scratch(a_.head_dim, group_); }
 
  private:
-  void norm(const StepIo& io, const std::optional<Norm>& n, float* x, int64_t heads) const {
+  void norm(const StepIo& io, const std::optional<Norm>& n, float* x, int64_t first, int64_t heads) const {
     if (!n) return;
-    for (int64_t h = 0; h < heads; ++h, x += a_.head_dim) io.kernels.rms_norm(x, n->weight, a_.head_dim, n->eps, x);
+    Norm own = *n;
+    for (int64_t h = first; h < first + heads; ++h, x += a_.head_dim) {
+      if (a_.norm_each) own.weight = n->weight + h * a_.head_dim;
+      own.apply(io.kernels, x, x);
+    }
   }
 
   // Row t of the slice: KV heads first .. first + count - 1 and the query heads that share them.
@@ -92,12 +96,14 @@ class AttentionStep final : public Step {
     float* const q = row + a_.q + first * group_ * a_.head_dim;
     float* const k = row + a_.k + first * a_.head_dim;
     const float* const v = row + a_.v + first * a_.head_dim;
-    const float* const cos = rotation_->row(s.row + t);
-    const float* const sin = cos + a_.half;
-    norm(io, a_.q_norm, q, count * group_);
-    norm(io, a_.k_norm, k, count);
-    io.kernels.rope(q, count * group_, a_.head_dim, a_.half, a_.interleaved, cos, sin);
-    io.kernels.rope(k, count, a_.head_dim, a_.half, a_.interleaved, cos, sin);
+    norm(io, a_.q_norm, q, first * group_, count * group_);
+    norm(io, a_.k_norm, k, first, count);
+    if (rotation_) {
+      const float* const cos = rotation_->row(s.row + t);
+      const float* const sin = cos + a_.half;
+      io.kernels.rope(q, count * group_, a_.head_dim, a_.half, a_.interleaved, cos, sin);
+      io.kernels.rope(k, count, a_.head_dim, a_.half, a_.interleaved, cos, sin);
+    }
     const int64_t position = s.position + t;
     const auto slot = static_cast<int>(position % kernels::kPage);
     for (int64_t h = 0; h < count; ++h) {

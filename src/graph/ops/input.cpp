@@ -32,8 +32,7 @@ kernels::Activations Input::prepare(const Worker& worker, const StepIo& io) cons
   if (ldx_) {
     auto* const normed = reinterpret_cast<float*>(area);
     const Range mine = few ? Range{0, rows} : worker.split(rows);
-    for (int64_t t = mine.begin; t < mine.end; ++t)
-      io.kernels.rms_norm(source_->row(t), norm_->weight, cols_, norm_->eps, normed + t * ldx_);
+    for (int64_t t = mine.begin; t < mine.end; ++t) norm_->apply(io.kernels, source_->row(t), normed + t * ldx_);
     if (!few) worker.barrier();
     out.x = normed;
     out.ldx = ldx_;

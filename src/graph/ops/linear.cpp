@@ -90,8 +90,8 @@ class Assign final : public LinearStep {
 
 class Accumulate final : public LinearStep {
  public:
-  Accumulate(std::string name, const Linear& linear, std::optional<Norm> norm, Buffer* in, Buffer* out)
-      : LinearStep(std::move(name), linear, norm, in, out, 1) {
+  Accumulate(std::string name, const Linear& linear, std::optional<Norm> norm, Buffer* in, Buffer* out, float factor)
+      : LinearStep(std::move(name), linear, norm, in, out, 1), factor_(factor) {
     MIAO_CHECK(out->stride >= linear.width());
   }
 
@@ -105,10 +105,40 @@ class Accumulate final : public LinearStep {
       multiply(blocks, in, y, count, io);
       for (int64_t t = 0; t < rows; ++t) {
         add_bias(io, column, count, y + t * count);
+        if (factor_ != 1) io.kernels.scale(y + t * count, factor_, count);
         io.kernels.add(out_->row(t) + column, y + t * count, count, out_->row(t) + column);
       }
     });
   }
+
+ private:
+  float factor_;
+};
+
+class Activated final : public LinearStep {
+ public:
+  Activated(std::string name, const Linear& linear, kernels::Act act, std::optional<Norm> norm, Buffer* in, Buffer* out)
+      : LinearStep(std::move(name), linear, norm, in, out, 1), act_(act) {
+    MIAO_CHECK(linear.parts() == 1 && out->stride >= linear.width());
+  }
+
+  void run(const Worker& worker, const StepIo& io) override {
+    const int64_t rows = io.rows;
+    const kernels::Activations in = input_.prepare(worker, io);
+    for_blocks(worker, next_, linear_.blocks(), rows, [&](Range blocks) {
+      const int64_t column = 16 * blocks.begin;
+      const int64_t count = 16 * blocks.size();
+      multiply(blocks, in, out_->data + column, out_->stride, io);
+      for (int64_t t = 0; t < rows; ++t) {
+        float* const y = out_->row(t) + column;
+        add_bias(io, column, count, y);
+        io.kernels.activate(act_, y, count);
+      }
+    });
+  }
+
+ private:
+  kernels::Act act_;
 };
 
 class Gated final : public LinearStep {
@@ -144,44 +174,54 @@ class Gated final : public LinearStep {
 // The last product, straight to the caller's memory.
 class LogitsStep final : public LinearStep {
  public:
-  LogitsStep(std::string name, const Linear& linear, const Norm& norm, float softcap, Buffer* x)
-      : LinearStep(std::move(name), linear, norm, x, x, 0), softcap_(softcap) {}
+  LogitsStep(std::string name, const Linear& linear, const Logits& logits, Buffer* x)
+      : LinearStep(std::move(name), linear, logits.norm, x, x, 0), factor_(logits.factor), softcap_(logits.softcap) {}
 
   void run(const Worker& worker, const StepIo& io) override {
     const kernels::Activations in = input_.prepare(worker, io);
     const int64_t ld = io.pass.ld_logits;
     for_blocks(worker, next_, linear_.blocks(), io.rows, [&](Range blocks) {
-      float* const y = io.pass.logits + 16 * blocks.begin;
+      const int64_t column = 16 * blocks.begin;
+      const int64_t count = 16 * blocks.size();
+      float* const y = io.pass.logits + column;
       multiply(blocks, in, y, ld, io);
-      for (int64_t t = 0; softcap_ > 0 && t < io.rows; ++t)
-        io.kernels.softcap(y + t * ld, softcap_, 16 * blocks.size());
+      for (int64_t t = 0; t < io.rows; ++t) {
+        add_bias(io, column, count, y + t * ld);
+        if (factor_ != 1) io.kernels.scale(y + t * ld, factor_, count);
+        if (softcap_ > 0) io.kernels.softcap(y + t * ld, softcap_, count);
+      }
     });
   }
 
   View output(const StepIo& io) const override { return {io.pass.logits, io.rows, linear_.rows(0), io.pass.ld_logits}; }
 
  private:
-  float softcap_;
+  float factor_, softcap_;
 };
 
 }  // namespace
 
 void add_linear(Program& program, std::string name, const Linear& linear, std::optional<Norm> norm, Buffer* in,
-                Store store, Buffer* out) {
+                Store store, Buffer* out, float factor) {
   if (store == Store::assign) {
+    MIAO_CHECK(factor == 1);
     program.add<Assign>(std::move(name), linear, norm, in, out);
   } else {
-    program.add<Accumulate>(std::move(name), linear, norm, in, out);
+    program.add<Accumulate>(std::move(name), linear, norm, in, out, factor);
   }
 }
 
-void add_gated(Program& program, std::string name, const Linear& linear, kernels::Act act, std::optional<Norm> norm,
-               Buffer* in, Buffer* out) {
-  program.add<Gated>(std::move(name), linear, act, norm, in, out);
+void add_activated(Program& program, std::string name, const Linear& linear, kernels::Act act, std::optional<Norm> norm,
+                   Buffer* in, Buffer* out) {
+  if (linear.parts() == 2) {
+    program.add<Gated>(std::move(name), linear, act, norm, in, out);
+  } else {
+    program.add<Activated>(std::move(name), linear, act, norm, in, out);
+  }
 }
 
-void add_logits(Program& program, std::string name, const Linear& linear, const Norm& norm, float softcap, Buffer* x) {
-  program.add<LogitsStep>(std::move(name), linear, norm, softcap, x);
+void add_logits(Program& program, std::string name, const Linear& linear, const Logits& logits, Buffer* x) {
+  program.add<LogitsStep>(std::move(name), linear, logits, x);
 }
 
 }  // namespace miao::graph

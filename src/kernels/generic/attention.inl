@@ -1,7 +1,7 @@
 // Attention of the queries of one sequence and KV head over its pages, with online softmax in FP32.
 //
 // Tiles are pages: 64 keys at absolute positions, in rising order. Per query row and tile:
-//   score[key]  = sum over d, in order, of q[d] * K[d][key]          (lanes are keys)
+//   score[key]  = sum over d, in order, of q[d] * K[d][key]          (lanes are keys), scaled, capped, plus its bias
 //   top'        = max(top, max score);  p[key] = exp(score - top'), 0 where the key is hidden
 //   sum[d]      = sum[d] * exp(top - top') + p[key] * V[key][d], visible keys in order   (lanes are dimensions)
 //   weight      = weight * exp(top - top') + tree(p)
@@ -123,7 +123,7 @@ void score_block(const RowTile& t, int r0, const Page<E>& page, int head_dim, Ah
 inline int clamp16(int x) { return x < 0 ? 0 : x > 16 ? 16 : x; }
 
 // Scores to probabilities. Each step runs over all rows, because within a row it is one chain of dependent operations.
-void soften(const RowTile& t, const AttentionArgs& a) {
+void soften(const RowTile& t, const AttentionArgs& a, int64_t index) {
   for (int r = 0; r < t.rows; ++r) {
     const Keys keys = t.row[r].keys;
     t.correct[r] = 0.0f;
@@ -133,6 +133,11 @@ void soften(const RowTile& t, const AttentionArgs& a) {
     MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) s[v] = load(p + v * 16) * set1(a.scale);
     if (a.softcap > 0.0f) {
       for (int v = 0; v < kPageVecs; ++v) s[v] = set1(a.softcap) * tanh(s[v] / set1(a.softcap));
+    }
+    if (a.bias) {
+      const int64_t distance = index * kPage - (a.first + t.token + r / a.group);  // of the page's first key
+      const float* const bias = a.bias + r % a.group * a.ld_bias + distance;
+      MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) s[v] = s[v] + load(bias + v * 16);
     }
     if (keys.begin > 0 || keys.end < kPage) {
       const Vec hidden = set1(-__builtin_inff());
@@ -261,7 +266,8 @@ struct Sight {
 };
 inline Sight sight(const AttentionArgs& a, int64_t position) {
   const int64_t begin = a.window > 0 && position + 1 > a.window ? position + 1 - a.window : 0;
-  return {begin, a.causal ? position + 1 : a.keys};
+  if (a.causal) return {begin, position + 1};
+  return {begin, a.window > 0 && position + a.window < a.keys ? position + a.window : a.keys};
 }
 
 inline int clamp_page(int64_t x) { return x < 0 ? 0 : x > kPage ? kPage : static_cast<int>(x); }
@@ -276,7 +282,7 @@ void run_page(const AttentionArgs& a, const RowTile& t, int64_t index, const Pag
   }
   constexpr int kMost = sizeof(E) == sizeof(float) ? kRows : kDirectRows / 2;
   each_block<kMost>(t.rows, [&](int r0, auto count) { score_block<count.value>(t, r0, page, a.head_dim, ahead); });
-  soften(t, a);
+  soften(t, a, index);
   each_block<kMost>(t.rows, [&](int r0, auto count) { gather_block<count.value>(t, r0, page, ahead); });
   ahead.rest();
 }

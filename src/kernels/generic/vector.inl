@@ -118,6 +118,8 @@ inline void with_act(Act act, F f) {
       return f([](Vec v) { return gelu(v); });
     case Act::relu:
       return f([](Vec v) { return relu(v); });
+    case Act::tanh:
+      return f([](Vec v) { return tanh(v); });
   }
 }
 void gated(Act act, const float* gate, const float* up, int64_t n, float* out) {

@@ -5,7 +5,13 @@
 namespace miao::models {
 
 static Result<ModelSpec> spec(const Source& source) {
-  MIAO_TRY(ModelSpec s, decoder_spec(source));
+  MIAO_TRY(ModelSpec s, decoder_spec(source, {.experts = source.gguf()}));
+  constexpr Key kExperts{"expert_count", nullptr};  // of Mixtral
+  if (source.gguf() && source.has(kExperts)) {
+    MIAO_TRY(int64_t experts, source.integer(kExperts, 0, 1024));
+    if (experts > 0) MIAO_CHECK_OK(read_experts(source, s, {}));
+    s.block.ffn.normalised = true;
+  }
   AttentionSpec& attn = s.block.attn;
   attn.interleaved = source.gguf();
   if (source.gguf()) {  // GGUF says it by the tensors it has

@@ -5,7 +5,7 @@ namespace miao::models {
 
 static Result<ModelSpec> spec(const Source& source) {
   MIAO_TRY(ModelSpec s, decoder_spec(source, {.head_dim = 128}));
-  s.block.attn.qk_norm = true;
+  s.block.attn.qk_norm = AttentionSpec::QkNorm::head;
   MIAO_TRY(s.block.attn.qkv_bias, source.boolean({nullptr, "attention_bias"}, false));
   s.block.attn.o_bias = s.block.attn.qkv_bias;
   MIAO_CHECK_OK(set_upper_sliding_layers(source, s));

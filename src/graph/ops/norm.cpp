@@ -1,4 +1,4 @@
-// x += norm(in), row by row.
+// Norms that are steps of their own: x += norm(in), and a part of x in place.
 #include "base/check.h"
 #include "graph/ops.h"
 
@@ -17,7 +17,7 @@ class NormResidual final : public Step {
     const Range mine = worker.split(io.rows);
     auto* const y = reinterpret_cast<float*>(io.own);
     for (int64_t t = mine.begin; t < mine.end; ++t) {
-      io.kernels.rms_norm(in_->row(t), norm_.weight, norm_.size, norm_.eps, y);
+      norm_.apply(io.kernels, in_->row(t), y);
       io.kernels.add(x_->row(t), y, norm_.size, x_->row(t));
     }
   }
@@ -28,7 +28,29 @@ class NormResidual final : public Step {
   Buffer *in_, *x_;
 };
 
+class InPlace final : public Step {
+ public:
+  InPlace(std::string name, const Norm& norm, int64_t column, Buffer* x)
+      : Step(std::move(name), {x}, x), norm_(norm), column_(column), x_(x) {
+    MIAO_CHECK(column >= 0 && column + norm.size <= x->cols);
+  }
+
+  void run(const Worker& worker, const StepIo& io) override {
+    const Range mine = worker.split(io.rows);
+    for (int64_t t = mine.begin; t < mine.end; ++t) norm_.apply(io.kernels, x_->row(t) + column_, x_->row(t) + column_);
+  }
+
+ private:
+  Norm norm_;
+  int64_t column_;
+  Buffer* x_;
+};
+
 }  // namespace
+
+void add_norm(Program& program, std::string name, const Norm& norm, int64_t column, Buffer* x) {
+  program.add<InPlace>(std::move(name), norm, column, x);
+}
 
 void add_norm_residual(Program& program, std::string name, const Norm& norm, Buffer* in, Buffer* x) {
   program.add<NormResidual>(std::move(name), norm, in, x);

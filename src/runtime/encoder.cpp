@@ -1,0 +1,156 @@
+#include "runtime/encoder.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "runtime/loaded.h"
+
+namespace miao::runtime {
+
+struct Encoder::State {
+  explicit State(std::unique_ptr<Loaded> parts) : loaded(std::move(parts)), spec(loaded->model->spec()) {}
+
+  std::unique_ptr<Loaded> loaded;
+  const models::ModelSpec& spec;
+  int64_t batch = 0;
+  // Of the run in hand.
+  Memory rows;
+  std::vector<int64_t> first;
+  std::vector<int32_t> ids, types, wanted;
+  std::vector<graph::PassSlice> slices;
+
+  int64_t cols() const { return spec.head.outputs > 0 ? spec.head.outputs : spec.dim; }
+  int64_t stride() const { return kernels::round_up(cols(), kernels::kLanes); }
+  int64_t rows_of(const EncoderInput& input) const {
+    return spec.head.pooled() ? 1 : static_cast<int64_t>(input.ids.size());
+  }
+  Result<void> check(const EncoderInput& input) const;
+  void add(const EncoderInput& input);
+  bool run_pass(int64_t& done, const std::atomic<bool>* cancel);
+};
+
+Encoder::Encoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Encoder::~Encoder() = default;
+
+Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path, const EncoderOptions& options) {
+  models::LoadOptions load;
+  load.f32 = options.compute == Compute::f32;
+  load.ctx = options.ctx;
+  load.chunk = options.batch;
+  load.cancel = options.cancel;
+  MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load, models::ModelSpec::Shape::encoder));
+  auto state = std::make_unique<State>(std::move(loaded));
+  state->batch = std::max<int64_t>(options.batch, state->loaded->model->ctx());
+  return std::unique_ptr<Encoder>(new Encoder(std::move(state)));
+}
+
+const models::ModelSpec& Encoder::spec() const { return state_->spec; }
+const io::Checkpoint& Encoder::checkpoint() const { return state_->loaded->checkpoint; }
+Result<const prep::Tokenizer*> Encoder::tokenizer() const {
+  const Result<prep::Tokenizer>& loaded = *state_->loaded->tokenizer;
+  if (!loaded.ok()) return loaded.error();
+  return &*loaded;
+}
+const char* Encoder::isa() const { return state_->loaded->context.kernels.name; }
+int64_t Encoder::ctx() const { return state_->loaded->model->ctx(); }
+
+std::vector<KernelReport> Encoder::kernels() const {
+  std::vector<KernelReport> out;
+  for (const models::WeightGroup& g : state_->loaded->model->groups())
+    out.push_back({g.name, format(g.dtype).name, g.kernel->gemv, g.kernel->gemm, g.bytes});
+  return out;
+}
+
+void Encoder::profile(bool on) { state_->loaded->model->program().profile(on); }
+std::vector<std::pair<std::string, double>> Encoder::profile() const {
+  return state_->loaded->model->program().profile();
+}
+
+Result<void> Encoder::State::check(const EncoderInput& input) const {
+  const auto size = static_cast<int64_t>(input.ids.size()), limit = loaded->model->ctx();
+  if (size == 0) return Error{Code::invalid, "it has no tokens", {}};
+  if (size > limit) {
+    return Error{
+        Code::invalid,
+        "it has " + std::to_string(size) + " tokens and the model reads " + std::to_string(limit) + "; shorten it",
+        {}};
+  }
+  if (!input.types.empty() && input.types.size() != input.ids.size()) {
+    return Error{Code::invalid, "it has not as many types as ids", {}};
+  }
+  for (const int32_t id : input.ids) {
+    if (id < 0 || id >= spec.vocab) {
+      return Error{Code::invalid,
+                   "token id " + std::to_string(id) + " is not within 0 to " + std::to_string(spec.vocab - 1),
+                   {}};
+    }
+  }
+  for (const int32_t type : input.types) {
+    const int64_t known = std::max<int64_t>(1, spec.token_types);  // a model without segments ignores them
+    if (type < 0 || (type >= known && spec.token_types > 0)) {
+      return Error{
+          Code::invalid, "type " + std::to_string(type) + " is not within 0 to " + std::to_string(known - 1), {}};
+    }
+  }
+  return {};
+}
+
+void Encoder::State::add(const EncoderInput& input) {
+  const auto row = static_cast<int64_t>(ids.size()), count = static_cast<int64_t>(input.ids.size());
+  ids.insert(ids.end(), input.ids.begin(), input.ids.end());
+  if (input.types.empty()) {
+    types.resize(ids.size(), 0);
+  } else {
+    types.insert(types.end(), input.types.begin(), input.types.end());
+  }
+  slices.push_back({row, count, 0, {}});
+  for (int64_t t = 0; t < rows_of(input); ++t) wanted.push_back(static_cast<int32_t>(row + t));
+}
+
+// Runs what has been added; false when that was cancelled.
+bool Encoder::State::run_pass(int64_t& done, const std::atomic<bool>* cancel) {
+  graph::Pass pass;
+  pass.ids = ids;
+  pass.types = types;
+  pass.slices = slices;
+  pass.wanted = wanted;
+  pass.ld_logits = stride();
+  pass.logits = rows.as<float>() + done * pass.ld_logits;
+  pass.cancel = cancel;
+  const bool finished = loaded->model->program().run(pass);
+  done += static_cast<int64_t>(wanted.size());
+  ids.clear();
+  types.clear();
+  wanted.clear();
+  slices.clear();
+  return finished;
+}
+
+Result<Encoded> Encoder::run(std::span<const EncoderInput> inputs, const std::atomic<bool>* cancel) {
+  State& s = *state_;
+  s.first.assign(1, 0);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (const auto good = s.check(inputs[i]); !good.ok()) {
+      return Error(good.error()).at("input " + std::to_string(i + 1));
+    }
+    s.first.push_back(s.first.back() + s.rows_of(inputs[i]));
+  }
+  const auto bytes = static_cast<size_t>(s.first.back() * s.stride()) * sizeof(float);
+  if (bytes > s.rows.size()) {
+    MIAO_CHECK_OK(require_memory(bytes, "the results", "take fewer inputs at once"));
+    MIAO_TRY(s.rows, Memory::allocate(bytes));
+  }
+  int64_t done = 0;
+  bool going = true;
+  for (size_t i = 0; going && i < inputs.size(); ++i) {
+    if (!s.ids.empty() && static_cast<int64_t>(s.ids.size() + inputs[i].ids.size()) > s.batch) {
+      going = s.run_pass(done, cancel);
+    }
+    if (going) s.add(inputs[i]);
+  }
+  if (going && !s.ids.empty()) going = s.run_pass(done, cancel);
+  if (!going) return Error{Code::cancelled, "interrupted", {}};
+  return Encoded(s.rows.as<float>(), s.cols(), s.stride(), s.first);
+}
+
+}  // namespace miao::runtime

@@ -1,0 +1,48 @@
+// See loaded.h.
+#include "runtime/loaded.h"
+
+#include "base/cpu.h"
+#include "base/env.h"
+#include "runtime/text.h"
+
+namespace miao::runtime {
+
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+Result<const kernels::Kernels*> choose_kernels(const std::string& isa) {
+  auto table = kernels::select(cpu_features(), isa.empty() ? env("MIAO_ISA").value_or("") : isa);
+  if (!table.ok() && isa.empty()) {
+    table.error().where = "MIAO_ISA";
+    table.error().message += "; unset it";
+  }
+  return table;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Loaded>> Loaded::open(const std::filesystem::path& path, int threads, const std::string& isa,
+                                             const models::LoadOptions& options, models::ModelSpec::Shape shape) {
+  using Shape = models::ModelSpec::Shape;
+  if (threads < 0 || threads > kMaxThreads) {
+    return Error{
+        Code::invalid, std::to_string(threads) + " threads are not within 1 to " + std::to_string(kMaxThreads), {}};
+  }
+  MIAO_TRY(const kernels::Kernels* table, choose_kernels(isa));
+  MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
+  MIAO_TRY(const Shape found, models::shape_of(checkpoint));
+  if (found != shape) {
+    return Error{Code::unsupported,
+                 found == Shape::encoder ? "is an encoder: it embeds and classifies texts and generates none"
+                                         : "is a decoder: it generates text and embeds none",
+                 path.string()};
+  }
+  MIAO_TRY(auto pool, ThreadPool::create(threads ? threads : cpu_limits().threads()));
+  auto out = std::make_unique<Loaded>(std::move(checkpoint), *table, std::move(pool));
+  MIAO_TRY(out->model, models::Model::load(out->checkpoint, options, out->context));
+  out->tokenizer.emplace(load_tokenizer(out->checkpoint));
+  return out;
+}
+
+}  // namespace miao::runtime
