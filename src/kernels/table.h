@@ -113,11 +113,11 @@ struct AttentionArgs {
   const void* const* v_pages = nullptr;
   const void* k_after = nullptr;  // pages that this thread reads next, or null: fetched beside the last page's work
   const void* v_after = nullptr;
-  bool causal = true;       // key j is seen by query i when j <= i; else all of 0 .. keys - 1
-  int64_t keys = 0;         // used when not causal
-  int64_t window = 0;       // sliding window: j > i - window, and j < i + window when not causal; 0 = none
-  float scale = 1;          // of q . k
-  float softcap = 0;        // s = softcap * tanh(s / softcap); 0 = none
+  bool causal = true;  // key j is seen by query i when j <= i; else all of 0 .. keys - 1
+  int64_t keys = 0;    // used when not causal
+  int64_t window = 0;  // sliding window: j > i - window, and j < i + window when not causal; 0 = none
+  float scale = 1;     // of q . k
+  float softcap = 0;   // s = softcap * tanh(s / softcap); 0 = none
   // Added to the score of key j and query i of head h: bias[h * ld_bias + j - i]. Whole pages are read, so it holds
   // kPage values more on both sides than there are distances. Null = none.
   const float* bias = nullptr;

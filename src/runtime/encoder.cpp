@@ -1,3 +1,4 @@
+// See encoder.h.
 #include "runtime/encoder.h"
 
 #include <algorithm>
