@@ -150,7 +150,8 @@ std::string Source::tensor_name(std::string_view canonical) const {
     stem = stem.substr(end + 1);
   }
   std::string number;  // "7" of "ffn_up.7"
-  if (const size_t last = stem.rfind('.'); last != std::string::npos) {
+  const size_t last = stem.rfind('.');
+  if (last != std::string::npos && stem.find_first_not_of("0123456789", last + 1) == std::string::npos) {
     number = stem.substr(last + 1);
     stem = stem.substr(0, last) + ".*";
   }

@@ -1,0 +1,146 @@
+// Encoders against transformers in FP32 on tiny random models, for every model of tests/golden/encoders, with the
+// kernels of every instruction set of this processor; and inputs in one batch against inputs one by one.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "io/npy.h"
+#include "kernels/kernels.h"
+#include "models/spec.h"
+#include "runtime/encoder.h"
+
+namespace miao::runtime {
+namespace {
+
+const std::filesystem::path kModels = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/encoders";
+constexpr double kTolerance = 1e-5;  // of the largest value
+
+Json manifest() {
+  auto text = read_file(kModels / "manifest.json");
+  EXPECT_TRUE(text.ok());
+  auto json = parse_json(*text, "manifest.json");
+  EXPECT_TRUE(json.ok());
+  return *json;
+}
+
+struct Inputs {
+  explicit Inputs(const Json& list) {
+    for (const Json& input : list) {
+      ids.push_back(input["ids"].get<std::vector<int32_t>>());
+      types.push_back(input["types"].get<std::vector<int32_t>>());
+    }
+    for (size_t i = 0; i < ids.size(); ++i) all.push_back({ids[i], types[i]});
+  }
+  std::vector<std::vector<int32_t>> ids, types;
+  std::vector<EncoderInput> all;
+};
+
+// All rows, one input below the other.
+std::vector<float> rows_of(const Encoded& encoded, size_t inputs) {
+  std::vector<float> out;
+  for (size_t i = 0; i < inputs; ++i) {
+    for (int64_t r = 0; r < encoded.rows(i); ++r) {
+      const auto row = encoded.row(i, r);
+      out.insert(out.end(), row.begin(), row.end());
+    }
+  }
+  return out;
+}
+
+void check(const std::filesystem::path& model, const Json& c, const std::string& isa) {
+  EncoderOptions options{.threads = 2, .batch = 64, .isa = isa};
+  auto encoder = Encoder::open(model, options);
+  ASSERT_TRUE(encoder.ok()) << encoder.error().str();
+  const Inputs inputs(c["inputs"]);
+  auto encoded = (*encoder)->run(inputs.all);
+  ASSERT_TRUE(encoded.ok()) << encoded.error().str();
+  const std::vector<float> got = rows_of(*encoded, inputs.all.size());
+  auto golden = io::read_npy(kModels / c["name"].get<std::string>() / "out.npy");
+  ASSERT_TRUE(golden.ok()) << golden.error().str();
+  ASSERT_EQ(golden->cols, encoded->cols());
+  ASSERT_EQ(static_cast<size_t>(golden->rows * golden->cols), got.size());
+  double largest = 0, worst = 0;
+  for (int64_t r = 0; r < golden->rows; ++r) {
+    const auto want = golden->row(r);
+    for (size_t j = 0; j < want.size(); ++j) {
+      largest = std::max(largest, std::fabs(static_cast<double>(want[j])));
+      const double difference =
+          std::fabs(static_cast<double>(want[j]) - double{got[static_cast<size_t>(r * golden->cols) + j]});
+      worst = difference <= worst ? worst : difference;  // keeps a NaN
+    }
+  }
+  EXPECT_LE(worst, kTolerance * largest) << "largest " << largest;
+
+  std::vector<float> alone;
+  for (const EncoderInput& input : inputs.all) {
+    auto one = (*encoder)->run({&input, 1});
+    ASSERT_TRUE(one.ok()) << one.error().str();
+    const std::vector<float> rows = rows_of(*one, 1);
+    alone.insert(alone.end(), rows.begin(), rows.end());
+  }
+  EXPECT_EQ(alone, got) << "neighbours change a result";
+}
+
+TEST(EncoderGolden, OutputsOfTransformers) {
+  const Json cases = manifest()["cases"];
+  ASSERT_GE(cases.size(), 32u);
+  const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
+  const int count = kernels::available(cpu_features(), tables);
+  for (const Json& c : cases) {
+    const auto name = c["name"].get<std::string>();
+    for (int i = 0; i < count; ++i) {
+      SCOPED_TRACE(name + " " + tables[i]->name);
+      check(kModels / name, c, tables[i]->name);
+      if (c["gguf"].get<bool>()) check(kModels / name / "model.gguf", c, tables[i]->name);
+    }
+  }
+}
+
+TEST(Encoder, LabelsAndTasks) {
+  auto encoder = Encoder::open(kModels / "bert-sequence");
+  ASSERT_TRUE(encoder.ok()) << encoder.error().str();
+  EXPECT_EQ((*encoder)->spec().head.task, models::HeadSpec::Task::sequence);
+  EXPECT_EQ((*encoder)->spec().head.labels, (std::vector<std::string>{"BAD", "FINE", "GOOD"}));
+}
+
+// What is wrong with one input names it, and changes nothing for the next run.
+TEST(Encoder, BadInputs) {
+  auto encoder = Encoder::open(kModels / "bert");
+  ASSERT_TRUE(encoder.ok()) << encoder.error().str();
+  const std::vector<int32_t> good{1, 2, 3}, negative{1, -1}, large{131}, longer(65, 3), types{0, 2, 0}, one_type{0};
+  const auto expect = [&](EncoderInput bad, std::string_view words) {
+    const EncoderInput inputs[] = {{good, {}}, bad};
+    auto result = (*encoder)->run(inputs);
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code, Code::invalid);
+    EXPECT_NE(result.error().str().find(words), std::string::npos) << result.error().str();
+    EXPECT_NE(result.error().str().find("input 2"), std::string::npos) << result.error().str();
+  };
+  expect({{}, {}}, "no tokens");
+  expect({negative, {}}, "token id -1");
+  expect({large, {}}, "token id 131");
+  expect({longer, {}}, "65 tokens and the model reads 64");
+  expect({good, types}, "type 2");
+  expect({good, one_type}, "as many types");
+  const EncoderInput fine{good, {}};
+  EXPECT_TRUE((*encoder)->run({&fine, 1}).ok());
+}
+
+TEST(Encoder, ADecoderIsNamed) {
+  auto encoder = Encoder::open(std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/models/llama");
+  ASSERT_FALSE(encoder.ok());
+  EXPECT_EQ(encoder.error().code, Code::unsupported);
+  EXPECT_NE(encoder.error().message.find("is a decoder"), std::string::npos);
+  auto engine = Engine::open(kModels / "bert");
+  ASSERT_FALSE(engine.ok());
+  EXPECT_EQ(engine.error().code, Code::unsupported);
+  EXPECT_NE(engine.error().message.find("is an encoder"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace miao::runtime
