@@ -111,8 +111,8 @@ void add_self_attention(Program& program, std::string name, const SelfAttention&
 // The first row of every slice becomes the mean of its rows.
 void add_mean(Program& program, std::string name, Buffer* x);
 
-// Pass::logits = x: the rows themselves are the result.
-void add_output(Program& program, std::string name, Buffer* x);
+// Pass::logits = x: the rows themselves are the result, or scaled to length 1.
+void add_output(Program& program, std::string name, Buffer* x, bool normalise);
 
 // Pass::logits = softcap(factor * (linear(norm(x)) + bias)), behind Program::select; softcap 0 = none.
 struct Logits {

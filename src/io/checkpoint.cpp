@@ -150,7 +150,7 @@ void Checkpoint::release(std::span<const std::byte> range) const {
 }
 
 Result<std::optional<std::string>> Checkpoint::text_file(std::string_view name) const {
-  MIAO_CHECK(!name.empty() && name.find('/') == std::string_view::npos && name != "..");
+  MIAO_CHECK(!name.empty() && !fs::path(name).is_absolute() && name.find("..") == std::string_view::npos);
   if (directory_.empty()) return std::optional<std::string>();
   const fs::path path = directory_ / name;
   std::error_code ignored;

@@ -198,12 +198,12 @@ class Builder {
   }
 
   // Rows that nobody wants leave before the last FFN, unless their mean is wanted.
-  bool selects_early() const { return !encoder() || (s_.head.pooled() && s_.head.pool == HeadSpec::Pool::first); }
+  bool selects_early() const { return !encoder() || (s_.head.pooled() && s_.head.pool == SentenceSpec::Pool::first); }
 
   void head() {
     const HeadSpec& h = s_.head;
     if (s_.output_norm) graph::add_norm(p_, "output_norm", norm(w_.output_norm), 0, x_);
-    if (h.pooled() && h.pool == HeadSpec::Pool::mean) {
+    if (h.pooled() && h.pool == SentenceSpec::Pool::mean) {
       graph::add_mean(p_, "mean", x_);
       p_.select({x_});
     }
@@ -216,7 +216,7 @@ class Builder {
     if (w_.head) {
       graph::add_logits(p_, "head", *w_.head, {}, x);
     } else {
-      graph::add_output(p_, "output", x);
+      graph::add_output(p_, "output", x, h.normalise);
     }
   }
 

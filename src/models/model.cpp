@@ -13,6 +13,18 @@ namespace miao::models {
 
 namespace {
 
+// The head that the caller wants instead of the one that the architecture names.
+Result<void> choose_head(const io::Checkpoint& checkpoint, Rows rows, ModelSpec& s) {
+  using Task = HeadSpec::Task;
+  MIAO_TRY(s.sentence, read_sentence_spec(checkpoint));
+  if (rows == Rows::tokens) s.head = {};
+  const bool pooled = rows == Rows::sentence || (rows == Rows::automatic && s.head.task == Task::hidden && s.sentence);
+  if (!pooled) return {};
+  const SentenceSpec sentence = s.sentence.value_or(SentenceSpec{});
+  s.head = {.task = Task::embedding, .pool = sentence.pool, .normalise = sentence.normalise};
+  return {};
+}
+
 Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
   const DType kv = options.kv.value_or(options.f32 || all_f32 ? DType::f32 : DType::f16);
   if (kv != DType::f32 && kv != DType::f16 && kv != DType::bf16) {
@@ -47,6 +59,7 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
   spec.family = family->name;
   MIAO_CHECK(spec.shape == family->shape);
   const bool encoder = spec.shape == ModelSpec::Shape::encoder;
+  if (encoder) MIAO_CHECK_OK(choose_head(checkpoint, options.rows, spec));
   if (options.ctx < 0 || options.ctx > kMaxCtx) {
     return Error{Code::invalid, "the context length " + std::to_string(options.ctx) + " is not within 1 to 2^30", {}};
   }

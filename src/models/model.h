@@ -17,7 +17,12 @@
 
 namespace miao::models {
 
+// What an encoder gives. automatic: what the file has a head for: classes, or one vector a text
+// (sentence-transformers), else the last hidden state.
+enum class Rows : uint8_t { automatic, tokens, sentence };
+
 struct LoadOptions {
+  Rows rows = Rows::automatic;
   bool f32 = false;  // decode integer formats and compute everything in FP32
   std::optional<DType>
       kv;               // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16

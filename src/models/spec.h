@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/table.h"
+#include "models/sentence.h"
 
 namespace miao::models {
 
@@ -69,7 +71,8 @@ struct BlockSpec {
 // out(norm(act(dense(row)))) of one row a sequence, or of every row (tokens; span: start and end of an answer).
 struct HeadSpec {
   enum class Task : uint8_t { hidden, embedding, sequence, tokens, span } task = Task::hidden;
-  enum class Pool : uint8_t { first, mean } pool = Pool::first;  // the row of a sequence
+  SentenceSpec::Pool pool = SentenceSpec::Pool::first;  // the row of a sequence
+  bool normalise = false;                               // an embedding, to length 1
   bool dense = false, dense_bias = true, dense_norm = false;
   kernels::Act act = kernels::Act::tanh;
   int64_t outputs = 0;              // classes; 2 of a span: start and end
@@ -104,7 +107,8 @@ struct ModelSpec {
   double logit_scale = 1;
   double final_softcap = 0;
   bool output_bias = false;
-  HeadSpec head;               // of encoders
+  HeadSpec head;  // of encoders
+  std::optional<SentenceSpec> sentence;
   bool transposed = false;     // matrices of blocks are stored (in, out)
   bool tied = false;           // the output matrix is the embedding
   bool norm_plus_one = false;  // the file stores norm weights minus one

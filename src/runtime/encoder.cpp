@@ -36,6 +36,7 @@ Encoder::~Encoder() = default;
 Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path, const EncoderOptions& options) {
   models::LoadOptions load;
   load.f32 = options.compute == Compute::f32;
+  load.rows = options.rows;
   load.ctx = options.ctx;
   load.chunk = options.batch;
   load.cancel = options.cancel;

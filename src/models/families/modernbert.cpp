@@ -66,7 +66,7 @@ static Result<ModelSpec> spec(const Source& source) {
   h.act = *act;
   MIAO_TRY(std::string pooling, source.string(kPooling, "cls"));
   if (pooling != "cls" && pooling != "mean") return source.unsupported(kPooling, "is '" + pooling + "'");
-  h.pool = pooling == "mean" ? HeadSpec::Pool::mean : HeadSpec::Pool::first;
+  h.pool = pooling == "mean" ? SentenceSpec::Pool::mean : SentenceSpec::Pool::first;
   return s;
 }
 
