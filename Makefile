@@ -36,6 +36,7 @@ bench-peers: build
 golden:
 	@scripts/venv.sh --oracle
 	build/venv/bin/python tools/make_golden.py
+	build/venv/bin/python tools/make_golden_encoders.py
 
 oracle: build
 	@scripts/venv.sh --oracle
@@ -43,6 +44,7 @@ oracle: build
 	build/venv/bin/python tools/template_oracle.py --miao $(RELEASE)/miao --results docs/results/oracles.json
 	tools/gen_oracle_table.py
 	build/venv/bin/python tools/make_golden.py --check
+	build/venv/bin/python tools/make_golden_encoders.py --check
 
 format:
 	@scripts/setup.sh --ci

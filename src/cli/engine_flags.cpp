@@ -45,14 +45,19 @@ runtime::EngineOptions EngineFlags::options() const {
   return out;
 }
 
-Result<std::unique_ptr<runtime::Engine>> open_engine(const ModelArgument& model, const runtime::EngineOptions& options,
-                                                     const Common& common) {
-  MIAO_TRY(const std::filesystem::path path, find_model(model, common));
+Result<std::unique_ptr<runtime::Engine>> open_engine(const std::filesystem::path& path,
+                                                     const runtime::EngineOptions& options) {
   MIAO_TRY(auto engine, runtime::Engine::open(path, options));
   for (const auto& group : engine->kernels()) {
     log_info(group.weights + ": " + group.format + ", " + group.gemv + ", " + group.gemm);
   }
   return engine;
+}
+
+Result<std::unique_ptr<runtime::Engine>> open_engine(const ModelArgument& model, const runtime::EngineOptions& options,
+                                                     const Common& common) {
+  MIAO_TRY(const std::filesystem::path path, find_model(model, common));
+  return open_engine(path, options);
 }
 
 }  // namespace miao::cli

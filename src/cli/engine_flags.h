@@ -27,6 +27,8 @@ struct EngineFlags {
 void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads = true);
 
 // Finds the model (and downloads it when it has to) and loads it.
+Result<std::unique_ptr<runtime::Engine>> open_engine(const std::filesystem::path& path,
+                                                     const runtime::EngineOptions& options);
 Result<std::unique_ptr<runtime::Engine>> open_engine(const ModelArgument& model, const runtime::EngineOptions& options,
                                                      const Common& common);
 

@@ -50,8 +50,8 @@ class Checkpoint {
   // behind the file that `range` begins in stays as it is.
   void release(std::span<const std::byte> range) const;
 
-  // A side file of the model's directory ("tokenizer.json", "1_Pooling/config.json"), at most 128 MiB; no value when the
-  // directory has none. A GGUF file has no side files.
+  // A side file of the model's directory ("tokenizer.json", "1_Pooling/config.json"), at most 128 MiB; no value when
+  // the directory has none. A GGUF file has no side files.
   Result<std::optional<std::string>> text_file(std::string_view name) const;
 
  private:

@@ -18,8 +18,7 @@ Result<void> choose_head(const io::Checkpoint& checkpoint, Rows rows, ModelSpec&
   using Task = HeadSpec::Task;
   MIAO_TRY(s.sentence, read_sentence_spec(checkpoint));
   if (rows == Rows::tokens) s.head = {};
-  const bool pooled = rows == Rows::sentence || (rows == Rows::automatic && s.head.task == Task::hidden && s.sentence);
-  if (!pooled) return {};
+  if (rows == Rows::tokens || (rows == Rows::head && s.head.task != Task::hidden)) return {};
   const SentenceSpec sentence = s.sentence.value_or(SentenceSpec{});
   s.head = {.task = Task::embedding, .pool = sentence.pool, .normalise = sentence.normalise};
   return {};

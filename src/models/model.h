@@ -17,12 +17,12 @@
 
 namespace miao::models {
 
-// What an encoder gives. automatic: what the file has a head for: classes, or one vector a text
-// (sentence-transformers), else the last hidden state.
-enum class Rows : uint8_t { automatic, tokens, sentence };
+// What an encoder gives. head: what the file has a head for, else one vector a text, pooled as the file says or by the
+// mean; tokens: the last hidden state; sentence: one vector a text, whatever the head.
+enum class Rows : uint8_t { head, tokens, sentence };
 
 struct LoadOptions {
-  Rows rows = Rows::automatic;
+  Rows rows = Rows::head;
   bool f32 = false;  // decode integer formats and compute everything in FP32
   std::optional<DType>
       kv;               // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16

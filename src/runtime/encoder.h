@@ -24,11 +24,11 @@ namespace miao::runtime {
 struct EncoderOptions {
   int threads = 0;  // 0 = what the machine allows
   Compute compute = Compute::automatic;
-  int64_t ctx = 0;  // tokens an input may have; 0 = the model's own limit
-  int batch = 512;  // tokens that go through the model together, more where one input has more
-  models::Rows rows = models::Rows::automatic;  // what a result row is
-  std::string isa;                              // empty = MIAO_ISA, else the best
-  const std::atomic<bool>* cancel = nullptr;    // once true, open() ends with Error cancelled
+  int64_t ctx = 0;                         // tokens an input may have; 0 = the model's own limit
+  int batch = 512;                         // tokens that go through the model together, more where one input has more
+  models::Rows rows = models::Rows::head;  // what a result row is
+  std::string isa;                         // empty = MIAO_ISA, else the best
+  const std::atomic<bool>* cancel = nullptr;  // once true, open() ends with Error cancelled
 };
 
 struct EncoderInput {

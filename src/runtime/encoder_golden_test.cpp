@@ -54,7 +54,7 @@ std::vector<float> rows_of(const Encoded& encoded, size_t inputs) {
 
 void check(const std::filesystem::path& model, const Json& c, const std::string& isa) {
   EncoderOptions options{.threads = 2, .batch = 64, .isa = isa};
-  if (c["gguf"].get<bool>()) options.rows = models::Rows::tokens;  // the GGUF file pools
+  if (c["architecture"].get<std::string>().ends_with("Model")) options.rows = models::Rows::tokens;
   auto encoder = Encoder::open(model, options);
   ASSERT_TRUE(encoder.ok()) << encoder.error().str();
   const Inputs inputs(c["inputs"]);

@@ -47,6 +47,11 @@ struct Engine::State {
   bool run(int64_t& logits_row, Cancel cancel);
 };
 
+Result<models::ModelSpec::Shape> model_shape(const std::filesystem::path& path) {
+  MIAO_TRY(const io::Checkpoint checkpoint, io::Checkpoint::open(path));
+  return models::shape_of(checkpoint);
+}
+
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Engine::~Engine() = default;
 

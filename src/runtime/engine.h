@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "models/spec.h"
 #include "runtime/kv_cache.h"
 #include "tensor/dtype.h"
 
@@ -30,9 +31,6 @@ namespace miao::prep {
 class Tokenizer;
 class ChatTemplate;
 }  // namespace miao::prep
-namespace miao::models {
-struct ModelSpec;
-}  // namespace miao::models
 
 namespace miao::runtime {
 
@@ -90,6 +88,9 @@ struct KernelReport {
   std::string gemv, gemm;
   int64_t bytes = 0;  // read once a token
 };
+
+// What a model's architecture is, from its headers alone: which class below runs it.
+Result<models::ModelSpec::Shape> model_shape(const std::filesystem::path& path);
 
 class Engine {
  public:

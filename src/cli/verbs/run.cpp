@@ -16,12 +16,14 @@
 #include "cli/chat/screen.h"
 #include "cli/chat/session.h"
 #include "cli/checks.h"
+#include "cli/encode/texts.h"
 #include "cli/engine_flags.h"
 #include "cli/interrupt.h"
 #include "cli/model.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "cli/verb.h"
+#include "models/spec.h"
 #include "runtime/defaults.h"
 
 namespace miao::cli {
@@ -32,13 +34,16 @@ namespace {
 
 struct Options {
   ModelArgument model;
-  std::optional<std::string> prompt;
+  std::vector<std::string> inputs;  // a decoder takes one at most
+  bool truncate = false;
   std::string system, form_file;
   bool raw = false, control = false, ignore_end = false, no_history = false;
   int64_t max_tokens = -1;
   std::vector<std::string> stop;
   SamplingFlags sampling;
   EngineFlags engine;
+
+  std::optional<std::string> prompt() const { return inputs.empty() ? std::nullopt : std::optional(inputs[0]); }
 };
 
 // The template of the conversation: a file, the model's own, or none (raw text).
@@ -110,28 +115,42 @@ void say_what_is_waited_for() {
 
 // The argument, standard input, or both: what is piped in goes before the argument, as in ollama and llm.
 Result<std::string> read_prompt(const Options& o) {
-  const bool both = o.prompt && *o.prompt != "-";
+  const std::optional<std::string> given = o.prompt();
+  const bool both = given && *given != "-";
   const bool closed = ::fcntl(STDIN_FILENO, F_GETFD) < 0;
-  if (both && (closed || is_tty(STDIN_FILENO))) return *o.prompt;
+  if (both && (closed || is_tty(STDIN_FILENO))) return *given;
   if (both) say_what_is_waited_for();
   MIAO_TRY(std::string text, read_input("-"));
   if (!both) return text;
   text.erase(text.find_last_not_of("\r\n") + 1);
-  return text.empty() ? *o.prompt : text + "\n\n" + *o.prompt;
+  return text.empty() ? *given : text + "\n\n" + *given;
 }
 
 bool blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
 
+// What an encoder works on: the arguments, or each line of what was piped in.
+std::vector<std::string> texts_of(const Options& o, const std::string& prompt) {
+  const bool piped = o.inputs.empty() || o.inputs == std::vector<std::string>{"-"};
+  return piped ? lines_of(prompt) : o.inputs;
+}
+
 Result<int> run(const Options& o, const Common& common) {
-  const bool interactive = !o.prompt && is_tty(STDIN_FILENO);
+  const bool interactive = o.inputs.empty() && is_tty(STDIN_FILENO);
   if (interactive && common.json) return usage_error(verb_run, "--json needs a prompt");
   std::string prompt;
-  if (!interactive) {
+  if (!interactive && o.inputs.size() <= 1) {
     MIAO_TRY(prompt, read_prompt(o));
-    const bool from_nothing = o.raw && o.prompt == "";  // asks for what the model says first of all
+    const bool from_nothing = o.raw && o.prompt() == "";  // asks for what the model says first of all
     if (blank(prompt) && !from_nothing) return usage_error(verb_run, "the prompt is empty");
   }
-  MIAO_TRY(const auto engine, open_engine(o.model, o.engine.options(), common));
+  MIAO_TRY(const std::filesystem::path path, find_model(o.model, common));
+  MIAO_TRY(const models::ModelSpec::Shape shape, runtime::model_shape(path));
+  if (shape == models::ModelSpec::Shape::encoder) {
+    if (interactive) return usage_error(verb_run, "this model is an encoder: give it texts");
+    return run_encoder({o.model.ref, texts_of(o, prompt), o.truncate, o.engine}, common, path);
+  }
+  if (o.inputs.size() > 1) return usage_error(verb_run, "this model takes one prompt; quote it");
+  MIAO_TRY(const auto engine, open_engine(path, o.engine.options()));
   MIAO_TRY(const prep::Tokenizer* const tokenizer, engine->tokenizer());
   MIAO_TRY(runtime::GenerationDefaults defaults, runtime::generation_defaults(engine->checkpoint()));
   runtime::GenerateOptions generate;
@@ -154,9 +173,9 @@ Result<int> run(const Options& o, const Common& common) {
 Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<Options>();
   add_model_argument(app, o->model);
-  app.add_option(
-      "prompt", o->prompt,
-      "The message, behind what is piped in; - or none reads standard input alone. None at a terminal: a chat");
+  app.add_option("input", o->inputs,
+                 "The message, behind what is piped in; - or none reads standard input alone. None at a terminal: a "
+                 "chat. Encoders take several texts, or a line of standard input each");
   app.add_option("-n,--max-tokens", o->max_tokens, "Tokens of an answer at most; -1 = until the model ends it")
       ->check(CLI::Range(int64_t{-1}, int64_t{1} << 40));
   auto* const system = app.add_option("-s,--system", o->system, "System text, in front of the conversation");
@@ -169,6 +188,7 @@ Run add(CLI::App& app, const Common& common) {
       ->allow_extra_args(false);
   app.add_flag("--ignore-end", o->ignore_end, "Goes on behind the model's end token");
   app.add_flag("--no-history", o->no_history, "Keeps no history of what is typed");
+  app.add_flag("--truncate", o->truncate, "Cuts texts that are too long for an encoder, which else are an error");
   add_sampling_flags(app, o->sampling);
   add_engine_flags(app, o->engine);
   return [o, &common] { return run(*o, common); };
@@ -179,19 +199,24 @@ Run add(CLI::App& app, const Common& common) {
 const Verb verb_run = {
     .name = "run",
     .group = "Use models",
-    .summary = "Answer a prompt, or chat",
+    .summary = "Answer a prompt, chat, embed or classify texts",
     .details =
         "With a prompt, or with text on standard input, the answer goes to standard output and one line of "
         "figures to standard error. With both, the text comes first and the prompt behind it, as a question about it. "
         "At a terminal without a prompt a chat begins; /help lists its commands.\n\n"
         "A model with a chat template gets the prompt as a user's message. Sampling settings are those that the "
         "model's files name, else temperature 0.8, top-k 40, top-p 0.95, min-p 0.05. The text is never cut to "
-        "fit the context: a prompt that is too long is an error.",
+        "fit the context: a prompt that is too long is an error.\n\n"
+        "What is done is found from the model. An encoder gives vectors of texts (one: its numbers; several: a table "
+        "of "
+        "their cosines), or the class of each, where it has a head for that.",
     .examples =
         "miao run smollm2                                    # chat\n"
         "miao run smollm2 \"Name three rivers.\" --greedy      # one answer, the same each time\n"
         "miao run model.gguf - --json < question.txt         # text and figures as JSON\n"
         "miao run model.gguf \"Summarise this.\" < notes.txt  # a question about a text\n"
+        "miao run minilm \"a cat\" \"a dog\" \"tax law\"          # how near the texts are\n"
+        "miao run minilm --json < lines.txt                  # a vector for each line\n"
         "miao run base.gguf --raw \"Once upon a time\" -n 200  # plain continuation",
     .json = true,
     .add = add,

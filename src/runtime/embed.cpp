@@ -1,5 +1,5 @@
 // See embed.h. Texts are run from the longest to the shortest, so that passes are full, and come back in their order.
-#include "runtime/tasks/embed.h"
+#include "runtime/embed.h"
 
 #include <algorithm>
 #include <numeric>
