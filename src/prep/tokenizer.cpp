@@ -27,7 +27,7 @@ Result<Ids> encode_with(const TokenizerData& d, std::string_view text, bool add_
   MIAO_CHECK_OK(check_size(text));
   Ids out;
   out.reserve(text.size() / 4 + 8);
-  if (add_special) out = d.prefix;
+  if (add_special) out = d.frame.prefix;
   PreTokenizer::Scratch scratch;
   std::string normal;
   const bool same = d.normalizer.steps.empty();
@@ -50,11 +50,44 @@ Result<Ids> encode_with(const TokenizerData& d, std::string_view text, bool add_
             [&](size_t b, size_t e) { return words(part.substr(b, e - b), begin == 0 && b == 0); }, token);
       },
       token));
-  if (add_special) out.insert(out.end(), d.suffix.begin(), d.suffix.end());
+  if (add_special) out.insert(out.end(), d.frame.suffix.begin(), d.frame.suffix.end());
   return out;
 }
 
 }  // namespace
+
+Result<EncodedPair> Tokenizer::encode_pair(std::string_view first, std::string_view second, size_t limit) const {
+  const std::vector<Frame::Part>& parts = data_->frame.pair;
+  if (parts.empty()) {
+    return Error{Code::unsupported, "this tokenizer's file does not say how two texts stand together", {}};
+  }
+  MIAO_TRY(const Ids a, encode(first, {.add_special = false}));
+  MIAO_TRY(Ids b, encode(second, {.add_special = false}));
+  const size_t around = parts.size() - 2, size = around + a.size() + b.size();
+  if (size > limit) {
+    if (around + a.size() >= limit) {
+      return Error{Code::invalid,
+                   "the first text leaves no room for the second within " + std::to_string(limit) + " tokens",
+                   {}};
+    }
+    b.resize(limit - around - a.size());
+  }
+  EncodedPair out;
+  for (const Frame::Part& part : parts) {
+    const size_t begin = out.ids.size();
+    if (part.id == Frame::Part::kFirst) {
+      out.ids.insert(out.ids.end(), a.begin(), a.end());
+    } else if (part.id == Frame::Part::kSecond) {
+      out.second = begin;
+      out.second_size = b.size();
+      out.ids.insert(out.ids.end(), b.begin(), b.end());
+    } else {
+      out.ids.push_back(part.id);
+    }
+    out.types.resize(out.ids.size(), part.type);
+  }
+  return out;
+}
 
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   MIAO_CHECK_OK(check_size(text));

@@ -30,6 +30,12 @@ struct EncodeOptions {
   bool parse_special = true;  // control tokens written out in the text become their ids
 };
 
+// Two texts as one input of an encoder.
+struct EncodedPair {
+  std::vector<int32_t> ids, types;     // types: the segment of each id
+  size_t second = 0, second_size = 0;  // where the tokens of the second text stand
+};
+
 class Tokenizer {
  public:
   // `tokenizer_config_json` may be empty; it names the special tokens (bos_token, eos_token, ...) and add_bos_token.
@@ -45,6 +51,9 @@ class Tokenizer {
   Result<std::vector<int32_t>> encode(std::string_view text, EncodeOptions options = {}) const;
   // A rendered conversation: control tokens are found only where they lie wholly in trusted segments.
   Result<std::vector<int32_t>> encode(std::string_view text, std::span<const Segment> segments, bool add_special) const;
+  // Two texts with the tokens that the file puts around and between them; the second loses its end where there are more
+  // than `limit` ids. unsupported: the file does not say how.
+  Result<EncodedPair> encode_pair(std::string_view first, std::string_view second, size_t limit = SIZE_MAX) const;
   // Valid UTF-8. Ids outside the vocabulary are skipped; `skip_special` leaves control tokens out.
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
 

@@ -15,6 +15,17 @@
 
 namespace miao::prep {
 
+// What add_special puts around a text, and how two texts stand together.
+struct Frame {
+  struct Part {
+    static constexpr int32_t kFirst = -1, kSecond = -2;  // the two texts
+    int32_t id;                                          // of a token, or one of these
+    int32_t type;                                        // segment
+  };
+  std::vector<int32_t> prefix, suffix;
+  std::vector<Part> pair;  // empty: the file does not say
+};
+
 struct TokenizerData {
   TokenizerData() = default;
   TokenizerData(const TokenizerData&) = delete;  // the model points into `vocab`
@@ -33,7 +44,7 @@ struct TokenizerData {
   PreTokenizer pre_tokenizer;
   std::unique_ptr<Model> model;
   Decoder decoder;
-  std::vector<int32_t> prefix, suffix;  // of a sequence, with add_special
+  Frame frame;
   std::optional<int32_t> bos, eos, unk, pad;
   std::vector<int32_t> eog;  // ascending
 

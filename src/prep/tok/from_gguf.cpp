@@ -378,11 +378,15 @@ class Loader {
     MIAO_TRY(const bool bos, meta_.boolean(key("add_bos_token"), add_bos_));
     MIAO_TRY(const bool eos, meta_.boolean(key("add_eos_token"), add_eos_));
     MIAO_TRY(const bool sep, meta_.boolean(key("add_sep_token"), add_sep_));
-    if (bos && data_->bos) data_->prefix.push_back(*data_->bos);
+    if (bos && data_->bos) data_->frame.prefix.push_back(*data_->bos);
     if (sep && sep_) {
-      data_->suffix.push_back(*sep_);
+      data_->frame.suffix.push_back(*sep_);
     } else if (eos && data_->eos) {
-      data_->suffix.push_back(*data_->eos);
+      data_->frame.suffix.push_back(*data_->eos);
+    }
+    if (bos && data_->bos && sep && sep_) {  // of WordPiece
+      constexpr int32_t kFirst = Frame::Part::kFirst, kSecond = Frame::Part::kSecond;
+      data_->frame.pair = {{*data_->bos, 0}, {kFirst, 0}, {*sep_, 0}, {kSecond, 1}, {*sep_, 1}};
     }
     return {};
   }

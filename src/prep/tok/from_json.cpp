@@ -46,8 +46,7 @@ class Loader {
       data_->decoder.separator = " ";
     }
     if (const auto e = json_field(root, "post_processor")) {
-      MIAO_CHECK_OK(
-          part(read_post_processor(*e, data_->vocab.size(), &data_->prefix, &data_->suffix), "post_processor"));
+      MIAO_CHECK_OK(part(read_post_processor(*e, data_->vocab.size(), data_->frame), "post_processor"));
     }
     MIAO_CHECK_OK(part(build_model(), "model"));
     MIAO_CHECK_OK(part(register_added(), "added_tokens"));

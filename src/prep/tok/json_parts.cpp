@@ -8,34 +8,11 @@
 namespace miao::prep {
 namespace {
 
-constexpr int kMaxDepth = 8;
 // A file must not make long texts out of short ones: the product of what its replacements can grow a text by.
 constexpr size_t kMaxGrowth = 512;
 // Texts that steps search for; a naive search then costs a bounded number of bytes at each place.
 constexpr size_t kMaxPattern = 256;
 // What a post-processor puts around a text: ids, and items of a template; files in use have under ten.
-constexpr size_t kMaxEnds = 1024;
-
-Error unsupported(std::string_view part, std::string_view what) {
-  return {Code::unsupported,
-          std::string(part) + " \"" + std::string(what.substr(0, 200)) + "\" is not known to this version"};
-}
-Error wrong(std::string_view name, const char* wanted) {
-  return {Code::invalid, "field \"" + std::string(name) + "\" must be " + wanted};
-}
-Error absent(std::string_view name) { return {Code::not_found, "field \"" + std::string(name) + "\" is missing"}; }
-
-// Calls each(member) for the members of {"type": "Sequence", `list`: [...]}, or for the component itself.
-template <class Each>
-Result<void> flatten(JsonElement element, std::string_view list, int depth, const Each& each) {
-  if (depth > kMaxDepth) return Error{Code::invalid, "sequences are nested too deeply"};
-  MIAO_TRY(const JsonObject object, json_object(element, "a component"));
-  MIAO_TRY(const std::string_view type, json_string(object, "type"));
-  if (type != "Sequence") return each(object, type);
-  MIAO_TRY(const JsonArray members, json_array(object, list));
-  for (JsonElement member : members) MIAO_CHECK_OK(flatten(member, list, depth + 1, each));
-  return {};
-}
 
 Result<void> check_pattern(std::string_view text) {
   if (text.empty()) return Error{Code::invalid, "a pattern is empty"};
@@ -277,78 +254,16 @@ Result<DecodeStep> decode_step(const JsonObject& object, std::string_view type) 
   return unsupported("the decoder", type);
 }
 
-Result<int32_t> checked_id(int64_t id, int32_t vocab) {
-  if (id < 0 || id >= vocab) {
-    return Error{Code::corrupt, "the post-processor's id " + std::to_string(id) + " is outside the vocabulary of " +
-                                    std::to_string(vocab) + " tokens"};
-  }
-  return static_cast<int32_t>(id);
-}
-
-Error too_many_ends() {
-  return {Code::unsupported, "the post-processor puts more than " + std::to_string(kMaxEnds) + " tokens around a text"};
-}
-
-Result<void> read_template(const JsonObject& object, int32_t vocab, Ids* prefix, Ids* suffix) {
-  MIAO_TRY(const JsonArray single, json_array(object, "single"));
-  if (single.size() > kMaxEnds) return too_many_ends();
-  const auto tokens = json_field(object, "special_tokens");
-  bool text = false;
-  Ids before, after;
-  for (JsonElement part : single) {
-    MIAO_TRY(const JsonObject item, json_object(part, "an item of \"single\""));
-    if (json_field(item, "Sequence")) {
-      if (text) return Error{Code::unsupported, "a post-processor that repeats the text is not known to this version"};
-      text = true;
-      continue;
-    }
-    const auto special = json_field(item, "SpecialToken");
-    if (!special) return unsupported("the template item", simdjson::minify(item));
-    MIAO_TRY(const JsonObject reference, json_object(*special, "SpecialToken"));
-    MIAO_TRY(const std::string_view name, json_string(reference, "id"));
-    std::optional<JsonElement> entry;
-    if (tokens && tokens->is_object()) entry = json_field(tokens->get_object().value_unsafe(), name);
-    if (!entry)
-      return Error{Code::corrupt, "the post-processor's token \"" + std::string(name.substr(0, 60)) +
-                                      "\" is not in its special_tokens"};
-    MIAO_TRY(const JsonObject definition, json_object(*entry, "a special token"));
-    MIAO_TRY(const JsonArray ids, json_array(definition, "ids"));
-    for (JsonElement value : ids) {
-      int64_t id;
-      if (value.get_int64().get(id)) return wrong("ids", "integers");
-      MIAO_TRY(const int32_t checked, checked_id(id, vocab));
-      if (before.size() + after.size() >= kMaxEnds) return too_many_ends();
-      (text ? after : before).push_back(checked);
-    }
-  }
-  if (!text) return Error{Code::invalid, "the post-processor drops the text: \"single\" has no Sequence"};
-  prefix->insert(prefix->begin(), before.begin(), before.end());
-  suffix->insert(suffix->end(), after.begin(), after.end());
-  return {};
-}
-
-// ["[SEP]", 102]
-Result<int32_t> named_id(const JsonObject& object, std::string_view name, int32_t vocab) {
-  MIAO_TRY(const JsonArray pair, json_array(object, name));
-  int64_t id;
-  if (pair.size() != 2 || pair.at(1).get_int64().get(id)) return wrong(name, "a token and its id");
-  return checked_id(id, vocab);
-}
-
-Result<void> post_step(const JsonObject& object, std::string_view type, int32_t vocab, Ids* prefix, Ids* suffix) {
-  if (type == "ByteLevel") return {};  // moves offsets only
-  if (type == "TemplateProcessing") return read_template(object, vocab, prefix, suffix);
-  if (type == "BertProcessing" || type == "RobertaProcessing") {
-    MIAO_TRY(const int32_t cls, named_id(object, "cls", vocab));
-    MIAO_TRY(const int32_t sep, named_id(object, "sep", vocab));
-    prefix->insert(prefix->begin(), cls);
-    suffix->push_back(sep);
-    return {};
-  }
-  return unsupported("the post-processor", type);
-}
-
 }  // namespace
+
+Error unsupported(std::string_view part, std::string_view what) {
+  return {Code::unsupported,
+          std::string(part) + " \"" + std::string(what.substr(0, 200)) + "\" is not known to this version"};
+}
+Error wrong(std::string_view name, const char* wanted) {
+  return {Code::invalid, "field \"" + std::string(name) + "\" must be " + wanted};
+}
+Error absent(std::string_view name) { return {Code::not_found, "field \"" + std::string(name) + "\" is missing"}; }
 
 Result<JsonObject> json_object(JsonElement value, std::string_view what) {
   JsonObject object;
@@ -430,14 +345,6 @@ Result<void> read_decoder(JsonElement element, Decoder& out) {
     if (out.steps.size() >= Decoder::kMaxSteps) return Error{Code::unsupported, "the decoder has too many steps"};
     if (step.kind == DecodeStep::Kind::replace) MIAO_CHECK_OK(grow(step.a.size(), step.b.size(), &growth));
     out.steps.push_back(std::move(step));
-    return {};
-  });
-}
-
-Result<void> read_post_processor(JsonElement element, int32_t vocab, Ids* prefix, Ids* suffix) {
-  return flatten(element, "processors", 0, [&](const JsonObject& object, std::string_view type) -> Result<void> {
-    MIAO_CHECK_OK(post_step(object, type, vocab, prefix, suffix));
-    if (prefix->size() + suffix->size() > kMaxEnds) return too_many_ends();
     return {};
   });
 }
