@@ -1,4 +1,5 @@
-// Small model files for tests: builders that write GGUF, safetensors and CTranslate2 byte by byte, well formed by default.
+// Small model files for tests: builders that write GGUF, safetensors and CTranslate2 byte by byte, well formed by
+// default.
 //
 //   GgufBuilder().key("general.architecture", "llama").tensor("output.weight", {2, 3}, {1, 2, 3, 4, 5, 6}).write(path);
 //   SafetensorsBuilder().tensor("lm_head.weight", {2, 3}, {1, 2, 3, 4, 5, 6}).write(path);
