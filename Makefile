@@ -1,7 +1,7 @@
 # The common commands. Each may be repeated: what is done already costs nothing.
 #   make            build/release/miao            make demo     fetch a small model and let it answer
 #   make test       unit tests, fast and slow     make check    tree rules, formatting
-#   make golden     reference logits anew         make format   clang-format over src
+#   make golden     reference data anew           make format   clang-format over src
 #   make oracle     token ids, chat templates and logits against the libraries that define them (ten minutes)
 JOBS ?= $(shell nproc)
 RELEASE := build/release
@@ -37,6 +37,7 @@ golden:
 	@scripts/venv.sh --oracle
 	build/venv/bin/python tools/make_golden.py
 	build/venv/bin/python tools/make_golden_encoders.py
+	build/venv/bin/python tools/make_golden_mel.py
 
 oracle: build
 	@scripts/venv.sh --oracle
@@ -45,6 +46,7 @@ oracle: build
 	tools/gen_oracle_table.py
 	build/venv/bin/python tools/make_golden.py --check
 	build/venv/bin/python tools/make_golden_encoders.py --check
+	build/venv/bin/python tools/make_golden_mel.py --check
 
 format:
 	@scripts/setup.sh --ci

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdio>
 #include <set>
+#include <unordered_set>
 
 #include "base/check.h"
 #include "io/files/format.h"
@@ -28,6 +29,7 @@ struct FileFormat {
 constexpr FileFormat kFileFormats[] = {
     {Checkpoint::Kind::gguf, ".gguf", looks_like_gguf, parse_gguf},
     {Checkpoint::Kind::safetensors, ".safetensors", looks_like_safetensors, parse_safetensors},
+    {Checkpoint::Kind::ct2, ".bin", looks_like_ct2, parse_ct2},
 };
 
 // The content decides; the extension only picks the parser that explains what is wrong with a damaged file.
@@ -132,8 +134,11 @@ const TensorView* Checkpoint::find(std::string_view name) const {
 }
 
 uint64_t Checkpoint::bytes() const {
-  uint64_t sum = 0;  // of disjoint ranges of mapped files
-  for (const TensorView& t : tensors_) sum += t.bytes;
+  uint64_t sum = 0;  // of ranges of mapped files that are disjoint or, of an alias, the same
+  std::unordered_set<const std::byte*> seen;
+  for (const TensorView& t : tensors_) {
+    if (t.bytes > 0 && seen.insert(t.data).second) sum += t.bytes;
+  }
   return sum;
 }
 
@@ -180,6 +185,7 @@ Result<void> Checkpoint::open_file(const fs::path& path) {
   MIAO_TRY(MappedFile mapped, MappedFile::open(path));
   MIAO_TRY(const FileFormat* found, detect(mapped.bytes(), path));
   if (found->kind == Kind::gguf) return open_gguf(path);
+  if (found->kind == Kind::ct2) return open_ct2(path);
   directory_ = path.parent_path().empty() ? fs::path(".") : path.parent_path();
   if (const auto part = part_name(path.filename().string(), found->extension)) {
     return open_index(directory_ / (part->prefix + ".safetensors.index.json"));
@@ -227,6 +233,17 @@ Result<void> Checkpoint::open_gguf(const fs::path& path) {
                path.string()};
 }
 
+Result<void> Checkpoint::open_ct2(const fs::path& path) {
+  directory_ = path.parent_path().empty() ? fs::path(".") : path.parent_path();
+  MIAO_TRY(const KeyValues header, add_file(path));
+  MIAO_CHECK_OK(read_config());
+  for (const auto& [key, value] : header) {
+    if (!meta_.set(key, value)) return Error{Code::invalid, "must not set " + in_quotes(key), meta_.source()};
+  }
+  meta_.keep(files_.back());
+  return {};
+}
+
 Result<void> Checkpoint::open_directory() {
   directory_ = path_;
   if (is_file(directory_ / "model.safetensors")) {
@@ -254,6 +271,7 @@ Result<void> Checkpoint::open_directory() {
     directory_.clear();
     return open_gguf(path_ / *ggufs.begin());
   }
+  if (ggufs.empty() && !safetensors && is_file(directory_ / "model.bin")) return open_ct2(directory_ / "model.bin");
   if (safetensors) {
     return Error{
         Code::not_found,
@@ -276,7 +294,8 @@ Result<void> Checkpoint::open_directory() {
   return Error{Code::not_found,
                is_file(path_ / "config.json")
                    ? "has config.json but no weights: model.safetensors is missing, fetch it"
-                   : "holds no model: no model.safetensors, no model.safetensors.index.json and no .gguf file",
+                   : "holds no model: no model.safetensors, no model.safetensors.index.json, no .gguf file and no "
+                     "model.bin",
                where};
 }
 

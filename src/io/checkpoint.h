@@ -1,7 +1,10 @@
 // Checkpoint: a model on disk as named tensors plus key/values. It maps files and checks them; it knows no model.
 //
-//   open(path)  path = a .gguf file | any part of a split GGUF set | a .safetensors file | a Hugging Face directory
-//   meta()      GGUF key/values as they are, or config.json flattened to dotted keys
+//   open(path)  path = a .gguf file | any part of a split GGUF set | a .safetensors file | a Hugging Face directory |
+//                      a CTranslate2 directory or its model.bin
+//   meta()      GGUF key/values as they are, or config.json flattened to dotted keys; of CTranslate2 also "ct2.spec"
+//   and
+//               "ct2.revision"
 //   tensors()   views into the mapping, shapes outermost first: GGUF's ne = [in, out] is (out, in), as in safetensors
 //
 // Files come from anywhere: every count, length, offset and name is checked before it is used, and what is wrong comes
@@ -27,10 +30,11 @@ namespace miao::io {
 
 class Checkpoint {
  public:
-  enum class Kind { gguf, safetensors };
+  enum class Kind { gguf, safetensors, ct2 };
 
   // A directory is a Hugging Face one (config.json and model.safetensors or model.safetensors.index.json), or holds
-  // exactly one GGUF model and no safetensors. A part of a split set opens the whole set.
+  // exactly one GGUF model and no safetensors, or is one of CTranslate2 (config.json and model.bin). A part of a split
+  // set opens the whole set.
   static Result<Checkpoint> open(const std::filesystem::path& path);
 
   Checkpoint(Checkpoint&&) noexcept = default;
@@ -44,7 +48,7 @@ class Checkpoint {
   // Views live as long as the Checkpoint. A vocabulary-only GGUF has none. Null when there is no tensor of that name.
   std::span<const TensorView> tensors() const { return tensors_; }
   const TensorView* find(std::string_view name) const;
-  uint64_t bytes() const;  // of all tensors' data
+  uint64_t bytes() const;  // of all tensors' data; what two names share counts once
 
   // Gives the pages of a part of a mapped file back to the page cache; reading it again faults them in. What lies
   // behind the file that `range` begins in stays as it is.
@@ -61,6 +65,7 @@ class Checkpoint {
   Result<void> open_file(const std::filesystem::path& path);
   Result<void> open_gguf(const std::filesystem::path& path);
   Result<void> open_safetensors(const std::filesystem::path& path);
+  Result<void> open_ct2(const std::filesystem::path& path);
   Result<void> open_index(const std::filesystem::path& index);
   Result<void> read_config();
   Result<KeyValues> add_file(const std::filesystem::path& path);

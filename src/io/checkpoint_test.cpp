@@ -377,7 +377,7 @@ TEST(Checkpoint, ForeignFilesAreNamed) {
       {"7z\xbc\xaf\x27\x1c" + std::string(30, 'x'), "7z archive"},
       {std::string(257, 'x') + "ustar" + std::string(300, 'x'), "tar archive"},
       {"\x93NUMPY" + std::string(30, 'x'), "NumPy array"},
-      {"some text that is nothing known", "neither GGUF nor safetensors (it begins with \"some tex\")"},
+      {"some text that is nothing known", "neither GGUF nor safetensors nor CTranslate2 (it begins with \"some tex\")"},
       {std::string("\x01\x02\x1b[2J\xff\xfe", 8) + std::string(30, 'x'), "\\x1b[2J"},
   };
   TempDir dir;
@@ -409,6 +409,52 @@ TEST(Checkpoint, RealSmolLm2) {
   std::vector<float> row(576);
   format(embedding->dtype).decode(embedding->row(1), row.data(), 576);
   for (const float v : row) ASSERT_LT(std::abs(v), 10.0f);
+}
+
+TEST(Checkpoint, CTranslate2Directory) {
+  TempDir dir;
+  Ct2Builder model;
+  model.variable("w", {3}, {1, 2, 3}).alias("v", "w");
+  ASSERT_TRUE(model.write(dir / "model.bin").ok());
+  EXPECT_TRUE(refused(dir.path(), "config.json: is missing"));
+  write(dir / "config.json", R"({"lang_ids":[5,6],"a":{"b":true}})");
+  write(dir / "tokenizer.json", "{}");
+  for (const fs::path& path : {dir.path(), dir / "model.bin"}) {
+    auto c = Checkpoint::open(path);
+    ASSERT_TRUE(c.ok()) << c.error().str();
+    EXPECT_EQ(c->kind(), Checkpoint::Kind::ct2);
+    EXPECT_EQ(value(*c, "w", 1), 2.0f);
+    EXPECT_EQ(value(*c, "v", 2), 3.0f);
+    EXPECT_EQ(c->bytes(), 12u);
+    EXPECT_EQ(*c->meta().string("ct2.spec"), "WhisperSpec");
+    EXPECT_EQ(*c->meta().integer("ct2.revision"), 3);
+    EXPECT_EQ((*c->meta().integers("lang_ids"))->at(1), 6);
+    EXPECT_EQ(*c->meta().boolean("a.b"), true);
+    EXPECT_EQ(**c->text_file("tokenizer.json"), "{}");
+  }
+  KeyValues meta;
+  {
+    auto c = Checkpoint::open(dir.path());
+    ASSERT_TRUE(c.ok());
+    meta = c->meta();
+  }
+  EXPECT_EQ(*meta.string("ct2.spec"), "WhisperSpec");  // text of the file, which the meta keeps
+}
+
+TEST(Checkpoint, CTranslate2DirectoriesThatAreWrong) {
+  TempDir dir;
+  write(dir / "config.json", R"({"ct2":{"spec":"Other"}})");
+  ASSERT_TRUE(Ct2Builder().write(dir / "model.bin").ok());
+  EXPECT_TRUE(refused(dir.path(), "must not set \"ct2.spec\""));
+  write(dir / "config.json", "{}");
+  write(dir / "model.bin", "");
+  EXPECT_TRUE(refused(dir.path(), "model.bin: is empty"));
+  write(dir / "model.bin", Ct2Builder().bytes().substr(0, 20));
+  EXPECT_TRUE(refused(dir.path(), "model.bin: ends at byte 20, inside the header"));
+  write(dir / "model.bin", std::string("\x80\x02", 2) + std::string(100, 'x'));
+  EXPECT_TRUE(refused(dir.path(), "is a PyTorch checkpoint"));
+  ASSERT_TRUE(GgufBuilder().key("general.architecture", "llama").write(dir / "m.gguf").ok());
+  EXPECT_EQ(refusal(dir.path()), "it opened");
 }
 
 }  // namespace

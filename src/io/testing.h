@@ -1,7 +1,9 @@
-// Small model files for tests: builders that write GGUF and safetensors byte by byte, well formed by default.
+// Small model files for tests: builders that write GGUF, safetensors and CTranslate2 byte by byte, well formed by
+// default.
 //
 //   GgufBuilder().key("general.architecture", "llama").tensor("output.weight", {2, 3}, {1, 2, 3, 4, 5, 6}).write(path);
 //   SafetensorsBuilder().tensor("lm_head.weight", {2, 3}, {1, 2, 3, 4, 5, 6}).write(path);
+//   Ct2Builder().variable("encoder/conv1/bias", {2}, {1, 2}).alias("bias", "encoder/conv1/bias").write(path);
 //
 // Shapes are outermost first, as in TensorView. The public fields are what goes into the file: a test of a reader sets
 // one of them to something a sound writer never writes.
@@ -216,6 +218,56 @@ struct SafetensorsBuilder {
     const std::string text = header.value_or(json());
     std::string out = le_bytes<uint64_t>(header_bytes.value_or(text.size())) + text;
     for (const Tensor& t : tensors) out += t.data;
+    return out + tail;
+  }
+  Result<void> write(const std::filesystem::path& path) const { return write_file_atomic(path, bytes()); }
+};
+
+struct Ct2Builder {
+  struct Variable {
+    std::string name;  // with its NUL
+    std::vector<uint32_t> dims;
+    uint8_t type;
+    std::string data;
+    std::optional<uint16_t> name_bytes;
+    std::optional<uint8_t> rank;
+    std::optional<uint32_t> bytes;
+  };
+
+  uint32_t version = 6, revision = 3;
+  std::string spec = nul("WhisperSpec");
+  std::optional<uint16_t> spec_bytes;
+  std::optional<uint32_t> variable_count, alias_count;
+  std::vector<Variable> variables;
+  std::vector<std::pair<std::string, std::string>> aliases;  // with their NULs
+  std::string tail;
+
+  static std::string nul(std::string_view text) { return std::string(text) + '\0'; }
+  static std::string text(std::string_view s) { return le_bytes(static_cast<uint16_t>(s.size())) + std::string(s); }
+
+  Ct2Builder& variable(std::string_view name, std::vector<uint32_t> dims, uint8_t type, std::string data) {
+    variables.push_back({nul(name), std::move(dims), type, std::move(data), {}, {}, {}});
+    return *this;
+  }
+  Ct2Builder& variable(std::string_view name, std::vector<uint32_t> dims, const std::vector<float>& values) {
+    return variable(name, std::move(dims), 0, pack_floats(DType::f32, values));
+  }
+  Ct2Builder& alias(std::string_view name, std::string_view of) {
+    aliases.emplace_back(nul(name), nul(of));
+    return *this;
+  }
+
+  std::string bytes() const {
+    std::string out = le_bytes(version) + le_bytes(spec_bytes.value_or(static_cast<uint16_t>(spec.size()))) + spec +
+                      le_bytes(revision) + le_bytes(variable_count.value_or(static_cast<uint32_t>(variables.size())));
+    for (const Variable& v : variables) {
+      out += le_bytes(v.name_bytes.value_or(static_cast<uint16_t>(v.name.size()))) + v.name;
+      out += le_bytes(v.rank.value_or(static_cast<uint8_t>(v.dims.size())));
+      for (const uint32_t dim : v.dims) out += le_bytes(dim);
+      out += le_bytes(v.type) + le_bytes(v.bytes.value_or(static_cast<uint32_t>(v.data.size()))) + v.data;
+    }
+    out += le_bytes(alias_count.value_or(static_cast<uint32_t>(aliases.size())));
+    for (const auto& [name, of] : aliases) out += text(name) + text(of);
     return out + tail;
   }
   Result<void> write(const std::filesystem::path& path) const { return write_file_atomic(path, bytes()); }

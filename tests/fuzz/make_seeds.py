@@ -67,6 +67,26 @@ def safetensors_seeds():
     yield "empty", safetensors({}, b"")
 
 
+def ct2(spec, variables, aliases=()):
+    """variables: (name, dims, type, bytes)"""
+    def short(value):
+        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
+    out = struct.pack("<I", 6) + short(spec) + struct.pack("<II", 3, len(variables))
+    for name, dims, kind, body in variables:
+        out += short(name) + struct.pack("<B%dIBI" % len(dims), len(dims), *dims, kind, len(body)) + body
+    return out + struct.pack("<I", len(aliases)) + b"".join(short(a) + short(b) for a, b in aliases)
+
+
+def ct2_seeds():
+    yield "types", ct2("WhisperSpec", [("t%d" % kind, [2], kind, bytes(2 * size))
+                                       for kind, size in enumerate((4, 1, 2, 4, 2, 2))])
+    yield "shapes", ct2("TransformerSpec", [("scalar", [], 2, b"\1\0"), ("empty", [0, 3], 0, b""),
+                                            ("deep", [1, 2, 1, 2], 1, bytes(4))])
+    yield "aliases", ct2("TransformerDecoderSpec", [("w", [2, 2], 1, bytes(4)), ("w_scale", [2], 0, bytes(8))],
+                         [("v", "w"), ("u", "v")])
+    yield "none", ct2("S", [])
+
+
 def archive_seeds():
     """The first byte is what archive_fuzz.cpp chooses by: '0' zip, '1' tar.gz, '2' tar."""
     files = [("pkg/m.gguf", b"GGUF"), ("pkg/__init__.py", b"x"), ("pkg/model/config.json", b"{}"), ("LICENSE", b"free")]
@@ -92,7 +112,8 @@ def archive_seeds():
 
 
 def main():
-    for target, seeds in (("gguf_fuzz", gguf_seeds()), ("safetensors_fuzz", safetensors_seeds()), ("archive_fuzz", archive_seeds())):
+    for target, seeds in (("gguf_fuzz", gguf_seeds()), ("safetensors_fuzz", safetensors_seeds()),
+                          ("ct2_fuzz", ct2_seeds()), ("archive_fuzz", archive_seeds())):
         (HERE / target).mkdir(exist_ok=True)
         for name, data in seeds:
             (HERE / target / name).write_bytes(data)

@@ -80,7 +80,7 @@ Error foreign_file(Bytes bytes, const std::string& path) {
     return {Code::corrupt, "holds only " + std::to_string(bytes.size()) + " bytes: no model, fetch it again", path};
   }
   return {Code::invalid,
-          "is neither GGUF nor safetensors (it begins with " +
+          "is neither GGUF nor safetensors nor CTranslate2 (it begins with " +
               in_quotes({reinterpret_cast<const char*>(bytes.data()), 8}) +
               "); give a .gguf file, a .safetensors file or a model directory",
           path};

@@ -29,6 +29,8 @@ bool looks_like_gguf(Bytes bytes);
 Result<ParsedFile> parse_gguf(Bytes bytes, const std::string& path);
 bool looks_like_safetensors(Bytes bytes);
 Result<ParsedFile> parse_safetensors(Bytes bytes, const std::string& path);
+bool looks_like_ct2(Bytes bytes);
+Result<ParsedFile> parse_ct2(Bytes bytes, const std::string& path);
 
 // What a file that is no model turns out to be (a Git LFS pointer, a web page, a pickle, ...), with the mend: an Error
 // for bytes of a known kind, or one for any.
