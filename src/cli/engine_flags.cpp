@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cli/interrupt.h"
+#include "io/hub.h"
 
 namespace miao::cli {
 
@@ -39,6 +40,7 @@ runtime::EngineOptions EngineFlags::options() const {
   out.threads = threads;
   out.ctx = ctx;
   out.chunk = chunk;
+  out.packs = io::packs_folder();
   out.cancel = &interrupted();
   if (dtype != "auto") out.compute = runtime::Compute::f32;
   if (!kv.empty()) out.kv = kv == "f16" ? DType::f16 : kv == "bf16" ? DType::bf16 : DType::f32;
@@ -49,6 +51,7 @@ Result<std::unique_ptr<runtime::Engine>> open_engine(const ModelArgument& model,
                                                      const Common& common) {
   MIAO_TRY(const std::filesystem::path path, find_model(model, common));
   MIAO_TRY(auto engine, runtime::Engine::open(path, options));
+  if (engine->memory().cached) log_info("packed weights: from the cache");
   for (const auto& group : engine->kernels()) {
     log_info(group.weights + ": " + group.format + ", " + group.gemv + ", " + group.gemm);
   }

@@ -83,6 +83,8 @@ Result<fs::path> resolve(std::string_view text, const ResolveOptions& options) {
   return Error{Code::invalid, "unknown kind of reference", std::string(text)};
 }
 
+fs::path packs_folder() { return env_flag("MIAO_PACK_CACHE", true) ? miao_cache() / "packed" : fs::path(); }
+
 Result<std::vector<CachedModel>> list_models() {
   std::vector<CachedModel> out;
   list_hf_cache(out);

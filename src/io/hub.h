@@ -42,6 +42,9 @@ struct ResolveOptions {
 // (wrong hash), cancelled, unsupported.
 Result<std::filesystem::path> resolve(std::string_view ref, const ResolveOptions& options = {});
 
+// Folder of packed weights (models/pack_cache.h) in miao's own cache; empty when MIAO_PACK_CACHE switches it off.
+std::filesystem::path packs_folder();
+
 struct Alias {
   std::string_view name, ref;
 };

@@ -25,6 +25,11 @@ struct Loaded {
 
   Loaded(io::Checkpoint file, const kernels::Kernels& table, std::unique_ptr<ThreadPool> workers)
       : checkpoint(std::move(file)), pool(std::move(workers)), context{table, *pool} {}
+  ~Loaded() {  // all answers have been given: now a write costs nobody time
+    if (model) model->keep_packed();
+  }
+  Loaded(const Loaded&) = delete;
+  Loaded& operator=(const Loaded&) = delete;
 
   io::Checkpoint checkpoint;
   std::unique_ptr<ThreadPool> pool;
