@@ -40,7 +40,7 @@ runtime::EngineOptions EngineFlags::options() const {
   out.threads = threads;
   out.ctx = ctx;
   out.chunk = chunk;
-  out.packs = io::packs_folder();
+  if (io::packs_wanted()) out.packs = io::packs_folder();
   out.cancel = &interrupted();
   if (dtype != "auto") out.compute = runtime::Compute::f32;
   if (!kv.empty()) out.kv = kv == "f16" ? DType::f16 : kv == "bf16" ? DType::bf16 : DType::f32;

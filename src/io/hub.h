@@ -42,8 +42,8 @@ struct ResolveOptions {
 // (wrong hash), cancelled, unsupported.
 Result<std::filesystem::path> resolve(std::string_view ref, const ResolveOptions& options = {});
 
-// Folder of packed weights (models/pack_cache.h) in miao's own cache; empty when MIAO_PACK_CACHE switches it off.
-std::filesystem::path packs_folder();
+std::filesystem::path packs_folder();  // of packed weights (models/pack_cache.h) in miao's own cache
+bool packs_wanted();                   // MIAO_PACK_CACHE does not switch them off
 
 struct Alias {
   std::string_view name, ref;

@@ -27,7 +27,6 @@ constexpr char kMagic[8] = {'m', 'i', 'a', 'o', 'p', 'a', 'c', 'k'};
 constexpr uint32_t kVersion = 1;
 constexpr const char* kExtension = ".miaopack";
 constexpr uint64_t kRegion = uint64_t{2} << 20;  // bytes under one checksum, written at once: one huge page
-constexpr uint64_t kMaxFolderBytes = uint64_t{20} << 30;
 
 // The end of the file. What comes before: bytes | a checksum for each region | source.
 struct Trailer {
@@ -103,12 +102,12 @@ Result<Memory> copy_of(const MappedFile& file, Bytes bytes, ThreadPool& pool) {
 fs::path pack_path(const fs::path& folder, const PackKey& key) { return folder / (key.name + kExtension); }
 
 // Deletes packs until `more` bytes can be added.
-Result<void> make_room(const fs::path& folder, uint64_t more) {
+Result<void> make_room(const fs::path& folder, uint64_t more, uint64_t most) {
   std::error_code error;
   fs::space_info disk = fs::space(folder, error);
   if (error) return Error{Code::io, "cannot be measured: " + error.message(), folder.string()};
-  const uint64_t limit = std::min<uint64_t>(kMaxFolderBytes, disk.capacity / 10);
-  disk.available += delete_packs(folder, false);
+  const uint64_t limit = std::min<uint64_t>(most, disk.capacity / 10);
+  disk.available += delete_orphans(folder);
   const std::vector<PackFile> packs = list_packs(folder);
   uint64_t held = 0;
   for (const PackFile& p : packs) held += p.bytes;
@@ -147,13 +146,14 @@ Result<Pack> open_pack(const fs::path& folder, const PackKey& key, uint64_t byte
   return out;
 }
 
-Result<void> save_pack(const fs::path& folder, const PackKey& key, Bytes bytes, const std::atomic<bool>* cancel) {
+Result<void> save_pack(const fs::path& folder, const PackKey& key, Bytes bytes, const std::atomic<bool>* cancel,
+                       uint64_t most) {
   if (bytes.size() > std::min(kMaxPackBytes, memory_limits().free / 4)) {
     return Error{Code::out_of_memory, std::to_string(bytes.size() >> 20) + " MiB are too many to keep packed", {}};
   }
   std::error_code error;
   fs::create_directories(folder, error);
-  MIAO_CHECK_OK(make_room(folder, bytes.size()));
+  MIAO_CHECK_OK(make_room(folder, bytes.size(), most));
   MIAO_TRY(NamelessFile file, NamelessFile::create(folder));
   std::string tail;
   for (uint64_t i = 0; i < regions(bytes.size()); ++i) {
@@ -196,11 +196,11 @@ std::vector<PackFile> list_packs(const fs::path& folder) {
   return out;
 }
 
-uint64_t delete_packs(const fs::path& folder, bool all) {
+uint64_t delete_orphans(const fs::path& folder) {
   uint64_t bytes = 0;
   std::error_code ignored;
   for (const PackFile& pack : list_packs(folder)) {
-    if ((all || pack.orphan()) && fs::remove(pack.path, ignored)) bytes += pack.bytes;
+    if (pack.orphan() && fs::remove(pack.path, ignored)) bytes += pack.bytes;
   }
   return bytes;
 }

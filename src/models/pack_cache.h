@@ -35,11 +35,14 @@ struct Pack {
 // has been deleted.
 Result<Pack> open_pack(const std::filesystem::path& folder, const PackKey& key, uint64_t bytes, ThreadPool& pool);
 
-// Writes a pack. Errors: out_of_memory for one that is too large for this machine to keep (see kMaxPackBytes); cancelled;
-// io. Makes room first: packs without a checkpoint go, then those that were used longest ago.
+constexpr uint64_t kMaxPackBytes = uint64_t{8} << 30;         // of one; and a quarter of the memory that is free
+constexpr uint64_t kMaxPackFolderBytes = uint64_t{20} << 30;  // of all; and a tenth of the disk
+
+// Writes a pack. Errors: out_of_memory for one that is larger than kMaxPackBytes; io; cancelled. Makes room first: packs
+// without a checkpoint go, and of the others those used longest ago, until all are within `most` bytes. It takes no more
+// than half of what is free on the disk.
 Result<void> save_pack(const std::filesystem::path& folder, const PackKey& key, std::span<const std::byte> bytes,
-                       const std::atomic<bool>* cancel);
-constexpr uint64_t kMaxPackBytes = uint64_t{8} << 30;  // and a quarter of the memory that is free
+                       const std::atomic<bool>* cancel, uint64_t most = kMaxPackFolderBytes);
 
 struct PackFile {
   std::filesystem::path path;
@@ -50,7 +53,7 @@ struct PackFile {
 };
 // Those of a folder, the one used longest ago first.
 std::vector<PackFile> list_packs(const std::filesystem::path& folder);
-// Deletes them, or only orphans; gives back the bytes that went.
-uint64_t delete_packs(const std::filesystem::path& folder, bool all);
+// Deletes those without a checkpoint; gives back the bytes that went.
+uint64_t delete_orphans(const std::filesystem::path& folder);
 
 }  // namespace miao::models
