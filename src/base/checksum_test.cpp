@@ -5,7 +5,8 @@
 namespace miao {
 namespace {
 
-// Files on disk carry these numbers, so they must never change: values of the reference implementation (xxhsum -H3, -H2).
+// Files on disk carry these numbers, so they must never change: values of the reference implementation (xxhsum -H3,
+// -H2).
 TEST(Checksum, IsXxh3) {
   EXPECT_EQ(checksum({}), 0x2d06800538d394c2u);
   const std::string text = "abc";

@@ -29,7 +29,8 @@ struct Fd {
 };
 
 void on_sigbus(int) {
-  static const char text[] = "miao: error: a model file was truncated while in use; start again, and if it says so again, fetch it again\n";
+  static const char text[] =
+      "miao: error: a model file was truncated while in use; start again, and if it says so again, fetch it again\n";
   [[maybe_unused]] auto n = ::write(2, text, sizeof text - 1);
   ::_exit(1);
 }

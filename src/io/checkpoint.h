@@ -77,7 +77,7 @@ class Checkpoint {
   KeyValues meta_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
   std::vector<TensorView> tensors_;
-  std::vector<size_t> tensor_ends_;  // of each file's tensors in tensors_
+  std::vector<size_t> tensor_ends_;                       // of each file's tensors in tensors_
   std::unordered_map<std::string_view, size_t> by_name_;  // keys point into tensors_
 };
 

@@ -1,5 +1,6 @@
-// Packed weights are kept on disk under kPackedLayout. When this fails because a layout, or what a format decodes to, was
-// changed on purpose: raise kPackedLayout in kernels/table.h, and pin it and the new values, which the failure prints.
+// Packed weights are kept on disk under kPackedLayout. When this fails because a layout, or what a format decodes to,
+// was changed on purpose: raise kPackedLayout in kernels/table.h, and pin it and the new values, which the failure
+// prints.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,22 +22,14 @@ constexpr struct {
   uint64_t packed;   // checksum of a block
   uint64_t decoded;  // of a row's values, which --dtype fp32 packs
 } kPinned[] = {
-    {DType::f32, 0xa52657b35583b8d8, 0x9c0df824b981775a},
-    {DType::f16, 0xaa36d517bee5cf79, 0x973cc994c90b4532},
-    {DType::bf16, 0xaa36d517bee5cf79, 0x63c0760f1dfa9aed},
-    {DType::q4_0, 0xa992bfc16117aca9, 0xba3d4d9f982482ea},
-    {DType::q4_1, 0xe313280e97ed7417, 0xbb90f678b1577ffd},
-    {DType::q5_0, 0x7af82f19ffc31ace, 0xafd00ebd95a85506},
-    {DType::q5_1, 0x80b14d515ab4ef72, 0xa6fb84ca83a13f61},
-    {DType::q8_0, 0xe1b47f38f28a951e, 0x1c75d634f58a91ac},
-    {DType::q2_k, 0x72846facc5d3c25f, 0x8aa154583d9a448e},
-    {DType::q3_k, 0xc685b7996453c161, 0xecb67f038271c6b3},
-    {DType::q4_k, 0x29e2dba8a53a75de, 0x3906c0ea78636258},
-    {DType::q5_k, 0x3fffcd1e4ad53017, 0x65d4ba1712516a6e},
-    {DType::q6_k, 0x7ed636650e05042, 0x4943a41c47b131f6},
-    {DType::iq4_nl, 0xa992bfc16117aca9, 0x49ddeb1c606f85fb},
-    {DType::iq4_xs, 0x1d1327bbe48f5b40, 0xa8b88e40ec3a319f},
-    {DType::mxfp4, 0xd24d8627bb8abeb4, 0x3eec6e529f3e5cf6},
+    {DType::f32, 0xa52657b35583b8d8, 0x9c0df824b981775a},    {DType::f16, 0xaa36d517bee5cf79, 0x973cc994c90b4532},
+    {DType::bf16, 0xaa36d517bee5cf79, 0x63c0760f1dfa9aed},   {DType::q4_0, 0xa992bfc16117aca9, 0xba3d4d9f982482ea},
+    {DType::q4_1, 0xe313280e97ed7417, 0xbb90f678b1577ffd},   {DType::q5_0, 0x7af82f19ffc31ace, 0xafd00ebd95a85506},
+    {DType::q5_1, 0x80b14d515ab4ef72, 0xa6fb84ca83a13f61},   {DType::q8_0, 0xe1b47f38f28a951e, 0x1c75d634f58a91ac},
+    {DType::q2_k, 0x72846facc5d3c25f, 0x8aa154583d9a448e},   {DType::q3_k, 0xc685b7996453c161, 0xecb67f038271c6b3},
+    {DType::q4_k, 0x29e2dba8a53a75de, 0x3906c0ea78636258},   {DType::q5_k, 0x3fffcd1e4ad53017, 0x65d4ba1712516a6e},
+    {DType::q6_k, 0x7ed636650e05042, 0x4943a41c47b131f6},    {DType::iq4_nl, 0xa992bfc16117aca9, 0x49ddeb1c606f85fb},
+    {DType::iq4_xs, 0x1d1327bbe48f5b40, 0xa8b88e40ec3a319f}, {DType::mxfp4, 0xd24d8627bb8abeb4, 0x3eec6e529f3e5cf6},
 };
 
 TEST(PackedLayout, IsThatOfItsNumberOnEveryIsa) {

@@ -24,8 +24,8 @@ constexpr int kPage = 64;      // keys of one KV page and of one attention tile
 
 static inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-// Of packed weights, the same on every ISA. Files on disk carry it (models/pack_cache.h): a change of what pack() writes
-// or block_bytes() says for any format raises it. packed_layout_test.cpp tells when that was forgotten.
+// Of packed weights, the same on every ISA. Files on disk carry it (models/pack_cache.h): a change of what pack() or
+// Linear::pack() writes, block_bytes() says, or a format decodes to raises it. packed_layout_test.cpp tells of most.
 constexpr int kPackedLayout = 1;
 
 // Quantised activations: 32 values of row r are entry index(r, g) of every array, x ~ scale * q with q in [-127, 127].
@@ -117,11 +117,11 @@ struct AttentionArgs {
   const void* const* v_pages = nullptr;
   const void* k_after = nullptr;  // pages that this thread reads next, or null: fetched beside the last page's work
   const void* v_after = nullptr;
-  bool causal = true;       // key j is seen by query i when j <= i; else all of 0 .. keys - 1
-  int64_t keys = 0;         // used when not causal
-  int64_t window = 0;       // sliding window: j > i - window, and j < i + window when not causal; 0 = none
-  float scale = 1;          // of q . k
-  float softcap = 0;        // s = softcap * tanh(s / softcap); 0 = none
+  bool causal = true;  // key j is seen by query i when j <= i; else all of 0 .. keys - 1
+  int64_t keys = 0;    // used when not causal
+  int64_t window = 0;  // sliding window: j > i - window, and j < i + window when not causal; 0 = none
+  float scale = 1;     // of q . k
+  float softcap = 0;   // s = softcap * tanh(s / softcap); 0 = none
   // Added to the score of key j and query i of head h: bias[h * ld_bias + j - i]. Whole pages are read, so it holds
   // kPage values more on both sides than there are distances. Null = none.
   const float* bias = nullptr;

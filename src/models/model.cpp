@@ -88,8 +88,8 @@ void Model::keep_packed() const {
   const double start = now_seconds();
   const auto kept = save_pack(packs_, weights_.key, {weights_.memory.data(), weights_.memory.size()}, cancel_);
   const auto ms = static_cast<int64_t>(1e3 * (now_seconds() - start));
-  log_info("packed weights: " + (kept.ok() ? "kept for the next start, " + std::to_string(ms) + " ms"
-                                           : "not kept: " + kept.error().str()));
+  log_info("packed weights: " +
+           (kept.ok() ? "kept for the next start, " + std::to_string(ms) + " ms" : "not kept: " + kept.error().str()));
 }
 
 // Before the weights are packed: neither they nor the buffers of the plan have been touched.

@@ -1,4 +1,5 @@
-// See pack_cache.h. The packed bytes stand first in the file, so that 2 MiB of them are one huge page of the page cache.
+// See pack_cache.h. The packed bytes stand first in the file, so that 2 MiB of them are one huge page of the page
+// cache.
 #include "models/pack_cache.h"
 
 #include <fcntl.h>
@@ -39,7 +40,9 @@ struct Trailer {
 static_assert(sizeof(Trailer) == 64);
 
 uint64_t regions(uint64_t bytes) { return bytes / kRegion + (bytes % kRegion != 0); }
-Bytes region(Bytes bytes, uint64_t i) { return bytes.subspan(i * kRegion).first(std::min(kRegion, bytes.size() - i * kRegion)); }
+Bytes region(Bytes bytes, uint64_t i) {
+  return bytes.subspan(i * kRegion).first(std::min(kRegion, bytes.size() - i * kRegion));
+}
 
 struct Parsed {
   Trailer trailer;

@@ -38,9 +38,9 @@ Result<Pack> open_pack(const std::filesystem::path& folder, const PackKey& key, 
 constexpr uint64_t kMaxPackBytes = uint64_t{8} << 30;         // of one; and a quarter of the memory that is free
 constexpr uint64_t kMaxPackFolderBytes = uint64_t{20} << 30;  // of all; and a tenth of the disk
 
-// Writes a pack. Errors: out_of_memory for one that is larger than kMaxPackBytes; io; cancelled. Makes room first: packs
-// without a checkpoint go, and of the others those used longest ago, until all are within `most` bytes. It takes no more
-// than half of what is free on the disk.
+// Writes a pack. Errors: out_of_memory for one that is larger than kMaxPackBytes; io; cancelled. Makes room first:
+// packs without a checkpoint go, and of the others those used longest ago, until all are within `most` bytes. It takes
+// no more than half of what is free on the disk.
 Result<void> save_pack(const std::filesystem::path& folder, const PackKey& key, std::span<const std::byte> bytes,
                        const std::atomic<bool>* cancel, uint64_t most = kMaxPackFolderBytes);
 

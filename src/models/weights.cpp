@@ -348,7 +348,8 @@ class Pages {
   uint64_t bytes_ = 0;                                 // added
 };
 
-// What the packed bytes depend on: the code that packs, the files, and what is made of them. Not the ISA: all pack alike.
+// What the packed bytes depend on: the code that packs, the files, and what is made of them. Not the ISA: all pack
+// alike.
 PackKey pack_key(const io::Checkpoint& checkpoint, const Weights& weights) {
   std::string text = "layout " + std::to_string(kernels::kPackedLayout) + '\n' + checkpoint.identity();
   for_linears(weights, [&](const char*, const graph::Linear& linear) { text += linear.recipe(); });

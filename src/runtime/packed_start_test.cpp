@@ -1,6 +1,6 @@
 // The second start of a model, from its packed weights on disk, against the first.
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <fstream>
