@@ -29,7 +29,8 @@ struct Fd {
 };
 
 void on_sigbus(int) {
-  static const char text[] = "miao: error: a model file was truncated while in use; fetch it again\n";
+  static const char text[] =
+      "miao: error: a model file was truncated while in use; start again, and if it says so again, fetch it again\n";
   [[maybe_unused]] auto n = ::write(2, text, sizeof text - 1);
   ::_exit(1);
 }
@@ -56,6 +57,10 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   MappedFile out;
   out.path_ = path.string();
   out.size_ = static_cast<size_t>(info.st_size);
+  for (const auto part : {info.st_size, static_cast<int64_t>(info.st_ino), info.st_mtim.tv_sec, info.st_mtim.tv_nsec,
+                          info.st_ctim.tv_sec, info.st_ctim.tv_nsec}) {
+    out.identity_ += std::to_string(part) + ' ';
+  }
   if (out.size_ > 0) {
     guard_sigbus();
     void* p = ::mmap(nullptr, out.size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
@@ -70,10 +75,15 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   std::swap(path_, other.path_);
+  std::swap(identity_, other.identity_);
   return *this;
 }
 MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::want_huge_pages() const {
+  if (data_) ::madvise(const_cast<std::byte*>(data_), size_, MADV_HUGEPAGE);
 }
 
 void MappedFile::release(std::span<const std::byte> range) const {
@@ -81,6 +91,32 @@ void MappedFile::release(std::span<const std::byte> range) const {
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(range.data()) + page - 1) & ~(page - 1);
   const uintptr_t end = (reinterpret_cast<uintptr_t>(range.data()) + range.size()) & ~(page - 1);
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+Result<NamelessFile> NamelessFile::create(const std::filesystem::path& folder) {
+  const int fd = ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  if (fd < 0) return system_error(folder, "cannot create a file");
+  return NamelessFile(folder, fd);
+}
+NamelessFile::~NamelessFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<void> NamelessFile::append(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(folder_, "cannot write");
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<void> NamelessFile::name(const std::string& file_name) {
+  const std::string own = "/proc/self/fd/" + std::to_string(fd_);
+  const std::filesystem::path path = folder_ / file_name;
+  if (::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 || errno == EEXIST) return {};
+  return system_error(path, "cannot name the file");
 }
 
 Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes) {

@@ -1,4 +1,4 @@
-// Files: read-only mappings, whole-file reads, atomic writes.
+// Files: read-only mappings, whole-file reads, atomic writes, files without a name.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 
@@ -25,13 +26,37 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
+  // Size, inode and times of the file as it was opened, as text. Another file, or the same one after any write, says
+  // something else: the time of the last change of the inode cannot be set.
+  const std::string& identity() const { return identity_; }
+  // For data that is streamed: read it into huge pages where the file system has them. Before the first touch.
+  void want_huge_pages() const;
   // Gives the pages of a range back to the page cache (they fault in again when read).
   void release(std::span<const std::byte> range) const;
 
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
-  std::string path_;
+  std::string path_, identity_;
+};
+
+// A file that has no name until all of it is written: whoever ends early, or is ended, leaves nothing behind. Not every
+// file system can do that (network ones cannot).
+class NamelessFile {
+ public:
+  static Result<NamelessFile> create(const std::filesystem::path& folder);
+  NamelessFile(NamelessFile&& other) noexcept : folder_(std::move(other.folder_)), fd_(std::exchange(other.fd_, -1)) {}
+  ~NamelessFile();
+
+  Result<void> append(std::span<const std::byte> bytes);
+  // Gives it a name in its folder; what has that name already stays, and that is no Error. Nothing is flushed: after a
+  // loss of power the file may hold anything.
+  Result<void> name(const std::string& file_name);
+
+ private:
+  NamelessFile(std::filesystem::path folder, int fd) : folder_(std::move(folder)), fd_(fd) {}
+  std::filesystem::path folder_;
+  int fd_ = -1;
 };
 
 // invalid where something stands at `path` that a rename must not replace: a device, a pipe, a folder.

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <random>
 
 namespace miao {
@@ -101,6 +102,31 @@ TEST_F(File, AnAtomicWriteReplacesOrLeavesTheOld) {
   fs::create_directories(dir_ / "taken");
   EXPECT_FALSE(write_file_atomic(dir_ / "taken", "x").ok());
   EXPECT_EQ(std::distance(fs::directory_iterator(dir_), {}), 2);  // the failed write left nothing
+}
+
+TEST_F(File, ANamelessFileIsThereWhenItIsNamed) {
+  for (const std::string_view text : {"first", "second"}) {
+    auto file = NamelessFile::create(dir_);
+    ASSERT_TRUE(file.ok()) << file.error().str();
+    ASSERT_TRUE(file->append(std::as_bytes(std::span(text))).ok());
+    EXPECT_EQ(fs::is_empty(dir_), text == "first");
+    EXPECT_TRUE(file->name("a").ok());
+    EXPECT_EQ(*read_file(dir_ / "a"), "first") << "what is there stays";
+  }
+  { const auto dropped = NamelessFile::create(dir_); }
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_), fs::directory_iterator()), 1);
+  EXPECT_FALSE(NamelessFile::create(dir_ / "absent").ok());
+}
+
+TEST_F(File, OneThatWasWrittenToHasAnotherIdentity) {
+  const fs::path path = dir_ / "a";
+  ASSERT_TRUE(write_file_atomic(path, "text").ok());
+  const std::string old = MappedFile::open(path)->identity();
+  EXPECT_EQ(MappedFile::open(path)->identity(), old);
+  const auto written = fs::last_write_time(path);
+  std::ofstream(path) << "TEXT";
+  fs::last_write_time(path, written);
+  EXPECT_NE(MappedFile::open(path)->identity(), old);
 }
 
 TEST_F(File, AMappingOfAFileThatShrinksEndsWithAMessage) {

@@ -27,6 +27,33 @@ TEST(OutputFile, AFailedWriteIsNotForgotten) {
   ::close(fd);
 }
 
+TEST_F(Cli, PackedWeightsAreKeptShownAndDeleted) {
+  const std::string path = model();
+  const auto packs = [&] {
+    return std::distance(fs::directory_iterator(dir_ / "cache/packed"), fs::directory_iterator());
+  };
+  const std::vector<std::string> ask = {"run", path, "the", "-n", "3", "-v", "--temp", "0"};
+  ::setenv("MIAO_PACK_CACHE", "0", 1);
+  const Outcome plain = run(ask);
+  ::unsetenv("MIAO_PACK_CACHE");
+  ASSERT_EQ(plain.code, kOk) << plain.err;
+  EXPECT_FALSE(fs::exists(dir_ / "cache/packed"));
+  const Outcome first = run(ask), second = run(ask);
+  EXPECT_EQ(first.out, plain.out);
+  EXPECT_EQ(second.out, plain.out);
+  EXPECT_NE(first.err.find("packed weights: kept for the next start"), std::string::npos) << first.err;
+  EXPECT_NE(second.err.find("packed weights: from the cache"), std::string::npos) << second.err;
+  EXPECT_NE(run({"ls"}).err.find("Packed weights take "), std::string::npos);
+  EXPECT_NE(run({"doctor", "--quick"}).out.find("cache/packed, "), std::string::npos);
+  EXPECT_EQ(run({"rm", "--yes"}).code, kUsage);
+  EXPECT_TRUE(run({"rm", "--packed", "--dry-run"}).out.ends_with(".miaopack\n"));
+  EXPECT_EQ(packs(), 1);
+  const Outcome removed = run({"rm", "--packed", "--yes"});
+  EXPECT_EQ(removed.code, kOk) << removed.err;
+  EXPECT_TRUE(removed.err.starts_with("Deleted packed weights (")) << removed.err;
+  EXPECT_EQ(packs(), 0);
+}
+
 TEST_F(Cli, HelpOfTheProgramAndOfEveryVerb) {
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.code, kOk);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cli/interrupt.h"
+#include "io/hub.h"
 
 namespace miao::cli {
 
@@ -39,6 +40,7 @@ runtime::EngineOptions EngineFlags::options() const {
   out.threads = threads;
   out.ctx = ctx;
   out.chunk = chunk;
+  if (io::packs_wanted()) out.packs = io::packs_folder();
   out.cancel = &interrupted();
   if (dtype != "auto") out.compute = runtime::Compute::f32;
   if (!kv.empty()) out.kv = kv == "f16" ? DType::f16 : kv == "bf16" ? DType::bf16 : DType::f32;
@@ -48,6 +50,7 @@ runtime::EngineOptions EngineFlags::options() const {
 Result<std::unique_ptr<runtime::Engine>> open_engine(const std::filesystem::path& path,
                                                      const runtime::EngineOptions& options) {
   MIAO_TRY(auto engine, runtime::Engine::open(path, options));
+  if (engine->memory().cached) log_info("packed weights: from the cache");
   for (const auto& group : engine->kernels()) {
     log_info(group.weights + ": " + group.format + ", " + group.gemv + ", " + group.gemm);
   }

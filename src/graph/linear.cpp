@@ -71,9 +71,29 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
   return out;
 }
 
-void Linear::pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done) {
+void Linear::attach(const std::byte* memory) {
   for (Segment& s : segments_) {
     s.packed = memory;
+    s.source.data = nullptr;
+    memory += kernels::round_up(s.blocks * s.block_bytes, 64);
+  }
+}
+
+std::string Linear::recipe() const {
+  std::string out = std::to_string(cols_);
+  for (const Segment& s : segments_) {
+    out += "; " + s.source.name + ' ' + format(s.source.dtype).name + (s.decode ? " decoded" : "");
+    for (const int64_t n : s.source.shape) out += ' ' + std::to_string(n);
+    out += ':';
+    for (const int64_t n : {s.rows, s.map.first, s.map.run, s.map.step, int64_t{s.map.transposed}, s.block_bytes})
+      out += ' ' + std::to_string(n);
+  }
+  return out + '\n';
+}
+
+void Linear::pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done) {
+  const std::byte* const begin = memory;
+  for (const Segment& s : segments_) {
     const int64_t source_bytes = kLanes * row_bytes(s.source.dtype, cols_);  // of a block
     const int64_t slice = std::max<int64_t>(context.pool.threads(), kSliceBytes / source_bytes);
     for (int64_t first = 0; first < s.blocks; first += slice) {
@@ -92,7 +112,7 @@ void Linear::pack(const Context& context, std::byte* memory, const std::function
     if (done && (s.map.run > 0 || s.map.transposed) && &s == &segments_.back()) done(s.source);
     memory += kernels::round_up(s.blocks * s.block_bytes, 64);
   }
-  for (Segment& s : segments_) s.source.data = nullptr;
+  attach(begin);
 }
 
 void Linear::pack_blocks(const Segment& s, Range blocks, std::byte* memory) const {

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -44,6 +45,11 @@ class Linear {
   // Packs to `memory` (packed_bytes(), 64-byte aligned) with all threads. `done(rows)` gets the rows of a source that
   // have just been packed and are not read again, some MiB at a time, so that their pages can go.
   void pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done);
+  // Takes `memory` for what pack() would write there.
+  void attach(const std::byte* memory);
+  // Before either: what pack() will write, as text. With the same text, the tensors of the same files give the same
+  // bytes.
+  std::string recipe() const;
 
   int64_t cols() const { return cols_; }          // inputs
   int64_t width() const { return 16 * blocks_; }  // outputs with padding

@@ -142,6 +142,24 @@ uint64_t Checkpoint::bytes() const {
   return sum;
 }
 
+fs::path Checkpoint::first_file() const {
+  std::error_code ignored;
+  return files_.empty() ? fs::path() : fs::weakly_canonical(files_[0]->path(), ignored);
+}
+
+std::string Checkpoint::identity() const {
+  std::string out;
+  size_t tensor = 0;
+  for (size_t i = 0; i < files_.size(); ++i) {
+    out += files_[i]->identity() + '\n';
+    for (; tensor < tensor_ends_[i]; ++tensor) {
+      const TensorView& t = tensors_[tensor];
+      out += t.name + ' ' + std::to_string(t.data - files_[i]->bytes().data()) + '\n';
+    }
+  }
+  return out;
+}
+
 void Checkpoint::release(std::span<const std::byte> range) const {
   if (range.empty()) return;
   for (const auto& file : files_) {
@@ -177,6 +195,7 @@ Result<KeyValues> Checkpoint::add_file(const fs::path& path) {
   MIAO_TRY(ParsedFile parsed, found->parse(file->bytes(), path.string()));
   std::move(parsed.tensors.begin(), parsed.tensors.end(), std::back_inserter(tensors_));
   files_.push_back(file);
+  tensor_ends_.push_back(tensors_.size());
   parsed.meta.keep(file);
   return std::move(parsed.meta);
 }

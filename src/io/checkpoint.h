@@ -50,6 +50,12 @@ class Checkpoint {
   const TensorView* find(std::string_view name) const;
   uint64_t bytes() const;  // of all tensors' data; what two names share counts once
 
+  // Which files these are and where their tensors stand, as text: what is read from another checkpoint, or from this
+  // one after a file has been written to, says something else.
+  std::string identity() const;
+  // The path of the first file, absolute and without links.
+  std::filesystem::path first_file() const;
+
   // Gives the pages of a part of a mapped file back to the page cache; reading it again faults them in. What lies
   // behind the file that `range` begins in stays as it is.
   void release(std::span<const std::byte> range) const;
@@ -76,6 +82,7 @@ class Checkpoint {
   KeyValues meta_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
   std::vector<TensorView> tensors_;
+  std::vector<size_t> tensor_ends_;                       // of each file's tensors in tensors_
   std::unordered_map<std::string_view, size_t> by_name_;  // keys point into tensors_
 };
 

@@ -83,6 +83,9 @@ Result<fs::path> resolve(std::string_view text, const ResolveOptions& options) {
   return Error{Code::invalid, "unknown kind of reference", std::string(text)};
 }
 
+fs::path packs_folder() { return miao_cache() / "packed"; }
+bool packs_wanted() { return env_flag("MIAO_PACK_CACHE", true); }
+
 Result<std::vector<CachedModel>> list_models() {
   std::vector<CachedModel> out;
   list_hf_cache(out);

@@ -24,6 +24,10 @@ constexpr int kPage = 64;      // keys of one KV page and of one attention tile
 
 static inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
+// Of packed weights, the same on every ISA. Files on disk carry it (models/pack_cache.h): a change of what pack() or
+// Linear::pack() writes, block_bytes() says, or a format decodes to raises it. packed_layout_test.cpp tells of most.
+constexpr int kPackedLayout = 1;
+
 // Quantised activations: 32 values of row r are entry index(r, g) of every array, x ~ scale * q with q in [-127, 127].
 // Few rows stand one after another. Many rows stand in tiles of 16, in a tile group by group and there side by side, so
 // that products read a tile front to back.

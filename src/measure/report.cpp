@@ -179,6 +179,7 @@ Json to_json(const BenchReport& report) {
   out["kv"] = report.kv;
   if (report.rows.size() == 1) out.update(json(report.rows[0]));
   out["load_ms"] = 1e3 * report.load_seconds;
+  out["packed"] = report.memory.cached ? "cache" : "file";
   out["memory"] = {{"weights", report.memory.weights},
                    {"embedding", report.memory.embedding},
                    {"buffers", report.memory.buffers},

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "models/builder.h"
 #include "models/family.h"
@@ -67,7 +68,7 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
         Code::invalid, "the chunk of " + std::to_string(options.chunk) + " tokens is not within 1 to 4096", {}};
   }
 
-  std::unique_ptr<Model> model(new Model(std::move(spec), context));
+  std::unique_ptr<Model> model(new Model(std::move(spec), options, context));
   const ModelSpec& s = model->spec_;
   model->ctx_ = options.ctx ? options.ctx : encoder ? s.ctx : std::min(s.ctx, kDefaultCtx);
   if (s.positions > 0 && model->ctx_ > s.positions - s.position_offset) {
@@ -90,8 +91,17 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
   MIAO_CHECK_OK(
       model->program_.plan(encoder ? std::max(options.chunk, model->ctx_) : std::min(options.chunk, model->ctx_)));
   MIAO_CHECK_OK(model->check_memory());
-  MIAO_CHECK_OK(pack_weights(source, context, model->weights_, options.cancel));
+  MIAO_CHECK_OK(pack_weights(source, context, model->weights_, options.packs, options.cancel));
   return model;
+}
+
+void Model::keep_packed() const {
+  if (weights_.key.name.empty() || weights_from_cache() || weights_.memory.size() == 0) return;
+  const double start = now_seconds();
+  const auto kept = save_pack(packs_, weights_.key, {weights_.memory.data(), weights_.memory.size()}, cancel_);
+  const auto ms = static_cast<int64_t>(1e3 * (now_seconds() - start));
+  log_info("packed weights: " +
+           (kept.ok() ? "kept for the next start, " + std::to_string(ms) + " ms" : "not kept: " + kept.error().str()));
 }
 
 // Before the weights are packed: neither they nor the buffers of the plan have been touched.

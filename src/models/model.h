@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,7 +29,8 @@ struct LoadOptions {
       kv;               // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16
   int64_t ctx = 0;      // longest sequence; 0 = the model's own, at most kDefaultCtx
   int64_t chunk = 256;  // rows of a pass
-  const std::atomic<bool>* cancel = nullptr;  // once true, loading ends with Error cancelled
+  std::filesystem::path packs;                // folder of packed weights (pack_cache.h); empty = none
+  const std::atomic<bool>* cancel = nullptr;  // once true, loading ends with Error cancelled, and keep_packed() at once
 };
 constexpr int64_t kDefaultCtx = 4096;
 
@@ -51,18 +53,25 @@ class Model {
   graph::Program& program() { return program_; }
   DType kv() const { return kv_; }
   int64_t ctx() const { return ctx_; }
-  int64_t weight_bytes() const { return static_cast<int64_t>(weights_.memory.size()); }
+  int64_t weight_bytes() const { return packed_bytes(weights_); }
+  bool weights_from_cache() const { return weights_.pack.data() != nullptr; }
+  // Writes the packed weights to the cache, where it was wanted and lacks them. It takes a second for some GB: call it
+  // when nobody waits.
+  void keep_packed() const;
   // Read row by row from the mapped checkpoint; null where the packed output matrix serves for it.
   const TensorView* embedding() const { return spec_.tied ? nullptr : &weights_.embedding; }
   std::vector<WeightGroup> groups() const;
 
  private:
-  Model(ModelSpec spec, const graph::Context& context) : spec_(std::move(spec)), program_(context) {}
+  Model(ModelSpec spec, const LoadOptions& options, const graph::Context& context)
+      : spec_(std::move(spec)), packs_(options.packs), cancel_(options.cancel), program_(context) {}
   static Result<std::unique_ptr<Model>> read(const io::Checkpoint& checkpoint, const LoadOptions& options,
                                              const graph::Context& context);
   Result<void> check_memory() const;
 
   ModelSpec spec_;
+  std::filesystem::path packs_;
+  const std::atomic<bool>* cancel_;
   Weights weights_;
   DType kv_ = DType::f16;
   int64_t ctx_ = 0;

@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "base/checksum.h"
+#include "base/log.h"
 #include "kernels/table.h"
 
 namespace miao::models {
@@ -346,6 +348,14 @@ class Pages {
   uint64_t bytes_ = 0;                                 // added
 };
 
+// What the packed bytes depend on: the code that packs, the files, and what is made of them. Not the ISA: all pack
+// alike.
+PackKey pack_key(const io::Checkpoint& checkpoint, const Weights& weights) {
+  std::string text = "layout " + std::to_string(kernels::kPackedLayout) + '\n' + checkpoint.identity();
+  for_linears(weights, [&](const char*, const graph::Linear& linear) { text += linear.recipe(); });
+  return {fingerprint(text), checkpoint.first_file().string()};
+}
+
 int64_t padded_bytes(const graph::Linear& linear) { return kernels::round_up(linear.packed_bytes(), 64); }
 
 }  // namespace
@@ -361,10 +371,26 @@ int64_t packed_bytes(const Weights& weights) {
 }
 
 Result<void> pack_weights(const Source& source, const graph::Context& context, Weights& weights,
-                          const std::atomic<bool>* cancel) {
-  MIAO_TRY(weights.memory, Memory::allocate(static_cast<size_t>(packed_bytes(weights))));
-  std::byte* at = weights.memory.data();
+                          const std::filesystem::path& folder, const std::atomic<bool>* cancel) {
+  const auto bytes = static_cast<size_t>(packed_bytes(weights));
   Pages pages(source.checkpoint());
+  if (!folder.empty() && bytes > 0) {
+    weights.key = pack_key(source.checkpoint(), weights);
+    for (const TensorView& t : source.checkpoint().tensors()) pages.add(t);  // norms brought in what is beside them
+    auto pack = open_pack(folder, weights.key, bytes, context.pool);
+    if (pack.ok()) {
+      weights.pack = std::move(*pack);
+      const std::byte* from = weights.pack.data();
+      for_linears(weights, [&](const char*, graph::Linear& linear) {
+        linear.attach(from);
+        from += padded_bytes(linear);
+      });
+      return {};
+    }
+    if (pack.error().code != Code::not_found) log_info("packed weights: " + pack.error().str());
+  }
+  MIAO_TRY(weights.memory, Memory::allocate(bytes));
+  std::byte* at = weights.memory.data();
   for_linears(weights, [&](const char*, graph::Linear& linear) {
     if (cancel && *cancel) return;
     linear.pack(context, at, [&](const TensorView& t) { pages.add(t); });

@@ -3,12 +3,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <vector>
 
 #include "base/memory.h"
 #include "base/result.h"
 #include "graph/linear.h"
+#include "models/pack_cache.h"
 #include "models/source.h"
 #include "models/spec.h"
 
@@ -38,7 +40,9 @@ struct Weights {
   std::optional<graph::Linear> dense, head;  // head: (vocab, dim), or (outputs, dim) of an encoder
   NormWeights dense_norm;                    // (dim)
   bool all_f32 = true;                       // every matrix of the file is F32
-  Memory memory;                             // packed matrices
+  Memory memory;                             // packed matrices, or
+  Pack pack;                                 // where they came from the cache
+  PackKey key;                               // there; empty = not wanted
 };
 
 // body(kind, linear) for every matrix; kind is "qkv", "o", "gate_up", "down", "router", "lm_head", "dense", "project".
@@ -63,10 +67,11 @@ void for_linears(W& w, const Body& body) {
 }
 
 // Two steps, so that memory can be planned before anything large is read. describe() checks every tensor's presence,
-// shape and type (Errors name the tensor); pack() fills Weights::memory and gives the source pages back.
+// shape and type (Errors name the tensor); pack() takes the packed matrices from the cache in `folder` (empty = there
+// is none) or fills Weights::memory, and gives the source pages back.
 Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, const graph::Context& context, bool f32);
 Result<void> pack_weights(const Source& source, const graph::Context& context, Weights& weights,
-                          const std::atomic<bool>* cancel);
+                          const std::filesystem::path& folder, const std::atomic<bool>* cancel);
 int64_t packed_bytes(const Weights& weights);
 
 }  // namespace miao::models

@@ -62,6 +62,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   load.kv = options.kv;
   load.ctx = options.ctx;
   load.chunk = options.chunk;
+  load.packs = options.packs;
   load.cancel = options.cancel;
   MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load, models::ModelSpec::Shape::decoder));
   auto state = std::make_unique<State>(std::move(loaded));
@@ -113,6 +114,7 @@ Sequence Engine::new_sequence() { return Sequence(*state_->kv); }
 MemoryReport Engine::memory() const {
   MemoryReport out;
   out.weights = state_->model->weight_bytes();
+  out.cached = state_->model->weights_from_cache();
   if (const TensorView* table = state_->model->embedding()) out.embedding = static_cast<int64_t>(table->bytes);
   out.buffers = state_->model->program().bytes() + static_cast<int64_t>(state_->logits.size());
   out.kv_reserved = state_->kv->bytes_reserved();

@@ -42,11 +42,15 @@ enum class Compute : uint8_t {
 struct EngineOptions {
   int threads = 0;  // 0 = what the machine allows (base/cpu.h)
   Compute compute = Compute::automatic;
-  std::optional<DType> kv;                    // f32, f16 or bf16; unset = f16, or f32 where all weights compute in FP32
-  int64_t ctx = 0;                            // positions a sequence may have; 0 = the model's own limit, at most 4096
-  int chunk = 256;                            // tokens of a prompt that go through the model together
-  std::string isa;                            // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
-  const std::atomic<bool>* cancel = nullptr;  // once true, open() ends with Error cancelled
+  std::optional<DType> kv;  // f32, f16 or bf16; unset = f16, or f32 where all weights compute in FP32
+  int64_t ctx = 0;          // positions a sequence may have; 0 = the model's own limit, at most 4096
+  int chunk = 256;          // tokens of a prompt that go through the model together
+  std::string isa;          // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
+  // Folder of packed weights that other Engines left there; the destructor adds those of this one. Empty = none.
+  std::filesystem::path packs;
+  // Once true, open() ends with Error cancelled, and the destructor writes nothing more; with `packs` it outlives the
+  // Engine.
+  const std::atomic<bool>* cancel = nullptr;
 };
 
 // Rows of logits inside the Engine, valid until its next forward().
@@ -76,6 +80,7 @@ struct Slice {
 // Where the memory and the bytes go.
 struct MemoryReport {
   int64_t weights = 0;      // packed weights
+  bool cached = false;      // they were packed by an earlier run
   int64_t embedding = 0;    // mapped from the file, read row by row; 0 where the output matrix serves for it
   int64_t buffers = 0;      // activations of one chunk, scratch of all threads, logits
   int64_t kv_reserved = 0;  // KV pages made so far

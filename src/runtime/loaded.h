@@ -1,6 +1,7 @@
 // Loaded: what every kind of engine stands on: an open checkpoint, threads, kernels, the model and its tokenizer.
 #pragma once
 
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -25,6 +26,11 @@ struct Loaded {
 
   Loaded(io::Checkpoint file, const kernels::Kernels& table, std::unique_ptr<ThreadPool> workers)
       : checkpoint(std::move(file)), pool(std::move(workers)), context{table, *pool} {}
+  ~Loaded() {  // all answers have been given: now a write costs nobody time. Not on the way out of a failure
+    if (model && std::uncaught_exceptions() == 0) model->keep_packed();
+  }
+  Loaded(const Loaded&) = delete;
+  Loaded& operator=(const Loaded&) = delete;
 
   io::Checkpoint checkpoint;
   std::unique_ptr<ThreadPool> pool;

@@ -15,8 +15,10 @@
 #include "cli/terminal.h"
 #include "cli/verb.h"
 #include "cli/version.h"
+#include "io/hub.h"
 #include "measure/machine.h"
 #include "measure/report.h"
+#include "models/pack_cache.h"
 
 namespace miao::cli {
 
@@ -48,6 +50,14 @@ Check writable(const char* name, const fs::path& path) {
   const bool folder = fs::is_directory(at, ignored);
   if (folder && ::access(at.c_str(), W_OK | X_OK) == 0) return {name, Check::State::ok, path.string()};
   return {name, Check::State::warning, path.string() + (folder ? " cannot be written" : " is no folder")};
+}
+
+Check packed_weights() {
+  Check out = writable("packed weights", io::packs_folder());
+  uint64_t bytes = 0;
+  for (const models::PackFile& pack : models::list_packs(io::packs_folder())) bytes += pack.bytes;
+  out.detail += ", " + human_bytes(bytes) + (io::packs_wanted() ? "" : "; MIAO_PACK_CACHE switches them off");
+  return out;
 }
 
 fs::path huggingface_cache() {
@@ -100,6 +110,7 @@ std::vector<Check> checks(const measure::Machine& machine, const Options& o) {
                  fmt::format("{:.2f}{}", machine.load,
                              machine.load < 0.5 ? "" : "; other programs make the figures below worse")});
   out.push_back(writable("miao cache", measure::cache_folder()));
+  out.push_back(packed_weights());
   out.push_back(writable("Hugging Face cache", huggingface_cache()));
   if (const fs::path history = history_path(); !history.empty())
     out.push_back(writable("chat history", history.parent_path()));

@@ -10,16 +10,26 @@
 #include "cli/terminal.h"
 #include "cli/verb.h"
 #include "io/hub.h"
+#include "models/pack_cache.h"
 
 namespace miao::cli {
 
 namespace {
 
+// Beside the list: packs belong to any model, cached or not.
+void tell_packed() {
+  uint64_t bytes = 0;
+  for (const models::PackFile& pack : models::list_packs(io::packs_folder())) bytes += pack.bytes;
+  if (bytes > 0) {
+    fmt::print(stderr, "Packed weights take {} more; miao rm --packed deletes them.\n", human_bytes(bytes));
+  }
+}
+
 Result<int> run(const Common& common) {
-  MIAO_TRY(const std::vector<io::CachedModel> models, io::list_models());
+  MIAO_TRY(const std::vector<io::CachedModel> cached, io::list_models());
   if (common.json) {
     Json list = Json::array();
-    for (const io::CachedModel& model : models) {
+    for (const io::CachedModel& model : cached) {
       list.push_back({{"model", model.ref},
                       {"path", model.path.string()},
                       {"bytes", model.bytes},
@@ -29,17 +39,19 @@ Result<int> run(const Common& common) {
     out().line(dump_json(list, 2));
     return kOk;
   }
-  if (models.empty()) {
+  if (cached.empty()) {
     fmt::print(stderr, "No models are cached. Fetch one with: miao pull smollm2\n");
+    tell_packed();
     return kOk;
   }
   Table table({{"MODEL"}, {"SIZE", true}, {"MODIFIED"}, {"PATH"}});
-  for (const io::CachedModel& model : models) {
+  for (const io::CachedModel& model : cached) {
     table.add({printable(model.ref) + (model.complete ? "" : " (incomplete)"), human_bytes(model.bytes),
                fmt::format("{:%Y-%m-%d}", fmt::localtime(static_cast<std::time_t>(model.modified))),
                printable(model.path.string())});
   }
   out().write(table.str());
+  tell_packed();
   return kOk;
 }
 

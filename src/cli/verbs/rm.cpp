@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 #include "cli/verb.h"
 #include "io/hub.h"
+#include "models/pack_cache.h"
 
 namespace miao::cli {
 
@@ -17,8 +18,17 @@ namespace {
 
 struct Options {
   std::vector<std::string> models;
-  bool yes = false, dry_run = false;
+  bool packed = false, yes = false, dry_run = false;
 };
+
+io::Removal packed_weights() {
+  io::Removal out;
+  for (const models::PackFile& pack : models::list_packs(io::packs_folder())) {
+    out.paths.push_back(pack.path);
+    out.bytes += pack.bytes;
+  }
+  return out;
+}
 
 bool confirmed(const std::string& model, const io::Removal& removal) {
   fmt::print(stderr, "Delete {} ({})? [y/N] ", printable(model), human_bytes(removal.bytes));
@@ -32,16 +42,22 @@ bool confirmed(const std::string& model, const io::Removal& removal) {
 }
 
 Result<int> run(const Options& o, const Common& common) {
+  if (o.models.empty() && !o.packed) return usage_error(verb_rm, "name a cached model, or say --packed");
   std::vector<io::Removal> removals;  // all of them are known before anything is deleted
+  std::vector<std::string> names = o.models;
   for (const std::string& model : o.models) {
     MIAO_TRY(removals.emplace_back(), io::plan_removal(model));
+  }
+  if (o.packed) {
+    removals.push_back(packed_weights());
+    names.emplace_back("packed weights");
   }
   if (!o.yes && !o.dry_run && !is_tty(STDIN_FILENO)) {
     return usage_error(verb_rm, "nobody can be asked here: say --yes to delete");
   }
   for (size_t i = 0; i < removals.size(); ++i) {
     const io::Removal& removal = removals[i];
-    const std::string& model = o.models[i];
+    const std::string& model = names[i];
     if (o.dry_run) {
       for (const auto& path : removal.paths) out().line(path.string());
       continue;
@@ -52,12 +68,14 @@ Result<int> run(const Options& o, const Common& common) {
     MIAO_CHECK_OK(io::remove(removal));
     if (!common.quiet) fmt::print(stderr, "Deleted {} ({})\n", printable(model), human_bytes(removal.bytes));
   }
+  if (!o.dry_run) models::delete_orphans(io::packs_folder());
   return kOk;
 }
 
 Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<Options>();
-  app.add_option("model", o->models, "Cached models, as miao ls names them")->required()->type_name("MODEL");
+  app.add_option("model", o->models, "Cached models, as miao ls names them")->type_name("MODEL");
+  app.add_flag("--packed", o->packed, "Delete the packed weights of all models, which the next start makes anew");
   app.add_flag("-y,--yes", o->yes, "Do not ask");
   app.add_flag("--dry-run", o->dry_run, "Print the paths that would be deleted");
   return [o, &common] { return run(*o, common); };
@@ -69,12 +87,15 @@ const Verb verb_rm = {
     .name = "rm",
     .group = "Models",
     .summary = "Delete cached models",
-    .details = "Files that another revision of the same repository uses are kept. Only the caches are touched.",
+    .details =
+        "Files that another revision of the same repository uses are kept. Only the caches are touched. The packed "
+        "weights of a model (see MIAO_PACK_CACHE) go with it.",
     .examples =
         "miao rm smollm2\n"
         "miao rm --yes hf:ORG/REPO               # every cached revision of it\n"
         "miao rm hf:ORG/REPO@v1.0                # one revision\n"
-        "miao rm hf:ORG/REPO-GGUF:Q4_K_M         # one quantisation",
+        "miao rm hf:ORG/REPO-GGUF:Q4_K_M         # one quantisation\n"
+        "miao rm --packed                        # packed weights alone",
     .add = add,
 };
 

@@ -25,8 +25,8 @@ fs::path miao_cache() {
   return home_directory() / ".cache" / "miao";
 }
 
-bool env_flag(const char* name) {
-  std::string value = env(name).value_or("");
+bool env_flag(const char* name, bool fallback) {
+  std::string value = env(name).value_or(fallback ? "1" : "");
   std::transform(value.begin(), value.end(), value.begin(), [](unsigned char c) { return std::toupper(c); });
   return value == "1" || value == "ON" || value == "YES" || value == "TRUE";
 }

@@ -5,6 +5,7 @@
 //     models/url--HOST--HASH/FILE        one file of a URL
 //     downloads/                         partial archives
 //     hub/models--ORG--NAME/COMMIT.json  file lists of Hugging Face revisions, to know offline what is complete
+//     packed/KEY.miaopack                packed weights (models/pack_cache.h)
 //     .locks/
 #pragma once
 
@@ -21,7 +22,7 @@ namespace miao::io {
 
 std::filesystem::path home_directory();
 std::filesystem::path miao_cache();
-bool env_flag(const char* name);  // 1, ON, YES or TRUE in any case
+bool env_flag(const char* name, bool fallback = false);  // 1, ON, YES or TRUE in any case; fallback = unset
 double env_seconds(const char* name, double fallback);
 bool is_offline(const ResolveOptions& options);
 
