@@ -9,7 +9,8 @@
 What goes wrong raises a miao.Error. Warnings go to the logger "miao".
 """
 
-from ._miao import Completion, Model, Stream, Tokenizer, __version__, load
+from ._miao import Completion, Model, Stream, Tokenizer, load
+from ._miao import version as __version__
 from .errors import Bug, Busy, Cancelled, Corrupt, Device, Error, Invalid, Io, NotFound, OutOfMemory, Unsupported
 
 __all__ = [

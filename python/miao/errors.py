@@ -16,7 +16,7 @@ class Error(Exception):
         super().__init__(message)
         self.where = where
 
-    def __reduce__(self):  # so that it passes from one process to another
+    def __reduce__(self) -> tuple[type[Error], tuple[object, ...]]:  # so that it passes from one process to another
         return type(self), (*self.args, self.where)
 
 

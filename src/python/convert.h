@@ -14,6 +14,9 @@
 
 #include "python/errors.h"
 
+// What to_ids takes, for signatures.
+#define MIAO_IDS "collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer[typing.Any]]"
+
 namespace miao::python {
 
 nb::str to_str(std::string_view text);  // bytes that are not UTF-8 become U+FFFD

@@ -22,8 +22,8 @@ std::unique_ptr<Stream> start(const Model& model, nb::handle prompt, bool parse_
   "otherwise "                                                                                                \
   "they are plain text.\n" MIAO_SAMPLING_DOC                                                                  \
   "\n\nstream=True returns a Stream, an iterator of pieces of text; False waits and returns the Completion."
-#define SIGNATURE(stream, result)                                                      \
-  nb::sig("def generate(self, prompt: str | collections.abc.Sequence[int], *, " stream \
+#define SIGNATURE(stream, result)                                     \
+  nb::sig("def generate(self, prompt: str | " MIAO_IDS ", *, " stream \
           ", parse_special: bool = False, " MIAO_SAMPLING_ARGUMENTS ") -> " result)
 
 }  // namespace

@@ -104,13 +104,13 @@ nb::list batch_logits(const Model& model, Batch input_ids) {
 
 void bind_logits(ModelClass& model) {
   model.def("logits", batch_logits, "input_ids"_a,
-            nb::sig("def logits(self, input_ids: collections.abc.Sequence[collections.abc.Sequence[int]]) -> "
+            nb::sig("def logits(self, input_ids: collections.abc.Sequence[" MIAO_IDS "]) -> "
                     "list[numpy.typing.NDArray[numpy.float32]]"));
   model.def("logits", logits, "input_ids"_a,
             "Scores of the next token behind every position: float32 (len(input_ids), vocab), before softmax.\n\n"
             "A batch, a list of lists of any lengths, gives a list of such arrays. Row i depends on input_ids[: i + 1] "
             "alone: neighbours in the batch, threads and instruction set change no bit of it.",
-            nb::sig("def logits(self, input_ids: collections.abc.Sequence[int]) -> "
+            nb::sig("def logits(self, input_ids: " MIAO_IDS ") -> "
                     "numpy.typing.NDArray[numpy.float32]"));
 }
 

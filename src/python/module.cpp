@@ -9,7 +9,7 @@
 NB_MODULE(_miao, module) {
   using namespace miao::python;
   module.doc() = "Language models on a CPU.";
-  module.attr("__version__") = MIAO_VERSION;
+  module.attr("version") = MIAO_VERSION;
   log_to_python();
   translate_exceptions();
   bind_tokenizer(module);

@@ -62,7 +62,7 @@ void bind_score(ModelClass& model) {
       "is log P(ids[i + 1] | ids[0], ..., ids[i]) = log_softmax(logits(ids)[i])[ids[i + 1]]; the first token has "
       "none. Their sum is the log-likelihood, exp(-mean) the perplexity. The logits are not kept, so memory does "
       "not grow with n * vocab.",
-      nb::sig("def score(self, text: str | collections.abc.Sequence[int], *, parse_special: bool = False) -> "
+      nb::sig("def score(self, text: str | " MIAO_IDS ", *, parse_special: bool = False) -> "
               "numpy.typing.NDArray[numpy.float32]"));
 }
 

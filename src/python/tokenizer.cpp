@@ -77,7 +77,7 @@ void bind_tokenizer(nb::module_& module) {
            nb::sig("def encode(self, text: str, add_special: bool = True, parse_special: bool = True) -> list[int]"))
       .def("decode", decode, "ids"_a, "skip_special"_a = true,
            "Text of token ids. skip_special leaves control tokens out; ids outside the vocabulary are skipped.",
-           nb::sig("def decode(self, ids: collections.abc.Sequence[int], skip_special: bool = True) -> str"))
+           nb::sig("def decode(self, ids: " MIAO_IDS ", skip_special: bool = True) -> str"))
       .def(
           "apply_chat_template",
           [](const TextSide& self, nb::object messages, bool add_generation_prompt, nb::object tools) {

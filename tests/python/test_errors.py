@@ -2,6 +2,7 @@ import copy
 import json
 import logging
 import pickle
+import resource
 import shutil
 
 import pytest
@@ -87,11 +88,15 @@ def test_bad_references(ref, error):
         miao.load(ref)
 
 
-def test_a_url_that_nobody_answers(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    with pytest.raises(miao.Io) as caught:
-        miao.load("http://127.0.0.1:9/model.gguf")
-    assert isinstance(caught.value, OSError)
+def test_a_system_that_opens_no_files(folder):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError) as caught:
+            miao.load(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert isinstance(caught.value, miao.Io) and str(folder) in caught.value.where
 
 
 def test_paths(tmp_path):
