@@ -2,7 +2,7 @@
 #   make            build/release/miao            make demo     fetch a small model and let it answer
 #   make test       unit tests, fast and slow     make check    tree rules, formatting
 #   make golden     reference logits anew         make format   clang-format over src
-#   make python-test  builds the Python package and runs tests/python
+#   make python-test   builds the Python package, runs its tests
 #   make oracle     token ids, chat templates and logits against the libraries that define them (ten minutes)
 JOBS ?= $(shell nproc)
 RELEASE := build/release
