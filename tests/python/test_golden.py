@@ -35,5 +35,5 @@ def test_logits_of_transformers_now(name):
     peer = transformers.AutoModelForCausalLM.from_pretrained(GOLDEN / name, dtype=torch.float32).eval()
     with torch.no_grad():
         want = peer(torch.tensor([ids])).logits[0].numpy()
-    got = miao.load(GOLDEN / name, dtype="fp32").logits(ids)
+    got = miao.load(GOLDEN / name, dtype="fp32", ctx=len(ids)).logits(ids)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())

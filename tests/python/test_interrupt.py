@@ -15,12 +15,16 @@ LONG = {
     "completion": "model.generate('a', stream=True, ignore_end=True).completion",
     "logits": "model.logits([1] * 100_000)",
     "score": "model.score([1] * 200_000)",
-    "waiting": "threading.Thread(target=model.score, args=([1] * 200_000,), daemon=True).start(); time.sleep(0.1); "
-               "model.logits([1])",
+    "waiting": "threading.Thread(target=other, daemon=True).start(); time.sleep(0.1); model.logits([1])",
 }
 PROGRAM = """
 import sys, threading, time, miao
 model = miao.load(sys.argv[1], ctx=200_000)
+def other():
+    try:
+        model.score([1] * 200_000)
+    except miao.Cancelled:  # a daemon thread that prints when the interpreter ends may abort it
+        pass
 try:
     print("begin", flush=True)
     {call}
