@@ -21,8 +21,9 @@ struct Registry {
   std::mutex mutex;
   std::condition_variable changed;
   std::set<Task*> tasks;
-  int unlocked = 0;
-  bool leaving = false;
+  int returning = 0;     // threads that ask for the GIL
+  bool leaving = false;  // set with the GIL, by the thread that ends the interpreter
+  std::thread::id leaver;
   const int process = ::getpid();
 };
 Registry& registry() {
@@ -32,19 +33,26 @@ Registry& registry() {
 
 }  // namespace
 
-Unlocked::Unlocked() {
-  {
-    const std::lock_guard lock(registry().mutex);
-    ++registry().unlocked;
-  }
-  state_ = PyEval_SaveThread();
-}
+Unlocked::Unlocked() : state_(PyEval_SaveThread()) {}
 
 Unlocked::~Unlocked() {
-  PyEval_RestoreThread(state_);
-  const std::lock_guard lock(registry().mutex);
-  --registry().unlocked;
-  registry().changed.notify_all();
+  Registry& all = registry();
+  const auto left_behind = [&] { return all.leaving && all.leaver != std::this_thread::get_id(); };
+  std::unique_lock lock(all.mutex);
+  if (!left_behind()) {
+    ++all.returning;
+    lock.unlock();
+    PyEval_RestoreThread(state_);
+    lock.lock();
+    --all.returning;
+    all.changed.notify_all();
+    if (!left_behind()) return;
+    lock.unlock();
+    PyEval_SaveThread();
+  } else {
+    lock.unlock();
+  }
+  for (;;) ::pause();
 }
 
 // Nothing is raised under a lock: that runs Python, and so perhaps another thread that waits for it with the GIL.
@@ -156,16 +164,20 @@ void Task::stop() {
 void Task::stop_all() {
   Registry& all = registry();
   if (all.process != ::getpid()) return;  // the threads stayed in the process that was forked
+  {
+    const std::lock_guard lock(all.mutex);
+    all.leaving = true;
+    all.leaver = std::this_thread::get_id();
+  }
   PyThreadState* const state = PyEval_SaveThread();
   {
     std::unique_lock lock(all.mutex);
-    all.leaving = true;
     for (Task* const task : all.tasks) task->cancelled_ = true;
     for (Task* const task : all.tasks) {
       std::unique_lock done(task->mutex_);
       task->changed_.wait(done, [&] { return task->done_; });
     }
-    all.changed.wait(lock, [&] { return all.unlocked == 0; });
+    all.changed.wait(lock, [&] { return all.returning == 0; });
   }
   PyEval_RestoreThread(state);
 }

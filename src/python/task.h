@@ -22,8 +22,8 @@
 
 namespace miao::python {
 
-// The GIL is free in its scope. Task::stop_all() waits for the end of all of them: a thread that asks for the GIL when
-// the interpreter is gone is killed, and C++ does not bear that.
+// The GIL is free in its scope. A daemon thread whose scope ends after stop_all() sleeps for good: Python kills a
+// thread that asks for the GIL when the interpreter is gone, and C++ frames do not bear that.
 class Unlocked {
  public:
   Unlocked();
