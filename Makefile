@@ -2,13 +2,14 @@
 #   make            build/release/miao            make demo     fetch a small model and let it answer
 #   make test       unit tests, fast and slow     make check    tree rules, formatting
 #   make golden     reference data anew           make format   clang-format over src
+#   make python-test   builds the Python package, runs its tests
 #   make oracle     token ids, chat templates and logits against the libraries that define them (ten minutes)
 JOBS ?= $(shell nproc)
 RELEASE := build/release
 SOURCES = $(shell find src -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 PROMPT ?= Write one sentence about cats.
 
-.PHONY: all setup build demo test bench-peers golden oracle format check tidy clean
+.PHONY: all setup build demo test python-test bench-peers golden oracle format check tidy clean
 all: build
 
 setup:
@@ -28,6 +29,9 @@ demo: build
 test: build
 	@scripts/test_models.sh
 	@MIAO_TEST_MODELS=$(CURDIR)/build/models ctest --test-dir $(RELEASE) -L 'fast|slow' --output-on-failure
+
+python-test: setup
+	@scripts/test_python.sh
 
 bench-peers: build
 	@scripts/venv.sh

@@ -23,8 +23,8 @@ SHARED_FOLDERS = {"tensor/formats"}  # block layouts: one public header each
 # word, what it is called, where it may stand (a path under src/ or a folder with a slash), whether tests are free of it
 WORDS = [
     (r"\b(?:secure_)?getenv\b", "getenv", ["base/env.cpp"], False),
-    (r"\bthrow\b", "throw", ["base/check.cpp", "base/thread_pool.cpp"], True),
-    (r"\bcatch\s*\(", "catch", ["base/thread_pool.cpp", "cli/entry.cpp"], True),
+    (r"\bthrow\b", "throw", ["base/check.cpp", "base/thread_pool.cpp", "python/errors.cpp"], True),
+    (r"\bcatch\s*\(", "catch", ["base/thread_pool.cpp", "cli/entry.cpp", "python/errors.cpp", "python/task.cpp"], True),
     (r"\bstd::c(?:out|err|log)\b|\b(?:v?f?printf|f?puts|putchar|perror)\s*\(|\b(?:fmt|std)::print(?:ln)?\b",
      "printing", ["base/log.cpp", "cli/"], True),
     (r"\bstd::w?regex\b|#\s*include\s*<regex>", "std::regex", [], False),
@@ -110,7 +110,7 @@ def check(root):
     for path in sorted(root.glob("src/*/**/*")):
         if path.suffix in CODE and path.relative_to(root).parts[1] not in ranks:
             out.append(f"{path.relative_to(root)}:1: its module is not in src/LAYERS")
-    for folder in ("src", "tools", "scripts", "cmake", "bench", "tests"):
+    for folder in ("src", "python", "tools", "scripts", "cmake", "bench", "tests"):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix not in TEXT or not path.is_file():
                 continue

@@ -20,18 +20,23 @@ spdlog::logger& logger() {
   return *instance;
 }
 
-}  // namespace
-
-void set_log_level(LogLevel level) {
+spdlog::level::level_enum spdlog_level(LogLevel level) {
   constexpr spdlog::level::level_enum kMap[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                                                 spdlog::level::err, spdlog::level::off};
-  logger().set_level(kMap[static_cast<int>(level)]);
+  return kMap[static_cast<int>(level)];
 }
 
+LogSink other_sink = nullptr;
+
+}  // namespace
+
+void set_log_level(LogLevel level) { logger().set_level(spdlog_level(level)); }
+
+void set_log_sink(LogSink sink) { other_sink = sink; }
+
 void log(LogLevel level, std::string_view line) {
-  constexpr spdlog::level::level_enum kMap[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                                spdlog::level::err, spdlog::level::off};
-  logger().log(kMap[static_cast<int>(level)], "{}", line);
+  if (!other_sink) return logger().log(spdlog_level(level), "{}", line);
+  if (logger().should_log(spdlog_level(level))) other_sink(level, line);
 }
 
 }  // namespace miao

@@ -7,6 +7,9 @@ namespace miao {
 
 enum class LogLevel { debug, info, warn, error, off };
 void set_log_level(LogLevel level);
+// Lines of the set level and above go to `sink` instead, from any thread. Set before there are others; null = stderr.
+using LogSink = void (*)(LogLevel level, std::string_view line);
+void set_log_sink(LogSink sink);
 void log(LogLevel level, std::string_view line);
 inline void log_debug(std::string_view line) { log(LogLevel::debug, line); }
 inline void log_info(std::string_view line) { log(LogLevel::info, line); }

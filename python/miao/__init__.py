@@ -1,0 +1,34 @@
+"""Language models on a CPU: load a GGUF file or a Hugging Face directory, generate, chat, score.
+
+    import miao
+
+    model = miao.load("smollm2")
+    for piece in model.chat([{"role": "user", "content": "Name three rivers."}]):
+        print(piece, end="", flush=True)
+
+What goes wrong raises a miao.Error. Warnings go to the logger "miao".
+"""
+
+from ._miao import Completion, Model, Stream, Tokenizer, load
+from ._miao import version as __version__
+from .errors import Bug, Busy, Cancelled, Corrupt, Device, Error, Invalid, Io, NotFound, OutOfMemory, Unsupported
+
+__all__ = [
+    "Bug",
+    "Busy",
+    "Cancelled",
+    "Completion",
+    "Corrupt",
+    "Device",
+    "Error",
+    "Invalid",
+    "Io",
+    "Model",
+    "NotFound",
+    "OutOfMemory",
+    "Stream",
+    "Tokenizer",
+    "Unsupported",
+    "__version__",
+    "load",
+]

@@ -1,0 +1,56 @@
+// Between Python's objects and the types of the engine. Wrong types are TypeErrors and wrong values miao.Invalid, both
+// of which name the argument. All functions need the GIL.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "python/errors.h"
+
+// What to_ids takes, for signatures.
+#define MIAO_IDS "collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer[typing.Any]]"
+
+namespace miao::python {
+
+nb::str to_str(std::string_view text);  // bytes that are not UTF-8 become U+FFFD
+
+std::string to_text(nb::handle object, std::string_view what);                            // a str
+int64_t to_integer(nb::handle object, std::string_view what, int64_t low, int64_t high);  // whatever has __index__
+double to_number(nb::handle object, std::string_view what);
+std::vector<int32_t> to_ids(nb::handle object, std::string_view what);  // a sequence of integers, such as a NumPy array
+bool is_batch(nb::handle object) noexcept;                              // a sequence that begins with another one
+struct Batch {                                                          // as an argument: only such objects
+  nb::object object;
+};
+// Through Python's json.dumps.
+std::string to_json(nb::handle object);
+std::filesystem::path to_path(nb::handle object);  // str, bytes or os.PathLike
+
+using Vector = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
+using Matrix = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
+// The array takes over `values`: (size) or (rows, columns) in row order.
+Vector to_numpy(std::unique_ptr<float[]> values, size_t size);
+Matrix to_numpy(std::unique_ptr<float[]> values, size_t rows, size_t columns);
+
+}  // namespace miao::python
+
+namespace nanobind::detail {
+
+template <>
+struct type_caster<miao::python::Batch> {
+  NB_TYPE_CASTER(miao::python::Batch, const_name("collections.abc.Sequence[collections.abc.Sequence[int]]"))
+  bool from_python(handle source, uint32_t, cleanup_list*) noexcept {
+    if (!miao::python::is_batch(source)) return false;
+    value.object = borrow(source);
+    return true;
+  }
+};
+
+}  // namespace nanobind::detail

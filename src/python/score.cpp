@@ -1,0 +1,69 @@
+// Model.score: how likely the model finds a text, token by token, in bounded memory.
+#include <algorithm>
+#include <cmath>
+
+#include "python/convert.h"
+#include "python/model.h"
+
+namespace miao::python {
+
+namespace {
+
+using namespace nb::literals;
+
+// log softmax(row)[id], summed in double in the order of the vocabulary.
+float log_probability(std::span<const float> row, int32_t id) {
+  const float largest = *std::max_element(row.begin(), row.end());
+  double sum = 0;
+  for (const float logit : row) sum += std::exp(static_cast<double>(logit) - static_cast<double>(largest));
+  return static_cast<float>(static_cast<double>(row[static_cast<size_t>(id)]) - static_cast<double>(largest) -
+                            std::log(sum));
+}
+
+// out[i] = log P(ids[i + 1] | ids[0 .. i])
+Result<void> run(runtime::Engine& engine, std::span<const int32_t> ids, float* out, Cancel cancel) {
+  for (const int32_t id : ids) {  // the last one does not go through the model
+    if (id < 0 || id >= engine.vocab()) {
+      return Error{Code::invalid,
+                   "token " + std::to_string(id) + " is not within the vocabulary of " +
+                       std::to_string(engine.vocab()) + " tokens",
+                   "ids"};
+    }
+  }
+  if (ids.size() < 2) return {};
+  runtime::Sequence sequence = engine.new_sequence();
+  const auto sink = [&](int64_t first, const runtime::Logits& logits) -> Result<void> {
+    engine.pool().run([&](Worker& worker) {
+      const Range rows = worker.split(logits.rows());
+      for (int64_t i = rows.begin; i < rows.end; ++i) {
+        out[first + i] = log_probability(logits.row(i), ids[static_cast<size_t>(first + i + 1)]);
+      }
+    });
+    return {};
+  };
+  return engine.forward_all(sequence, ids.first(ids.size() - 1), sink, cancel);
+}
+
+Vector score(const Model& model, nb::object text, bool parse_special) {
+  const std::vector<int32_t> ids = prompt_ids(model, text, "text", parse_special);
+  const size_t size = ids.size() - 1;
+  auto out = std::make_unique_for_overwrite<float[]>(size);
+  model.compute([&](Session& session, Cancel cancel) { return run(*session.engine, ids, out.get(), cancel); });
+  return to_numpy(std::move(out), size);
+}
+
+}  // namespace
+
+void bind_score(ModelClass& model) {
+  model.def(
+      "score", score, "text"_a, nb::kw_only(), "parse_special"_a = false,
+      "Log-probabilities of the tokens of a text: float32 (n - 1) for n tokens, natural logarithms.\n\n"
+      "With ids = the token ids given, or those of the text with the begin ids that the model asks for, element i "
+      "is log P(ids[i + 1] | ids[0], ..., ids[i]) = log_softmax(logits(ids)[i])[ids[i + 1]]; the first token has "
+      "none. Their sum is the log-likelihood, exp(-mean) the perplexity. The logits are not kept, so memory does "
+      "not grow with n * vocab.",
+      nb::sig("def score(self, text: str | " MIAO_IDS ", *, parse_special: bool = False) -> "
+              "numpy.typing.NDArray[numpy.float32]"));
+}
+
+}  // namespace miao::python

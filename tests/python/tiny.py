@@ -1,0 +1,78 @@
+"""Writes a tiny random Llama as a Hugging Face directory that can talk: a byte-level tokenizer and a chat template."""
+
+import json
+import pathlib
+
+import numpy as np
+
+SPECIALS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
+VOCAB = 256 + len(SPECIALS)
+BOS, EOS, IM_START, IM_END = range(256, VOCAB)
+TEMPLATE = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
+    "{% if tools %}{{ tools | tojson }}{% endif %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+         "num_key_value_heads": 1, "head_dim": 16, "vocab_size": VOCAB}
+
+
+def byte_letters():
+    """The letter that stands for each byte in byte-level BPE: printable ones for themselves."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in plain]
+    return {b: chr(b) for b in plain} | {b: chr(256 + i) for i, b in enumerate(others)}
+
+
+def tokenizer():
+    letters = byte_letters()
+    return {
+        "version": "1.0",
+        "added_tokens": [{"id": 256 + i, "content": text, "single_word": False, "lstrip": False, "rstrip": False,
+                          "normalized": False, "special": True} for i, text in enumerate(SPECIALS)],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "post_processor": None,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "vocab": {letters[b]: b for b in range(256)}, "merges": []},
+    }
+
+
+def tensors(rng):
+    s = SHAPE
+    heads, kv = s["num_attention_heads"] * s["head_dim"], s["num_key_value_heads"] * s["head_dim"]
+    dim, ffn = s["hidden_size"], s["intermediate_size"]
+    out = {"model.embed_tokens.weight": (VOCAB, dim), "lm_head.weight": (VOCAB, dim), "model.norm.weight": (dim,)}
+    for i in range(s["num_hidden_layers"]):
+        block = {"input_layernorm": (dim,), "post_attention_layernorm": (dim,), "self_attn.q_proj": (heads, dim),
+                 "self_attn.k_proj": (kv, dim), "self_attn.v_proj": (kv, dim), "self_attn.o_proj": (dim, heads),
+                 "mlp.gate_proj": (ffn, dim), "mlp.up_proj": (ffn, dim), "mlp.down_proj": (dim, ffn)}
+        out |= {f"model.layers.{i}.{name}.weight": shape for name, shape in block.items()}
+    return {name: np.ones(shape, np.float32) if len(shape) == 1 else rng.normal(0, 0.3, shape).astype(np.float32)
+            for name, shape in out.items()}
+
+
+def write_safetensors(path, arrays):
+    header, at = {}, 0
+    for name, array in arrays.items():
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
+        at += array.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(a.tobytes() for a in arrays.values()))
+
+
+def write(folder, *, seed=1, template=TEMPLATE):
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-5,
+              "rope_theta": 10000.0, "max_position_embeddings": 1 << 18, "bos_token_id": BOS, "eos_token_id": EOS,
+              "tie_word_embeddings": False, "attention_bias": False, "mlp_bias": False, **SHAPE}
+    names = {"bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    if template:
+        names["chat_template"] = template
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
+    (folder / "tokenizer_config.json").write_text(json.dumps(names))
+    write_safetensors(folder / "model.safetensors", tensors(np.random.default_rng(seed)))
+    return folder
