@@ -21,6 +21,10 @@ constexpr int kGroup = 32;     // activations that share one scale
 constexpr int kTileRows = 16;  // activation rows side by side
 constexpr int kFewRows = 4;    // up to here rows are quantised one after another
 constexpr int kPage = 64;      // keys of one KV page and of one attention tile
+constexpr int kChunk = 64;     // codes of a row side by side in RowCodes
+
+// Sums of more products of two codes would leave int32.
+constexpr int64_t kMaxRowCodes = 131072;
 
 static inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -68,13 +72,38 @@ struct Quantised {
   }
 };
 
-// Activations of `rows` tokens. Integer kernels read the codes, float kernels x. Rows that fill up the last tile must
-// be readable; what they hold does not matter to the result (but to the speed: see quantize_unit).
+// Activations quantised by whole rows: x ~ scale * (q - 128), q - 128 in [-127, 127]. Bytes are unsigned because VNNI's
+// first factor is. Rows stand in tiles of 16 (fewer, where there are fewer), in a tile chunk by chunk and there side by
+// side: a tile of 16 rows x 64 codes is what the tile unit of AMX loads. Chunks are filled up with 128.
+struct RowCodes {
+  uint8_t* q = nullptr;
+  float* scale = nullptr;  // (rows), max |x| / 127
+  int64_t chunks = 0;      // of a row
+  int64_t height = 0;      // rows of a tile
+
+  int64_t chunk_step() const { return height * kChunk; }
+  int64_t offset(int64_t row) const { return row / height * chunks * chunk_step() + row % height * kChunk; }
+
+  static int64_t code_bytes(int64_t rows, int64_t cols) {
+    return (rows > kTileRows ? round_up(rows, kTileRows) : rows) * round_up(cols, kChunk);
+  }
+  static int64_t bytes(int64_t rows, int64_t cols) { return code_bytes(rows, cols) + round_up(rows * 4, 64); }
+  // Arrays for `rows` rows in memory of bytes(rows, cols), 64-byte aligned.
+  static RowCodes at(void* memory, int64_t rows, int64_t cols) {
+    auto* const q = static_cast<uint8_t*>(memory);
+    return {q, reinterpret_cast<float*>(q + code_bytes(rows, cols)), (cols + kChunk - 1) / kChunk,
+            rows < kTileRows ? rows : kTileRows};
+  }
+};
+
+// Activations of `rows` tokens. A kernel reads one of the three forms. Rows that fill up the last tile must be
+// readable; what they hold does not matter to the result (but to the speed: see quantize_unit).
 struct Activations {
   const float* x = nullptr;  // (rows, cols), row stride ldx
   int64_t ldx = 0;
   Quantised codes;
   int64_t rows = 0;
+  RowCodes row_codes;
 };
 
 // Matrix product of one weight format. A packed weight is ceil(rows / 16) blocks of 16 output rows, each block
@@ -126,10 +155,15 @@ struct Kernels {
   const char* name = "scalar";
 
   MatMul matmul[static_cast<size_t>(DType::count)];
+  // Packs FP32 rows to int8 codes with one scale a row, reads Activations::row_codes, sums all of K in int32: cols is
+  // at most kMaxRowCodes. y = float(sum) * scale of the weight row * scale of the activations, in this order.
+  MatMul int8;
 
   // Entries index .. index + count - 1, the j-th from the 32 values at x + j * step. Infinities and NaN come out as
   // NaN.
   void (*quantize)(const float* x, int64_t step, int64_t count, const Quantised& out, int64_t index) = nullptr;
+  // Row `row` from n values, n <= 64 * out.chunks. A row with an infinity or a NaN comes out as NaN.
+  void (*quantize_row)(const float* x, int64_t n, const RowCodes& out, int64_t row) = nullptr;
   // out = x / sqrt(mean(x^2) + eps) * weight (weight null = 1).
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) = nullptr;
   // out = (x - mean) / sqrt(var + eps) * weight + bias (either may be null).

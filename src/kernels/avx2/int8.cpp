@@ -1,0 +1,64 @@
+// The int8 product with one scale a row, AVX2 without VNNI: vpmaddubsw on |w| and a with w's sign. Both codes stay
+// within 127, so a pair sums to at most 2 x 127 x 127 = 32,258: it cannot saturate, and the sums are exact.
+#include "kernels/generic/vec16_avx2.h"
+//
+#include "kernels/generic/row_codes.inl"
+#include "kernels/tables.h"
+
+namespace miao::kernels {
+namespace avx2 {
+
+// NR rows of one tile, the first at q, against one block.
+template <int NR>
+MIAO_NOINLINE static void int8_tile(const Int8Block& block, const RowCodes& in, int64_t row, float* y, int64_t ldy) {
+  __m256i sum[NR][2];
+  for (int r = 0; r < NR; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
+  const __m256i flip = _mm256_set1_epi8(-128), ones = _mm256_set1_epi16(1);
+  const int8_t* w = block.codes;
+  const uint8_t* q = in.q + in.offset(row);
+  for (int64_t c = 0; c < in.chunks; ++c, q += in.chunk_step()) {
+    for (int j = 0; j < kChunk; j += 4, w += 4 * kLanes) {
+      const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w));
+      const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32));
+      const __m256i abs_low = _mm256_abs_epi8(low), abs_high = _mm256_abs_epi8(high);
+      MIAO_UNROLL for (int r = 0; r < NR; ++r) {
+        int32_t word;
+        __builtin_memcpy(&word, q + r * kChunk + j, 4);
+        const __m256i a = _mm256_xor_si256(_mm256_set1_epi32(word), flip);
+        const auto dot4 = [&](__m256i magnitude, __m256i sign) {
+          return _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(a, sign)), ones);
+        };
+        sum[r][0] = _mm256_add_epi32(sum[r][0], dot4(abs_low, low));
+        sum[r][1] = _mm256_add_epi32(sum[r][1], dot4(abs_high, high));
+      }
+    }
+  }
+  MIAO_UNROLL for (int r = 0; r < NR; ++r) {
+    const __m256 scale = _mm256_set1_ps(in.scale[row + r]);
+    for (int half = 0; half < 2; ++half) {
+      const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum[r][half]), _mm256_loadu_ps(block.scale + 8 * half));
+      _mm256_storeu_ps(y + r * ldy + 8 * half, _mm256_mul_ps(value, scale));
+    }
+  }
+}
+
+static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
+                     void*) {
+  const auto* at = static_cast<const uint8_t*>(packed);
+  for (int64_t b = 0; b < blocks; ++b, at += int8_block_bytes(cols), y += kLanes) {
+    const Int8Block block(at);
+    int64_t r = 0;
+    for (; r + 4 <= in.rows; r += 4) int8_tile<4>(block, in.row_codes, r, y + r * ldy, ldy);
+    for (; r < in.rows; ++r) int8_tile<1>(block, in.row_codes, r, y + r * ldy, ldy);
+  }
+}
+
+}  // namespace avx2
+
+void fill_int8_avx2(Kernels& table) {
+  avx2::fill_row_codes(table);
+  table.int8.gemv = table.int8.gemm = "int8.avx2.maddubs";
+  table.int8.run = avx2::run_int8;
+}
+
+}  // namespace miao::kernels

@@ -1,0 +1,16 @@
+// The AVX-512 VNNI table of the int8 product with one scale a row.
+#include "kernels/generic/vec16_avx512.h"
+//
+#include "kernels/avx512/int8_product.h"
+#include "kernels/generic/row_codes.inl"
+#include "kernels/tables.h"
+
+namespace miao::kernels {
+
+void fill_int8_avx512(Kernels& table) {
+  avx512::fill_row_codes(table);
+  table.int8.gemv = table.int8.gemm = "int8.avx512.vnni";
+  table.int8.run = avx512::run_int8;
+}
+
+}  // namespace miao::kernels

@@ -1,0 +1,93 @@
+// AVX-512 VNNI, int8 products with one scale a row: up to 6 tokens x 4 blocks of 16 outputs in registers, all of K in
+// one pass, activations broadcast from memory (load ports only). Sums start at the block's start, which takes the 128
+// off the activations. Private to avx512/ and amx/ files.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/generic/parts.h"
+#include "kernels/quant/int8_layout.h"
+
+namespace miao::kernels {
+namespace avx512 {
+
+constexpr int kInt8Rows = 6, kInt8Blocks = 4;
+
+// NR rows of one tile from `row` on x MB blocks.
+template <int NR, int MB>
+MIAO_NOINLINE static void int8_tile(const uint8_t* packed, int64_t stride, const RowCodes& in, int64_t row, float* y,
+                                    int64_t ldy) {
+  constexpr int kParts = NR * MB < 8 ? 2 : 1;  // sums of an output: the latency wants eight chains and more
+  __m512i sum[kParts][NR][MB];
+  const int8_t* w[MB];
+  MIAO_UNROLL for (int m = 0; m < MB; ++m) {
+    const Int8Block block(packed + m * stride);
+    w[m] = block.codes;
+    MIAO_UNROLL for (int r = 0; r < NR; ++r) {
+      sum[0][r][m] = _mm512_load_si512(block.start);
+      if constexpr (kParts > 1) sum[1][r][m] = _mm512_setzero_si512();
+    }
+  }
+  const uint8_t* q = in.q + in.offset(row);
+  const int64_t step = in.chunk_step(), end = in.chunks * kInt8Tile;
+  for (int64_t at = 0; at < end; at += kInt8Tile, q += step) {
+    MIAO_UNROLL for (int j = 0; j < kChunk / 4; ++j) {
+      __m512i weight[MB];
+      MIAO_UNROLL for (int m = 0; m < MB; ++m) weight[m] = _mm512_load_si512(w[m] + at + 64 * j);
+      MIAO_UNROLL for (int r = 0; r < NR; ++r) {
+        int32_t word;
+        __builtin_memcpy(&word, q + r * kChunk + 4 * j, 4);
+        const __m512i a = _mm512_set1_epi32(word);
+        MIAO_UNROLL for (int m = 0; m < MB; ++m) sum[j % kParts][r][m] =
+            _mm512_dpbusd_epi32(sum[j % kParts][r][m], a, weight[m]);
+      }
+    }
+  }
+  MIAO_UNROLL for (int r = 0; r < NR; ++r) {
+    const __m512 scale = _mm512_set1_ps(in.scale[row + r]);
+    MIAO_UNROLL for (int m = 0; m < MB; ++m) {
+      const Int8Block block(packed + m * stride);
+      __m512i total = sum[0][r][m];
+      if constexpr (kParts > 1) total = _mm512_add_epi32(total, sum[1][r][m]);
+      const __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(total), _mm512_load_ps(block.scale));
+      _mm512_storeu_ps(y + r * ldy + 16 * m, _mm512_mul_ps(value, scale));
+    }
+  }
+}
+
+// int8_tile of `rows` rows, at most NR.
+template <int NR, int MB>
+static inline void int8_rows(int64_t rows, const uint8_t* packed, int64_t stride, const RowCodes& in, int64_t row,
+                             float* y, int64_t ldy) {
+  if constexpr (NR > 1) {
+    if (rows < NR) return int8_rows<NR - 1, MB>(rows, packed, stride, in, row, y, ldy);
+  }
+  int8_tile<NR, MB>(packed, stride, in, row, y, ldy);
+}
+
+// All rows x MB blocks, the rows of a tile in parts of nearly equal size.
+template <int MB>
+static void int8_sweep(const uint8_t* packed, int64_t stride, const Activations& in, float* y, int64_t ldy) {
+  for (int64_t first = 0; first < in.rows; first += kTileRows) {
+    const int64_t left = in.rows - first, rows = left < kTileRows ? left : kTileRows;
+    const int64_t parts = (rows + kInt8Rows - 1) / kInt8Rows;
+    for (int64_t i = 0; i < parts; ++i) {
+      const int64_t r = first + rows * i / parts, count = first + rows * (i + 1) / parts - r;
+      int8_rows<kInt8Rows, MB>(count, packed, stride, in.row_codes, r, y + r * ldy, ldy);
+    }
+  }
+}
+
+static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
+                     void*) {
+  const int64_t stride = int8_block_bytes(cols);
+  const auto* at = static_cast<const uint8_t*>(packed);
+  for (; blocks >= kInt8Blocks; blocks -= kInt8Blocks, at += kInt8Blocks * stride, y += kInt8Blocks * kLanes)
+    int8_sweep<kInt8Blocks>(at, stride, in, y, ldy);
+  if (blocks == 3) int8_sweep<3>(at, stride, in, y, ldy);
+  if (blocks == 2) int8_sweep<2>(at, stride, in, y, ldy);
+  if (blocks == 1) int8_sweep<1>(at, stride, in, y, ldy);
+}
+
+}  // namespace avx512
+}  // namespace miao::kernels
