@@ -8,11 +8,14 @@
 namespace miao::kernels {
 namespace avx2 {
 
-// NR rows of one tile, the first at q, against one block.
+// The element type matters: sums kept as __m256i, which is of 64-bit lanes, g++ 12 copies at every round of a loop.
+using Sums = int32_t __attribute__((vector_size(32)));
+
+// NR rows of one tile from `row` against one block.
 template <int NR>
 MIAO_NOINLINE static void int8_tile(const Int8Block& block, const RowCodes& in, int64_t row, float* y, int64_t ldy) {
-  __m256i sum[NR][2];
-  for (int r = 0; r < NR; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
+  Sums sum[NR][2];
+  MIAO_UNROLL for (int r = 0; r < NR; ++r) sum[r][0] = sum[r][1] = Sums{};
   const __m256i flip = _mm256_set1_epi8(-128), ones = _mm256_set1_epi16(1);
   const int8_t* w = block.codes;
   const uint8_t* q = in.q + in.offset(row);
@@ -26,17 +29,18 @@ MIAO_NOINLINE static void int8_tile(const Int8Block& block, const RowCodes& in, 
         __builtin_memcpy(&word, q + r * kChunk + j, 4);
         const __m256i a = _mm256_xor_si256(_mm256_set1_epi32(word), flip);
         const auto dot4 = [&](__m256i magnitude, __m256i sign) {
-          return _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(a, sign)), ones);
+          return (Sums)_mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(a, sign)), ones);
         };
-        sum[r][0] = _mm256_add_epi32(sum[r][0], dot4(abs_low, low));
-        sum[r][1] = _mm256_add_epi32(sum[r][1], dot4(abs_high, high));
+        sum[r][0] += dot4(abs_low, low);
+        sum[r][1] += dot4(abs_high, high);
       }
     }
   }
   MIAO_UNROLL for (int r = 0; r < NR; ++r) {
     const __m256 scale = _mm256_set1_ps(in.scale[row + r]);
     for (int half = 0; half < 2; ++half) {
-      const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum[r][half]), _mm256_loadu_ps(block.scale + 8 * half));
+      const __m256 value =
+          _mm256_mul_ps(_mm256_cvtepi32_ps((__m256i)sum[r][half]), _mm256_loadu_ps(block.scale + 8 * half));
       _mm256_storeu_ps(y + r * ldy + 8 * half, _mm256_mul_ps(value, scale));
     }
   }

@@ -11,45 +11,45 @@
 namespace miao::kernels {
 namespace avx512 {
 
+// The element type matters: sums kept as __m512i, which is of 64-bit lanes, g++ 12 copies at every round of a loop.
+using Sums = int32_t __attribute__((vector_size(64)));
+
 constexpr int kInt8Rows = 6, kInt8Blocks = 4;
 
 // NR rows of one tile from `row` on x MB blocks.
 template <int NR, int MB>
 MIAO_NOINLINE static void int8_tile(const uint8_t* packed, int64_t stride, const RowCodes& in, int64_t row, float* y,
                                     int64_t ldy) {
-  constexpr int kParts = NR * MB < 8 ? 2 : 1;  // sums of an output: the latency wants eight chains and more
-  __m512i sum[kParts][NR][MB];
+  Sums sum[NR][MB];
   const int8_t* w[MB];
   MIAO_UNROLL for (int m = 0; m < MB; ++m) {
     const Int8Block block(packed + m * stride);
     w[m] = block.codes;
-    MIAO_UNROLL for (int r = 0; r < NR; ++r) {
-      sum[0][r][m] = _mm512_load_si512(block.start);
-      if constexpr (kParts > 1) sum[1][r][m] = _mm512_setzero_si512();
-    }
+    const Sums start = (Sums)_mm512_load_si512(block.start);
+    MIAO_UNROLL for (int r = 0; r < NR; ++r) sum[r][m] = start;
   }
   const uint8_t* q = in.q + in.offset(row);
-  const int64_t step = in.chunk_step(), end = in.chunks * kInt8Tile;
-  for (int64_t at = 0; at < end; at += kInt8Tile, q += step) {
-    MIAO_UNROLL for (int j = 0; j < kChunk / 4; ++j) {
+  const int64_t step = in.chunk_step() - kChunk, end = in.chunks * kInt8Tile;
+  for (int64_t at = 0; at < end;) {
+    const int64_t last = at + kInt8Tile;
+    MIAO_UNROLL for (; at < last; at += 64, q += 4) {
       __m512i weight[MB];
-      MIAO_UNROLL for (int m = 0; m < MB; ++m) weight[m] = _mm512_load_si512(w[m] + at + 64 * j);
+      MIAO_UNROLL for (int m = 0; m < MB; ++m) weight[m] = _mm512_load_si512(w[m] + at);
       MIAO_UNROLL for (int r = 0; r < NR; ++r) {
         int32_t word;
-        __builtin_memcpy(&word, q + r * kChunk + 4 * j, 4);
+        __builtin_memcpy(&word, q + r * kChunk, 4);
         const __m512i a = _mm512_set1_epi32(word);
-        MIAO_UNROLL for (int m = 0; m < MB; ++m) sum[j % kParts][r][m] =
-            _mm512_dpbusd_epi32(sum[j % kParts][r][m], a, weight[m]);
+        MIAO_UNROLL for (int m = 0; m < MB; ++m) sum[r][m] =
+            (Sums)_mm512_dpbusd_epi32((__m512i)sum[r][m], a, weight[m]);
       }
     }
+    q += step;
   }
   MIAO_UNROLL for (int r = 0; r < NR; ++r) {
     const __m512 scale = _mm512_set1_ps(in.scale[row + r]);
     MIAO_UNROLL for (int m = 0; m < MB; ++m) {
-      const Int8Block block(packed + m * stride);
-      __m512i total = sum[0][r][m];
-      if constexpr (kParts > 1) total = _mm512_add_epi32(total, sum[1][r][m]);
-      const __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(total), _mm512_load_ps(block.scale));
+      const __m512 value =
+          _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum[r][m]), _mm512_load_ps(Int8Block(packed + m * stride).scale));
       _mm512_storeu_ps(y + r * ldy + 16 * m, _mm512_mul_ps(value, scale));
     }
   }
