@@ -1,7 +1,7 @@
 // AMX, int8 products with one scale a row: all of K stays in the tile unit, which multiplies unsigned activations by
 // signed codes. 32 tokens x 2 blocks of 16 outputs a pass, or up to 16 tokens x 4 blocks: four sums either way, because
 // a product takes 52 cycles and the next of its sum must wait. While one pass is multiplied, the results of the one
-// before are scaled and stored.
+// before are scaled and stored. Few rows go to the AVX-512 function: weights that come from memory set the time then.
 #include <immintrin.h>
 
 #include "kernels/generic/vec16_avx512.h"
@@ -142,7 +142,7 @@ static void sweep(const uint8_t* packed, int64_t stride, int64_t count, const Ac
 
 static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
                      void* scratch) {
-  if (in.rows == 1) return avx512::run_int8(packed, cols, blocks, in, y, ldy, scratch);
+  if (in.rows <= kFewRows) return avx512::run_int8(packed, cols, blocks, in, y, ldy, scratch);
   const bool one_tile = in.rows <= kTileRows;
   const int64_t stride = int8_block_bytes(cols), step = one_tile ? 4 : 2, rest = blocks % step;
   const auto* const at = static_cast<const uint8_t*>(packed);

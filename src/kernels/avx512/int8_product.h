@@ -34,7 +34,10 @@ MIAO_NOINLINE static void int8_tile(const uint8_t* packed, int64_t stride, const
     const int64_t last = at + kInt8Tile;
     MIAO_UNROLL for (; at < last; at += 64, q += 4) {
       __m512i weight[MB];
-      MIAO_UNROLL for (int m = 0; m < MB; ++m) weight[m] = _mm512_load_si512(w[m] + at);
+      MIAO_UNROLL for (int m = 0; m < MB; ++m) {
+        weight[m] = _mm512_load_si512(w[m] + at);
+        __asm__("" : "+v"(weight[m]));  // else g++ loads it again for each row
+      }
       MIAO_UNROLL for (int r = 0; r < NR; ++r) {
         int32_t word;
         __builtin_memcpy(&word, q + r * kChunk, 4);
