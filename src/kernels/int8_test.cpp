@@ -19,11 +19,11 @@ struct Weights {
   Aligned packed;
 
   Weights(const Kernels& k, const std::vector<float>& w, int64_t outputs, int64_t n)
-      : cols(n), blocks((outputs + 15) / 16), packed(bytes(blocks * k.int8.block_bytes(n))) {
+      : cols(n), blocks((outputs + 15) / 16), packed(bytes(blocks * k.int8[0].block_bytes(n))) {
     for (int64_t b = 0; b < blocks; ++b) {
       const void* rows[kLanes] = {};
       for (int64_t i = 0; i < kLanes && 16 * b + i < outputs; ++i) rows[i] = w.data() + (16 * b + i) * n;
-      k.int8.pack(rows, n, packed.as<char>() + b * k.int8.block_bytes(n));
+      k.int8[0].pack(rows, n, packed.as<char>() + b * k.int8[0].block_bytes(n));
     }
   }
 };
@@ -47,8 +47,8 @@ std::vector<float> product(const Kernels& k, const Weights& w, const Rows& in, i
   Activations a;
   a.rows = in.rows;
   a.row_codes = in.codes;
-  Aligned scratch(bytes(k.int8.scratch_bytes(w.cols)) + 64);
-  k.int8.run(const_cast<Weights&>(w).packed.as(), w.cols, w.blocks, a, y.data(), ldy, scratch.as());
+  Aligned scratch(bytes(k.int8[0].scratch_bytes(w.cols)) + 64);
+  k.int8[0].run(const_cast<Weights&>(w).packed.as(), w.cols, w.blocks, a, y.data(), ldy, scratch.as());
   return y;
 }
 
@@ -70,7 +70,8 @@ void expect_equal(const std::vector<float>& w, int64_t outputs, const std::vecto
       return std::string(k->name) + " rows " + std::to_string(rows) + " cols " + std::to_string(cols) + " outputs " +
              std::to_string(outputs);
     };
-    ASSERT_EQ(std::memcmp(packed.packed.as(), want_w.packed.as(), bytes(want_w.blocks * k->int8.block_bytes(cols))), 0)
+    ASSERT_EQ(std::memcmp(packed.packed.as(), want_w.packed.as(), bytes(want_w.blocks * k->int8[0].block_bytes(cols))),
+              0)
         << where();
     ASSERT_EQ(std::memcmp(in.memory.as(), want_x.memory.as(), bytes(RowCodes::bytes(rows, cols))), 0) << where();
     ASSERT_TRUE(same_bits(product(*k, packed, in, ldy), want)) << where();
@@ -91,6 +92,40 @@ TEST(Int8, EveryNumberOfRowsGivesTheSameBits) {
   constexpr int64_t cols = 97;
   const auto w = random_floats(112 * cols, 3), x = random_floats(70 * cols, 4);
   for (int64_t rows = 1; rows <= 70; ++rows) expect_equal(w, rows % 2 ? 112 : 80, x, rows, cols);
+}
+
+// 16-bit rows, at odd addresses too, pack as the same values in FP32 do.
+TEST(Int8, EveryFloatingTypePacksAlike) {
+  for (const Kernels* k : tables()) {
+    for (const int64_t cols : {1, 64, 100, 130}) {
+      for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+        const int64_t size = row_bytes(dtype, cols);
+        std::vector<char> file(bytes(kLanes * size + 1));
+        std::vector<float> values(bytes(kLanes * cols));
+        const auto from = random_floats(values.size(), 12);
+        const void *rows[kLanes], *wide[kLanes];
+        for (int64_t i = 0; i < kLanes; ++i) {
+          char* const row = file.data() + 1 + i * size;
+          for (int64_t c = 0; c < cols; ++c) {
+            const float x = from[bytes(i * cols + c)];
+            const uint16_t bits = dtype == DType::f16 ? f32_to_f16(x) : f32_to_bf16(x);
+            std::memcpy(row + c * size / cols, dtype == DType::f32 ? static_cast<const void*>(&x) : &bits,
+                        bytes(size / cols));
+            values[bytes(i * cols + c)] = dtype == DType::f32   ? x
+                                          : dtype == DType::f16 ? f16_to_f32(bits)
+                                                                : bf16_to_f32(bits);
+          }
+          rows[i] = row;
+          wide[i] = values.data() + i * cols;
+        }
+        Aligned got(bytes(int8_block_bytes(cols))), want(bytes(int8_block_bytes(cols)));
+        k->int8[kv_index(dtype)].pack(rows, cols, got.as());
+        tables()[0]->int8[0].pack(wide, cols, want.as());
+        ASSERT_EQ(std::memcmp(got.as(), want.as(), bytes(int8_block_bytes(cols))), 0)
+            << k->name << " " << format(dtype).name << " " << cols;
+      }
+    }
+  }
 }
 
 // Sums as large as they can be: no instruction may saturate.
@@ -129,8 +164,8 @@ TEST(Int8, ScalarIsNearDoublePrecision) {
     const auto y = product(k, packed, in, 32);
     std::vector<float> decoded(bytes(cols));
     for (int64_t o = 0; o < outputs; ++o) {
-      k.int8.unpack(const_cast<Weights&>(packed).packed.as<char>() + o / 16 * k.int8.block_bytes(cols), cols,
-                    static_cast<int>(o % 16), decoded.data());
+      k.int8[0].unpack(const_cast<Weights&>(packed).packed.as<char>() + o / 16 * k.int8[0].block_bytes(cols), cols,
+                       static_cast<int>(o % 16), decoded.data());
       float top = 0;
       for (int64_t i = 0; i < cols; ++i) top = std::max(top, std::fabs(w[bytes(o * cols + i)]));
       for (int64_t i = 0; i < cols; ++i)

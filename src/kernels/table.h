@@ -155,9 +155,10 @@ struct Kernels {
   const char* name = "scalar";
 
   MatMul matmul[static_cast<size_t>(DType::count)];
-  // Packs FP32 rows to int8 codes with one scale a row, reads Activations::row_codes, sums all of K in int32: cols is
-  // at most kMaxRowCodes. y = float(sum) * scale of the weight row * scale of the activations, in this order.
-  MatMul int8;
+  // int8 codes with one scale a row, packed from F32, F16 or BF16 rows by index 0, 1, 2 (see kv_index). Reads
+  // Activations::row_codes and sums all of K in int32: cols is at most kMaxRowCodes.
+  // y = float(sum) * scale of the weight row * scale of the activations, in this order.
+  MatMul int8[3];
 
   // Entries index .. index + count - 1, the j-th from the 32 values at x + j * step. Infinities and NaN come out as
   // NaN.

@@ -163,8 +163,10 @@ static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Act
 }  // namespace amx
 
 void fill_int8_amx(Kernels& table) {
-  table.int8.gemm = "int8.amx.int8";
-  table.int8.run = amx::run_int8;
+  for (MatMul& m : table.int8) {
+    m.gemm = "int8.amx.int8";
+    m.run = amx::run_int8;
+  }
 }
 
 }  // namespace miao::kernels

@@ -61,8 +61,10 @@ static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Act
 
 void fill_int8_avx2(Kernels& table) {
   avx2::fill_row_codes(table);
-  table.int8.gemv = table.int8.gemm = "int8.avx2.maddubs";
-  table.int8.run = avx2::run_int8;
+  for (MatMul& m : table.int8) {
+    m.gemv = m.gemm = "int8.avx2.maddubs";
+    m.run = avx2::run_int8;
+  }
 }
 
 }  // namespace miao::kernels

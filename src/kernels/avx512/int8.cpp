@@ -9,8 +9,10 @@ namespace miao::kernels {
 
 void fill_int8_avx512(Kernels& table) {
   avx512::fill_row_codes(table);
-  table.int8.gemv = table.int8.gemm = "int8.avx512.vnni";
-  table.int8.run = avx512::run_int8;
+  for (MatMul& m : table.int8) {
+    m.gemv = m.gemm = "int8.avx512.vnni";
+    m.run = avx512::run_int8;
+  }
 }
 
 }  // namespace miao::kernels

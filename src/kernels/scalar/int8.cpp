@@ -32,8 +32,10 @@ static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Act
 
 void fill_int8_scalar(Kernels& table) {
   scalar::fill_row_codes(table);
-  table.int8.gemv = table.int8.gemm = "int8.scalar";
-  table.int8.run = scalar::run_int8;
+  for (MatMul& m : table.int8) {
+    m.gemv = m.gemm = "int8.scalar";
+    m.run = scalar::run_int8;
+  }
 }
 
 }  // namespace miao::kernels
