@@ -18,7 +18,7 @@ constexpr int64_t kSliceBytes = int64_t{8} << 20;  // of a source tensor between
 
 }  // namespace
 
-Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> parts, bool f32) {
+Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> parts, Precision precision) {
   MIAO_CHECK(!parts.empty());
   Linear out;
   out.cols_ = parts[0].weight.cols();
@@ -36,11 +36,17 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
     }
     Segment s;
     const kernels::MatMul* own = &context.kernels.matmul[static_cast<size_t>(w.dtype)];
-    s.decode = f32 && own->integer;
+    s.decode = precision == Precision::f32 && own->reads == kernels::Reads::codes;
     s.kernel = s.decode ? &context.kernels.matmul[static_cast<size_t>(DType::f32)] : own;
     if (s.kernel->run == nullptr || format(w.dtype).decode == nullptr) {
       return Error{Code::unsupported, std::string("weights of type ") + format(w.dtype).name + " cannot be multiplied",
                    w.name};
+    }
+    if (precision == Precision::int8 && own->reads == kernels::Reads::values) {
+      if (out.cols_ > kernels::kMaxRowCodes) {
+        return Error{Code::unsupported, "rows of " + std::to_string(out.cols_) + " are too long for int8 sums", w.name};
+      }
+      s.kernel = &context.kernels.int8[kernels::kv_index(w.dtype)];
     }
     s.source = w;
     s.rows = w.rows();
@@ -50,7 +56,8 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
     out.blocks_ += s.blocks;
     out.packed_bytes_ += kernels::round_up(s.blocks * s.block_bytes, 64);
     out.scratch_bytes_ = std::max(out.scratch_bytes_, s.kernel->scratch_bytes(out.cols_));
-    out.reads_codes_ |= s.kernel->integer;
+    out.reads_codes_ |= s.kernel->reads == kernels::Reads::codes;
+    out.reads_row_codes_ |= s.kernel->reads == kernels::Reads::row_codes;
     any_bias |= !part.bias.empty();
     out.segments_.push_back(std::move(s));
   }

@@ -96,7 +96,10 @@ struct RowCodes {
   }
 };
 
-// Activations of `rows` tokens. A kernel reads one of the three forms. Rows that fill up the last tile must be
+// Which of its three forms a kernel reads.
+enum class Reads : uint8_t { values, codes, row_codes };
+
+// Activations of `rows` tokens. Rows that fill up the last tile must be
 // readable; what they hold does not matter to the result (but to the speed: see quantize_unit).
 struct Activations {
   const float* x = nullptr;  // (rows, cols), row stride ldx
@@ -111,7 +114,7 @@ struct Activations {
 struct MatMul {
   const char* gemv = nullptr;  // names for reports: "q4_0.avx512.vnni"; null when the table lacks the format
   const char* gemm = nullptr;
-  bool integer = false;  // reads Activations::codes, else Activations::x
+  Reads reads = Reads::values;
   int64_t (*block_bytes)(int64_t cols) = nullptr;
   // Packs 16 rows of file blocks (null pointer = a row of zeros) to dst, 64-byte aligned.
   void (*pack)(const void* const rows[kLanes], int64_t cols, void* dst) = nullptr;

@@ -20,7 +20,10 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 class Reader {
  public:
   Reader(const Source& source, const ModelSpec& spec, const graph::Context& context, bool f32)
-      : source_(source), spec_(spec), context_(context), f32_(f32) {}
+      : source_(source),
+        spec_(spec),
+        context_(context),
+        precision_(f32 ? graph::Precision::f32 : graph::Precision::file) {}
 
   Result<Weights> read() {
     Weights w;
@@ -34,7 +37,7 @@ class Reader {
     if (!spec_.tied) {
       MIAO_TRY(head.weight, matrix("output", spec_.vocab, spec_.dim));
     }
-    MIAO_TRY(w.head, graph::Linear::describe(context_, {std::move(head)}, f32_));
+    MIAO_TRY(w.head, graph::Linear::describe(context_, {std::move(head)}, precision_));
     MIAO_CHECK_OK(source_.all_used(used_));
     w.all_f32 = all_f32_;
     return w;
@@ -123,13 +126,13 @@ class Reader {
   }
 
   Result<graph::Linear> linear(std::vector<graph::LinearPart> parts) {
-    return graph::Linear::describe(context_, std::move(parts), f32_);
+    return graph::Linear::describe(context_, std::move(parts), precision_);
   }
 
   const Source& source_;
   const ModelSpec& spec_;
   const graph::Context& context_;
-  bool f32_;
+  graph::Precision precision_;
   bool all_f32_ = true;
   std::vector<std::string> used_;
 };

@@ -121,6 +121,7 @@ int64_t int8_scratch(int64_t) { return 0; }
 void fill_row_codes(Kernels& table) {
   table.quantize_row = quantize_row;
   for (MatMul& m : table.int8) {
+    m.reads = Reads::row_codes;
     m.block_bytes = int8_block_bytes;
     m.unpack = unpack_int8;
     m.scratch_bytes = int8_scratch;
