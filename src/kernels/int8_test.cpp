@@ -94,6 +94,37 @@ TEST(Int8, EveryNumberOfRowsGivesTheSameBits) {
   for (int64_t rows = 1; rows <= 70; ++rows) expect_equal(w, rows % 2 ? 112 : 80, x, rows, cols);
 }
 
+// Additions of the product equal those made behind it, bit for bit.
+TEST(Int8, AdditionsEqualSeparateOnes) {
+  constexpr int64_t cols = 70, outputs = 112, ldy = 113, most = 40;
+  const auto w = random_floats(outputs * cols, 13), x = random_floats(most * cols, 14),
+             bias = random_floats(outputs, 15), before = random_floats(most * ldy, 16);
+  for (const Kernels* k : tables()) {
+    const Weights packed(*k, w, outputs, cols);
+    for (const int64_t blocks : {1, 2, 3, 6, 7}) {
+      for (const int64_t rows : {1, 3, 7, 16, 17, 40}) {
+        const Rows in(*k, x.data(), rows, cols);
+        const auto plain = product(*k, packed, in, ldy);
+        Activations a;
+        a.rows = rows;
+        a.row_codes = in.codes;
+        for (const Addend& add : {Addend{bias.data(), false}, Addend{nullptr, true}, Addend{bias.data(), true}}) {
+          auto want = before, got = before;
+          for (int64_t r = 0; r < rows; ++r) {
+            for (int64_t c = 0; c < 16 * blocks; ++c) {
+              float value = plain[bytes(r * ldy + c)];
+              if (add.bias) value += bias[bytes(c)];
+              want[bytes(r * ldy + c)] = add.y ? value + want[bytes(r * ldy + c)] : value;
+            }
+          }
+          k->int8[0].run_add(const_cast<Weights&>(packed).packed.as(), cols, blocks, a, add, got.data(), ldy, nullptr);
+          ASSERT_EQ(std::memcmp(got.data(), want.data(), 4 * got.size()), 0) << k->name << " " << blocks << " " << rows;
+        }
+      }
+    }
+  }
+}
+
 // 16-bit rows, at odd addresses too, pack as the same values in FP32 do.
 TEST(Int8, EveryFloatingTypePacksAlike) {
   for (const Kernels* k : tables()) {

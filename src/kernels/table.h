@@ -109,6 +109,12 @@ struct Activations {
   RowCodes row_codes;
 };
 
+// What a product may add to its results before it stores them: y = (result + bias) + y.
+struct Addend {
+  const float* bias = nullptr;  // of the first output on; null = none
+  bool y = false;               // what y holds
+};
+
 // Matrix product of one weight format. A packed weight is ceil(rows / 16) blocks of 16 output rows, each block
 // block_bytes(cols) long and streamed in order; codes and scales are those of the file, only their order changes.
 struct MatMul {
@@ -124,6 +130,9 @@ struct MatMul {
   // scratch: scratch_bytes(cols), 64-byte aligned, private to the calling thread.
   void (*run)(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
               void* scratch) = nullptr;
+  // The same with additions; null where the caller has to make them.
+  void (*run_add)(const void* packed, int64_t cols, int64_t blocks, const Activations& in, const Addend& add, float* y,
+                  int64_t ldy, void* scratch) = nullptr;
   int64_t (*scratch_bytes)(int64_t cols) = nullptr;
 };
 

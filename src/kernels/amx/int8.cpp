@@ -37,6 +37,7 @@ struct Results {
   const uint8_t* packed = nullptr;
   int64_t stride = 0;
   const float* row_scale = nullptr;
+  Addend add;
   float* y = nullptr;
   int64_t ldy = 0, next = 0, rows = 0;
 
@@ -49,7 +50,7 @@ struct Results {
       const __m512 row = _mm512_set1_ps(row_scale[next]);
       MIAO_UNROLL for (int b = 0; b < B; ++b) {
         const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + (next * B + b) * 16));
-        _mm512_storeu_ps(y + next * ldy + 16 * b, _mm512_mul_ps(_mm512_mul_ps(sum, scale[b]), row));
+        avx512::int8_store(_mm512_mul_ps(_mm512_mul_ps(sum, scale[b]), row), add, 16 * b, y + next * ldy + 16 * b);
       }
     }
   }
@@ -60,8 +61,8 @@ struct Results {
 #define MIAO_CODES(tile, b) _tile_loadd(tile, codes + (b)*stride, 64)
 #define MIAO_STORE(sum, r, b) _tile_stored(sum, out.sums + ((r)*kTileRows * B + (b)) * 16, B * 64)
 template <int R, int B>
-static inline void pass(const uint8_t* packed, int64_t stride, const RowCodes& in, int64_t row, int64_t rows, float* y,
-                        int64_t ldy, Results<B>& out) {
+static inline void pass(const uint8_t* packed, int64_t stride, const RowCodes& in, int64_t row, int64_t rows,
+                        const Addend& add, float* y, int64_t ldy, Results<B>& out) {
   __asm__ volatile("" : : : "memory");  // tile loads do not tell the compiler that they read memory
   MIAO_START(0, 0);
   if constexpr (B > 1) MIAO_START(1, 1);
@@ -110,6 +111,7 @@ static inline void pass(const uint8_t* packed, int64_t stride, const RowCodes& i
   out.packed = packed;
   out.stride = stride;
   out.row_scale = in.scale + row;
+  out.add = add;
   out.y = y;
   out.ldy = ldy;
   out.next = 0;
@@ -121,18 +123,20 @@ static inline void pass(const uint8_t* packed, int64_t stride, const RowCodes& i
 
 // All rows x `count` times B blocks.
 template <int B>
-static void sweep(const uint8_t* packed, int64_t stride, int64_t count, const Activations& in, float* y, int64_t ldy) {
+static void sweep(const uint8_t* packed, int64_t stride, int64_t count, const Activations& in, const Addend& from,
+                  float* y, int64_t ldy) {
   Results<B> out;
-  for (; count > 0; --count, packed += B * stride, y += B * kLanes) {
+  for (int64_t i = 0; i < count; ++i, packed += B * stride, y += B * kLanes) {
+    const Addend add = avx512::add_from(from, i * B);
     for (int64_t r = 0; r < in.rows;) {
       const int64_t left = in.rows - r;
       if (B <= 2 && left > kTileRows) {
         const int64_t rows = left < 2 * kTileRows ? left : 2 * kTileRows;
-        if constexpr (B <= 2) pass<2, B>(packed, stride, in.row_codes, r, rows, y + r * ldy, ldy, out);
+        if constexpr (B <= 2) pass<2, B>(packed, stride, in.row_codes, r, rows, add, y + r * ldy, ldy, out);
         r += rows;
       } else {
         const int64_t rows = left < kTileRows ? left : kTileRows;
-        pass<1, B>(packed, stride, in.row_codes, r, rows, y + r * ldy, ldy, out);
+        pass<1, B>(packed, stride, in.row_codes, r, rows, add, y + r * ldy, ldy, out);
         r += rows;
       }
     }
@@ -140,24 +144,30 @@ static void sweep(const uint8_t* packed, int64_t stride, int64_t count, const Ac
   out.store(out.rows);
 }
 
-static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
-                     void* scratch) {
-  if (in.rows <= kFewRows) return avx512::run_int8(packed, cols, blocks, in, y, ldy, scratch);
+static void run_int8_add(const void* packed, int64_t cols, int64_t blocks, const Activations& in, const Addend& add,
+                         float* y, int64_t ldy, void* scratch) {
+  if (in.rows <= kFewRows) return avx512::run_int8_add(packed, cols, blocks, in, add, y, ldy, scratch);
   const bool one_tile = in.rows <= kTileRows;
-  const int64_t stride = int8_block_bytes(cols), step = one_tile ? 4 : 2, rest = blocks % step;
-  const auto* const at = static_cast<const uint8_t*>(packed);
-  const auto* const last = at + (blocks - rest) * stride;
-  float* const last_y = y + (blocks - rest) * kLanes;
+  const int64_t stride = int8_block_bytes(cols), rest = blocks % (one_tile ? 4 : 2), whole = blocks - rest;
+  const auto* const first = static_cast<const uint8_t*>(packed);
+  const uint8_t* const last = first + whole * stride;
+  const Addend last_add = avx512::add_from(add, whole);
+  float* const last_y = y + whole * kLanes;
   configure(in.row_codes.height, one_tile);
   if (one_tile) {
-    sweep<4>(at, stride, blocks / 4, in, y, ldy);
+    sweep<4>(first, stride, whole / 4, in, add, y, ldy);
   } else {
-    sweep<2>(at, stride, blocks / 2, in, y, ldy);
+    sweep<2>(first, stride, whole / 2, in, add, y, ldy);
   }
-  if (rest == 3) sweep<3>(last, stride, 1, in, last_y, ldy);
-  if (rest == 2) sweep<2>(last, stride, 1, in, last_y, ldy);
-  if (rest == 1) sweep<1>(last, stride, 1, in, last_y, ldy);
+  if (rest == 3) sweep<3>(last, stride, 1, in, last_add, last_y, ldy);
+  if (rest == 2) sweep<2>(last, stride, 1, in, last_add, last_y, ldy);
+  if (rest == 1) sweep<1>(last, stride, 1, in, last_add, last_y, ldy);
   _tile_release();
+}
+
+static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
+                     void* scratch) {
+  run_int8_add(packed, cols, blocks, in, {}, y, ldy, scratch);
 }
 
 }  // namespace amx
@@ -166,6 +176,7 @@ void fill_int8_amx(Kernels& table) {
   for (MatMul& m : table.int8) {
     m.gemm = "int8.amx.int8";
     m.run = amx::run_int8;
+    m.run_add = amx::run_int8_add;
   }
 }
 

@@ -13,7 +13,8 @@ using Sums = int32_t __attribute__((vector_size(32)));
 
 // NR rows of one tile from `row` against one block.
 template <int NR>
-MIAO_NOINLINE static void int8_tile(const Int8Block& block, const RowCodes& in, int64_t row, float* y, int64_t ldy) {
+MIAO_NOINLINE static void int8_tile(const Int8Block& block, const RowCodes& in, int64_t row, const Addend& add,
+                                    float* y, int64_t ldy) {
   Sums sum[NR][2];
   MIAO_UNROLL for (int r = 0; r < NR; ++r) sum[r][0] = sum[r][1] = Sums{};
   const __m256i flip = _mm256_set1_epi8(-128), ones = _mm256_set1_epi16(1);
@@ -41,20 +42,30 @@ MIAO_NOINLINE static void int8_tile(const Int8Block& block, const RowCodes& in, 
     for (int half = 0; half < 2; ++half) {
       const __m256 value =
           _mm256_mul_ps(_mm256_cvtepi32_ps((__m256i)sum[r][half]), _mm256_loadu_ps(block.scale + 8 * half));
-      _mm256_storeu_ps(y + r * ldy + 8 * half, _mm256_mul_ps(value, scale));
+      float* const out = y + r * ldy + 8 * half;
+      __m256 total = _mm256_mul_ps(value, scale);
+      if (add.bias != nullptr) total = _mm256_add_ps(total, _mm256_loadu_ps(add.bias + 8 * half));
+      if (add.y) total = _mm256_add_ps(total, _mm256_loadu_ps(out));
+      _mm256_storeu_ps(out, total);
     }
   }
 }
 
-static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
-                     void*) {
+static void run_int8_add(const void* packed, int64_t cols, int64_t blocks, const Activations& in, const Addend& add,
+                         float* y, int64_t ldy, void*) {
   const auto* at = static_cast<const uint8_t*>(packed);
   for (int64_t b = 0; b < blocks; ++b, at += int8_block_bytes(cols), y += kLanes) {
     const Int8Block block(at);
+    const Addend own{add.bias == nullptr ? nullptr : add.bias + kLanes * b, add.y};
     int64_t r = 0;
-    for (; r + 4 <= in.rows; r += 4) int8_tile<4>(block, in.row_codes, r, y + r * ldy, ldy);
-    for (; r < in.rows; ++r) int8_tile<1>(block, in.row_codes, r, y + r * ldy, ldy);
+    for (; r + 4 <= in.rows; r += 4) int8_tile<4>(block, in.row_codes, r, own, y + r * ldy, ldy);
+    for (; r < in.rows; ++r) int8_tile<1>(block, in.row_codes, r, own, y + r * ldy, ldy);
   }
+}
+
+static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
+                     void* scratch) {
+  run_int8_add(packed, cols, blocks, in, {}, y, ldy, scratch);
 }
 
 }  // namespace avx2
@@ -64,6 +75,7 @@ void fill_int8_avx2(Kernels& table) {
   for (MatMul& m : table.int8) {
     m.gemv = m.gemm = "int8.avx2.maddubs";
     m.run = avx2::run_int8;
+    m.run_add = avx2::run_int8_add;
   }
 }
 
