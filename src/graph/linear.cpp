@@ -56,6 +56,7 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
     out.blocks_ += s.blocks;
     out.packed_bytes_ += kernels::round_up(s.blocks * s.block_bytes, 64);
     out.scratch_bytes_ = std::max(out.scratch_bytes_, s.kernel->scratch_bytes(out.cols_));
+    out.adds_ &= s.kernel->run_add != nullptr;
     out.reads_codes_ |= s.kernel->reads == kernels::Reads::codes;
     out.reads_row_codes_ |= s.kernel->reads == kernels::Reads::row_codes;
     any_bias |= !part.bias.empty();
@@ -110,14 +111,27 @@ void Linear::pack_blocks(const Segment& s, Range blocks, std::byte* memory) cons
   }
 }
 
-void Linear::run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const {
+template <class F>
+void Linear::each_segment(Range blocks, F f) const {
   for (const Segment& s : segments_) {
     const int64_t begin = std::max(blocks.begin, s.first);
     const int64_t end = std::min(blocks.end, s.first + s.blocks);
-    if (begin >= end) continue;
-    s.kernel->run(s.packed + (begin - s.first) * s.block_bytes, cols_, end - begin, in, y + 16 * (begin - blocks.begin),
-                  ldy, scratch);
+    if (begin < end) f(s, s.packed + (begin - s.first) * s.block_bytes, end - begin, 16 * (begin - blocks.begin));
   }
+}
+
+void Linear::run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const {
+  each_segment(blocks, [&](const Segment& s, const std::byte* packed, int64_t count, int64_t column) {
+    s.kernel->run(packed, cols_, count, in, y + column, ldy, scratch);
+  });
+}
+
+void Linear::run_add(Range blocks, const kernels::Activations& in, bool to_y, float* y, int64_t ldy,
+                     void* scratch) const {
+  each_segment(blocks, [&](const Segment& s, const std::byte* packed, int64_t count, int64_t column) {
+    const kernels::Addend add{bias() ? bias() + 16 * blocks.begin + column : nullptr, to_y};
+    s.kernel->run_add(packed, cols_, count, in, add, y + column, ldy, scratch);
+  });
 }
 
 void Linear::row(int64_t index, float* out) const {

@@ -54,6 +54,9 @@ class Linear {
 
   // y[t * ldy + 16 * (b - blocks.begin) + lane] for all rows t of `in` and the blocks b of the range; no bias.
   void run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const;
+  // The same plus the bias, and plus what y holds if so, where adds(): all kernels can.
+  void run_add(Range blocks, const kernels::Activations& in, bool to_y, float* y, int64_t ldy, void* scratch) const;
+  bool adds() const { return adds_; }
 
   // The weights of output `index` of the first part, (cols): as the file's row decodes.
   void row(int64_t index, float* out) const;
@@ -74,12 +77,15 @@ class Linear {
     int64_t block_bytes = 0;
     bool decode = false;  // integer source, FP32 kernel
   };
+  // f(segment, packed blocks, their number, column of y) for each part of a range.
+  template <class F>
+  void each_segment(Range blocks, F f) const;
   void pack_blocks(const Segment& segment, Range blocks, std::byte* memory) const;
 
   std::vector<Segment> segments_;
   std::vector<float> bias_;
   int64_t cols_ = 0, blocks_ = 0, packed_bytes_ = 0, scratch_bytes_ = 0;
-  bool reads_codes_ = false, reads_row_codes_ = false;
+  bool reads_codes_ = false, reads_row_codes_ = false, adds_ = true;
 };
 
 }  // namespace miao::graph

@@ -162,19 +162,24 @@ TEST(Ops, LinearOfInt8) {
   for (const int threads : {1, 3}) {
     for (const int64_t rows : {1, 4, 5, 16, 17, 37}) {
       for (const bool normed : {false, true}) {
+        const Store store = normed ? Store::accumulate : Store::assign;
         Rig rig(threads);
         Buffer* const x = rig.program.buffer("x", cols);
         Buffer* const y = rig.program.buffer("y", outputs);
         const Linear& linear = rig.pack({{view_of(w, outputs, cols), bias}}, Precision::int8);
         EXPECT_TRUE(linear.reads_row_codes() && !linear.reads_codes());
         add_linear(rig.program, "linear", linear, normed ? std::optional(Norm{norm.data(), cols, 1e-5f}) : std::nullopt,
-                   x, Store::assign, y);
+                   x, store, y);
         ASSERT_TRUE(rig.program.plan(64).ok());
         fill(x, rows, 4);
+        fill(y, rows, 5);
+        std::vector<Doubles> before;
+        for (int64_t t = 0; t < rows; ++t) before.push_back(normed ? row_of(y, t) : Doubles(outputs));
         rig.run(rows);
         for (int64_t t = 0; t < rows; ++t) {
           Doubles want = times(rounded, codes(normed ? rms_norm(row_of(x, t), norm, 1e-5) : row_of(x, t)));
-          for (size_t i = 0; i < outputs; ++i) want[i] += static_cast<double>(bias[i]);
+          for (size_t i = 0; i < outputs; ++i)
+            want[i] += static_cast<double>(bias[i]) + before[static_cast<size_t>(t)][i];
           // A value between two codes may go either way in FP32: one step of one product.
           expect_row(y->row(t), want, 0.02);
         }
