@@ -20,8 +20,9 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
       ->type_name("N")
       ->group(kGroup);
-  app.add_option("--dtype", flags.dtype, "auto = as the file stores the weights; fp32 = everything in FP32")
-      ->check(CLI::IsMember({"auto", "fp32", "f32"}))
+  app.add_option("--dtype", flags.dtype,
+                 "auto = as the file stores the weights; fp32 = everything in FP32; int8 = floating weights as int8")
+      ->check(CLI::IsMember({"auto", "fp32", "f32", "int8"}))
       ->type_name("TYPE")
       ->group(kGroup);
   app.add_option("--kv", flags.kv, "Keys and values: f16, bf16 or f32; f16 unless the weights compute in FP32")
@@ -42,7 +43,8 @@ runtime::EngineOptions EngineFlags::options() const {
   out.chunk = chunk;
   if (io::packs_wanted()) out.packs = io::packs_folder();
   out.cancel = &interrupted();
-  if (dtype != "auto") out.compute = runtime::Compute::f32;
+  if (dtype == "int8") out.compute = runtime::Compute::int8;
+  if (dtype == "fp32" || dtype == "f32") out.compute = runtime::Compute::f32;
   if (!kv.empty()) out.kv = kv == "f16" ? DType::f16 : kv == "bf16" ? DType::bf16 : DType::f32;
   return out;
 }

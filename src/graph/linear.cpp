@@ -19,7 +19,7 @@ constexpr int64_t kSliceBytes = int64_t{8} << 20;  // of a source tensor between
 
 }  // namespace
 
-Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> parts, bool f32) {
+Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> parts, Precision precision) {
   MIAO_CHECK(!parts.empty());
   Linear out;
   out.cols_ = parts[0].map.transposed ? parts[0].weight.rows() : parts[0].weight.cols();
@@ -45,11 +45,17 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
       return Error{Code::unsupported, std::string("a transposed matrix of type ") + format(w.dtype).name, w.name};
     }
     const kernels::MatMul* own = &context.kernels.matmul[static_cast<size_t>(w.dtype)];
-    s.decode = f32 && own->integer;
+    s.decode = precision == Precision::f32 && own->reads == kernels::Reads::codes;
     s.kernel = s.decode ? &context.kernels.matmul[static_cast<size_t>(DType::f32)] : own;
     if (s.kernel->run == nullptr || format(w.dtype).decode == nullptr) {
       return Error{Code::unsupported, std::string("weights of type ") + format(w.dtype).name + " cannot be multiplied",
                    w.name};
+    }
+    if (precision == Precision::int8 && own->reads == kernels::Reads::values) {
+      if (out.cols_ > kernels::kMaxRowCodes) {
+        return Error{Code::unsupported, "rows of " + std::to_string(out.cols_) + " are too long for int8 sums", w.name};
+      }
+      s.kernel = &context.kernels.int8[kernels::kv_index(w.dtype)];
     }
     s.source = w;
     s.first = out.blocks_;
@@ -58,7 +64,9 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
     out.blocks_ += s.blocks;
     out.packed_bytes_ += kernels::round_up(s.blocks * s.block_bytes, 64);
     out.scratch_bytes_ = std::max(out.scratch_bytes_, s.kernel->scratch_bytes(out.cols_));
-    out.reads_codes_ |= s.kernel->integer;
+    out.adds_ &= s.kernel->run_add != nullptr;
+    out.reads_codes_ |= s.kernel->reads == kernels::Reads::codes;
+    out.reads_row_codes_ |= s.kernel->reads == kernels::Reads::row_codes;
     any_bias |= !part.bias.empty();
     out.segments_.push_back(std::move(s));
   }
@@ -83,6 +91,7 @@ std::string Linear::recipe() const {
   std::string out = std::to_string(cols_);
   for (const Segment& s : segments_) {
     out += "; " + s.source.name + ' ' + format(s.source.dtype).name + (s.decode ? " decoded" : "");
+    if (s.kernel->reads == kernels::Reads::row_codes) out += " int8";
     for (const int64_t n : s.source.shape) out += ' ' + std::to_string(n);
     out += ':';
     for (const int64_t n : {s.rows, s.map.first, s.map.run, s.map.step, int64_t{s.map.transposed}, s.block_bytes})
@@ -144,14 +153,27 @@ void Linear::pack_blocks(const Segment& s, Range blocks, std::byte* memory) cons
   }
 }
 
-void Linear::run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const {
+template <class F>
+void Linear::each_segment(Range blocks, F f) const {
   for (const Segment& s : segments_) {
     const int64_t begin = std::max(blocks.begin, s.first);
     const int64_t end = std::min(blocks.end, s.first + s.blocks);
-    if (begin >= end) continue;
-    s.kernel->run(s.packed + (begin - s.first) * s.block_bytes, cols_, end - begin, in, y + 16 * (begin - blocks.begin),
-                  ldy, scratch);
+    if (begin < end) f(s, s.packed + (begin - s.first) * s.block_bytes, end - begin, 16 * (begin - blocks.begin));
   }
+}
+
+void Linear::run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const {
+  each_segment(blocks, [&](const Segment& s, const std::byte* packed, int64_t count, int64_t column) {
+    s.kernel->run(packed, cols_, count, in, y + column, ldy, scratch);
+  });
+}
+
+void Linear::run_add(Range blocks, const kernels::Activations& in, bool to_y, float* y, int64_t ldy,
+                     void* scratch) const {
+  each_segment(blocks, [&](const Segment& s, const std::byte* packed, int64_t count, int64_t column) {
+    const kernels::Addend add{bias() ? bias() + 16 * blocks.begin + column : nullptr, to_y};
+    s.kernel->run_add(packed, cols_, count, in, add, y + column, ldy, scratch);
+  });
 }
 
 void Linear::row(int64_t index, float* out) const {

@@ -3,8 +3,8 @@
 //   parts      q (576 rows, Q4_1) | k (192, Q4_1) | v (192, Q6_K)    each padded to whole blocks of 16 rows
 //   columns    0            576      768         960                 of the output; offset(part) is where one starts
 //
-// Parts keep their own formats: mixed files need no special case. Codes and scales are those of the file; only in FP32
-// mode are integer formats decoded. Floating formats are multiplied in FP32 in both modes.
+// Parts keep their own formats: mixed files need no special case. Codes and scales are those of the file, and floating
+// formats are multiplied in FP32, unless Precision says otherwise.
 #pragma once
 
 #include <cstdint>
@@ -36,10 +36,16 @@ struct LinearPart {
   RowMap map;
 };
 
+enum class Precision : uint8_t {
+  file,
+  f32,   // integer formats are decoded
+  int8,  // floating formats become int8 codes with one scale a row
+};
+
 class Linear {
  public:
   // Describes the packed form; pack() makes it. Errors: unsupported (a dtype without kernels), invalid (shapes).
-  static Result<Linear> describe(const Context& context, std::vector<LinearPart> parts, bool f32);
+  static Result<Linear> describe(const Context& context, std::vector<LinearPart> parts, Precision precision);
 
   int64_t packed_bytes() const { return packed_bytes_; }
   // Packs to `memory` (packed_bytes(), 64-byte aligned) with all threads. `done(rows)` gets the rows of a source that
@@ -58,12 +64,17 @@ class Linear {
   int64_t part_blocks(size_t part) const { return segments_[part].blocks; }
   int64_t rows(size_t part) const { return segments_[part].rows; }
   size_t parts() const { return segments_.size(); }
-  bool reads_codes() const { return reads_codes_; }  // some part reads Activations::q and meta
+  // Some part reads Activations::codes, or Activations::row_codes.
+  bool reads_codes() const { return reads_codes_; }
+  bool reads_row_codes() const { return reads_row_codes_; }
   const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }  // (width), or null
   int64_t scratch_bytes() const { return scratch_bytes_; }                      // of run()
 
   // y[t * ldy + 16 * (b - blocks.begin) + lane] for all rows t of `in` and the blocks b of the range; no bias.
   void run(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, void* scratch) const;
+  // The same plus the bias, and plus what y holds if so, where adds(): all kernels can.
+  void run_add(Range blocks, const kernels::Activations& in, bool to_y, float* y, int64_t ldy, void* scratch) const;
+  bool adds() const { return adds_; }
 
   // The weights of output `index` of the first part, (cols): as the file's row decodes.
   void row(int64_t index, float* out) const;
@@ -85,12 +96,15 @@ class Linear {
     int64_t block_bytes = 0;
     bool decode = false;  // integer source, FP32 kernel
   };
+  // f(segment, packed blocks, their number, column of y) for each part of a range.
+  template <class F>
+  void each_segment(Range blocks, F f) const;
   void pack_blocks(const Segment& segment, Range blocks, std::byte* memory) const;
 
   std::vector<Segment> segments_;
   std::vector<float> bias_;
   int64_t cols_ = 0, blocks_ = 0, packed_bytes_ = 0, scratch_bytes_ = 0;
-  bool reads_codes_ = false;
+  bool reads_codes_ = false, reads_row_codes_ = false, adds_ = true;
 };
 
 }  // namespace miao::graph

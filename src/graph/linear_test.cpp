@@ -86,7 +86,8 @@ TEST(Linear, StacksPartsOfDifferentFormats) {
     const auto owner = *ThreadPool::create(threads);
     ThreadPool& pool = *owner;
     const Context context{scalar(), pool};
-    auto linear = Linear::describe(context, {{a.view, {}}, {b.view, std::vector<float>(7, 2.0f)}, {c.view, {}}}, false);
+    auto linear =
+        Linear::describe(context, {{a.view, {}}, {b.view, std::vector<float>(7, 2.0f)}, {c.view, {}}}, Precision::file);
     ASSERT_TRUE(linear.ok()) << linear.error().str();
     EXPECT_EQ(linear->blocks(), 3 + 1 + 1);
     EXPECT_EQ(linear->offset(1), 48);
@@ -124,7 +125,7 @@ TEST(Linear, Fp32ModeDecodesIntegers) {
   const auto owner = *ThreadPool::create(2);
   ThreadPool& pool = *owner;
   const Context context{scalar(), pool};
-  auto linear = Linear::describe(context, {{w.view, {}}}, true);
+  auto linear = Linear::describe(context, {{w.view, {}}}, Precision::f32);
   ASSERT_TRUE(linear.ok());
   EXPECT_FALSE(linear->reads_codes());
   EXPECT_EQ(linear->file_dtype(0), DType::q4_0);
@@ -136,12 +137,37 @@ TEST(Linear, Fp32ModeDecodesIntegers) {
   }
 }
 
+TEST(Linear, Int8ModeQuantisesFloatingTypesOnly) {
+  const Source a("a", DType::f32, 20, 96, 1), b("b", DType::q8_0, 16, 96, 2);
+  const auto owner = *ThreadPool::create(2);
+  const Context context{scalar(), *owner};
+  auto linear = Linear::describe(context, {{a.view, {}}, {b.view, {}}}, Precision::int8);
+  ASSERT_TRUE(linear.ok());
+  EXPECT_TRUE(linear->reads_row_codes() && linear->reads_codes());
+  EXPECT_EQ(linear->file_dtype(0), DType::f32);
+  auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
+  linear->pack(context, memory->data(), {});
+  std::vector<float> row(96);
+  for (int64_t r = 0; r < 20; ++r) {
+    linear->row(r, row.data());
+    const auto* const want = reinterpret_cast<const float*>(a.view.row(r));
+    float top = 0;
+    for (int i = 0; i < 96; ++i) top = std::max(top, std::fabs(want[i]));
+    for (size_t i = 0; i < 96; ++i) EXPECT_NEAR(row[i], want[i], top / 253);
+  }
+
+  TensorView wide = a.view;
+  wide.shape = {1, kernels::kMaxRowCodes + 1};
+  EXPECT_EQ(Linear::describe(context, {{wide, {}}}, Precision::int8).error().code, Code::unsupported);
+  EXPECT_TRUE(Linear::describe(context, {{wide, {}}}, Precision::file).ok());
+}
+
 TEST(Linear, GivesSourceRowsBackInOrder) {
   const Source w("w", DType::f32, 9000, 512, 6);  // 18 MB: several slices
   const auto owner = *ThreadPool::create(2);
   ThreadPool& pool = *owner;
   const Context context{scalar(), pool};
-  auto linear = Linear::describe(context, {{w.view, {}}}, false);
+  auto linear = Linear::describe(context, {{w.view, {}}}, Precision::file);
   ASSERT_TRUE(linear.ok());
   auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
   const std::byte* next = w.view.data;
@@ -175,7 +201,7 @@ TEST(Linear, Errors) {
                         {{{vector, {}}}, Code::invalid},
                         {{{good.view, {1, 2, 3}}}, Code::invalid}};
   for (const Case& c : cases) {
-    auto linear = Linear::describe(context, c.parts, false);
+    auto linear = Linear::describe(context, c.parts, Precision::file);
     ASSERT_FALSE(linear.ok());
     EXPECT_EQ(linear.error().code, c.code) << linear.error().str();
     EXPECT_FALSE(linear.error().where.empty());

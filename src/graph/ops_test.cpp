@@ -37,8 +37,8 @@ struct Rig {
   Memory memory;
   std::unique_ptr<Linear> linear;
 
-  const Linear& pack(std::vector<LinearPart> parts) {
-    linear = std::make_unique<Linear>(*Linear::describe(context, std::move(parts), false));
+  const Linear& pack(std::vector<LinearPart> parts, Precision precision = Precision::file) {
+    linear = std::make_unique<Linear>(*Linear::describe(context, std::move(parts), precision));
     memory = *Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
     linear->pack(context, memory.data(), {});
     return *linear;
@@ -136,6 +136,53 @@ TEST(Ops, LinearAssignAndAccumulate) {
         }
         rig.run(rows);
         for (int64_t t = 0; t < rows; ++t) expect_row(y->row(t), want[static_cast<size_t>(t)], 1e-4);
+      }
+    }
+  }
+}
+
+// The product of rounded rows and weights, exactly: rows are normed and quantised whatever their number.
+TEST(Ops, LinearOfInt8) {
+  constexpr size_t cols = 70, outputs = 130;
+  const auto codes = [](const Doubles& x) {
+    double top = 0;
+    for (const double v : x) top = std::max(top, std::fabs(v));
+    Doubles out(x);
+    for (double& v : out) v = std::rint(v * 127 / top) * top / 127;
+    return out;
+  };
+  const auto w = random_values(outputs * cols, 1, 0.2f);
+  const auto bias = random_values(outputs, 2);
+  const auto norm = random_values(cols, 3);
+  std::vector<float> rounded(w.size());
+  for (size_t o = 0; o < outputs; ++o) {
+    const Doubles row = codes({w.begin() + o * cols, w.begin() + (o + 1) * cols});
+    std::copy(row.begin(), row.end(), rounded.begin() + o * cols);
+  }
+  for (const int threads : {1, 3}) {
+    for (const int64_t rows : {1, 4, 5, 16, 17, 37}) {
+      for (const bool normed : {false, true}) {
+        const Store store = normed ? Store::accumulate : Store::assign;
+        Rig rig(threads);
+        Buffer* const x = rig.program.buffer("x", cols);
+        Buffer* const y = rig.program.buffer("y", outputs);
+        const Linear& linear = rig.pack({{view_of(w, outputs, cols), bias}}, Precision::int8);
+        EXPECT_TRUE(linear.reads_row_codes() && !linear.reads_codes());
+        add_linear(rig.program, "linear", linear, normed ? std::optional(Norm{norm.data(), cols, 1e-5f}) : std::nullopt,
+                   x, store, y);
+        ASSERT_TRUE(rig.program.plan(64).ok());
+        fill(x, rows, 4);
+        fill(y, rows, 5);
+        std::vector<Doubles> before;
+        for (int64_t t = 0; t < rows; ++t) before.push_back(normed ? row_of(y, t) : Doubles(outputs));
+        rig.run(rows);
+        for (int64_t t = 0; t < rows; ++t) {
+          Doubles want = times(rounded, codes(normed ? rms_norm(row_of(x, t), norm, 1e-5) : row_of(x, t)));
+          for (size_t i = 0; i < outputs; ++i)
+            want[i] += static_cast<double>(bias[i]) + before[static_cast<size_t>(t)][i];
+          // A value between two codes may go either way in FP32: one step of one product.
+          expect_row(y->row(t), want, 0.02);
+        }
       }
     }
   }

@@ -15,14 +15,18 @@ struct Tables {
     Kernels t;
     fill_vector_scalar(t);
     fill_matmul_scalar(t);
+    fill_int8_scalar(t);
     keep(t, Isa::scalar);
     fill_vector_avx2(t);
     fill_matmul_avx2(t);
+    fill_int8_avx2(t);
     keep(t, Isa::avx2);
     fill_vector_avx512(t);
     fill_matmul_avx512(t);
+    fill_int8_avx512(t);
     keep(t, Isa::avx512);
     fill_matmul_amx(t);
+    fill_int8_amx(t);
     keep(t, Isa::amx);
   }
   void keep(Kernels& t, Isa isa) {

@@ -21,6 +21,10 @@ constexpr int kGroup = 32;     // activations that share one scale
 constexpr int kTileRows = 16;  // activation rows side by side
 constexpr int kFewRows = 4;    // up to here rows are quantised one after another
 constexpr int kPage = 64;      // keys of one KV page and of one attention tile
+constexpr int kChunk = 64;     // codes of a row side by side in RowCodes
+
+// Sums of more products of two codes would leave int32.
+constexpr int64_t kMaxRowCodes = 131072;
 
 static inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -72,13 +76,47 @@ struct Quantised {
   }
 };
 
-// Activations of `rows` tokens. Integer kernels read the codes, float kernels x. Rows that fill up the last tile must
-// be readable; what they hold does not matter to the result (but to the speed: see quantize_unit).
+// Activations quantised by whole rows: x ~ scale * (q - 128), q - 128 in [-127, 127]. Bytes are unsigned because VNNI's
+// first factor is. Rows stand in tiles of 16 (fewer, where there are fewer), in a tile chunk by chunk and there side by
+// side: a tile of 16 rows x 64 codes is what the tile unit of AMX loads. Chunks are filled up with 128.
+struct RowCodes {
+  uint8_t* q = nullptr;
+  float* scale = nullptr;  // (rows), max |x| / 127
+  int64_t chunks = 0;      // of a row
+  int64_t height = 0;      // rows of a tile
+
+  int64_t chunk_step() const { return height * kChunk; }
+  int64_t offset(int64_t row) const { return row / height * chunks * chunk_step() + row % height * kChunk; }
+
+  static int64_t code_bytes(int64_t rows, int64_t cols) {
+    return (rows > kTileRows ? round_up(rows, kTileRows) : rows) * round_up(cols, kChunk);
+  }
+  static int64_t bytes(int64_t rows, int64_t cols) { return code_bytes(rows, cols) + round_up(rows * 4, 64); }
+  // Arrays for `rows` rows in memory of bytes(rows, cols), 64-byte aligned.
+  static RowCodes at(void* memory, int64_t rows, int64_t cols) {
+    auto* const q = static_cast<uint8_t*>(memory);
+    return {q, reinterpret_cast<float*>(q + code_bytes(rows, cols)), (cols + kChunk - 1) / kChunk,
+            rows < kTileRows ? rows : kTileRows};
+  }
+};
+
+// Which of its three forms a kernel reads.
+enum class Reads : uint8_t { values, codes, row_codes };
+
+// Activations of `rows` tokens. Rows that fill up the last tile must be
+// readable; what they hold does not matter to the result (but to the speed: see quantize_unit).
 struct Activations {
   const float* x = nullptr;  // (rows, cols), row stride ldx
   int64_t ldx = 0;
   Quantised codes;
   int64_t rows = 0;
+  RowCodes row_codes;
+};
+
+// What a product may add to its results before it stores them: y = (result + bias) + y.
+struct Addend {
+  const float* bias = nullptr;  // of the first output on; null = none
+  bool y = false;               // what y holds
 };
 
 // Matrix product of one weight format. A packed weight is ceil(rows / 16) blocks of 16 output rows, each block
@@ -86,7 +124,7 @@ struct Activations {
 struct MatMul {
   const char* gemv = nullptr;  // names for reports: "q4_0.avx512.vnni"; null when the table lacks the format
   const char* gemm = nullptr;
-  bool integer = false;  // reads Activations::codes, else Activations::x
+  Reads reads = Reads::values;
   int64_t (*block_bytes)(int64_t cols) = nullptr;
   // Packs 16 rows of file blocks (null pointer = a row of zeros) to dst, 64-byte aligned.
   void (*pack)(const void* const rows[kLanes], int64_t cols, void* dst) = nullptr;
@@ -96,6 +134,9 @@ struct MatMul {
   // scratch: scratch_bytes(cols), 64-byte aligned, private to the calling thread.
   void (*run)(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
               void* scratch) = nullptr;
+  // The same with additions; null where the caller has to make them.
+  void (*run_add)(const void* packed, int64_t cols, int64_t blocks, const Activations& in, const Addend& add, float* y,
+                  int64_t ldy, void* scratch) = nullptr;
   int64_t (*scratch_bytes)(int64_t cols) = nullptr;
 };
 
@@ -134,10 +175,16 @@ struct Kernels {
   const char* name = "scalar";
 
   MatMul matmul[static_cast<size_t>(DType::count)];
+  // int8 codes with one scale a row, packed from F32, F16 or BF16 rows by index 0, 1, 2 (see kv_index). Reads
+  // Activations::row_codes and sums all of K in int32: cols is at most kMaxRowCodes.
+  // y = float(sum) * scale of the weight row * scale of the activations, in this order.
+  MatMul int8[3];
 
   // Entries index .. index + count - 1, the j-th from the 32 values at x + j * step. Infinities and NaN come out as
   // NaN.
   void (*quantize)(const float* x, int64_t step, int64_t count, const Quantised& out, int64_t index) = nullptr;
+  // Row `row` from n values, n <= 64 * out.chunks. A row with an infinity or a NaN comes out as NaN.
+  void (*quantize_row)(const float* x, int64_t n, const RowCodes& out, int64_t row) = nullptr;
   // out = x / sqrt(mean(x^2) + eps) * weight (weight null = 1).
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) = nullptr;
   // out = (x - mean) / sqrt(var + eps) * weight + bias (either may be null).

@@ -15,5 +15,10 @@ void fill_matmul_scalar(Kernels& table);
 void fill_matmul_avx2(Kernels& table);
 void fill_matmul_avx512(Kernels& table);
 void fill_matmul_amx(Kernels& table);
+// Kernels::int8 and quantize_row.
+void fill_int8_scalar(Kernels& table);
+void fill_int8_avx2(Kernels& table);
+void fill_int8_avx512(Kernels& table);
+void fill_int8_amx(Kernels& table);
 
 }  // namespace miao::kernels

@@ -26,7 +26,7 @@ Result<void> choose_head(const io::Checkpoint& checkpoint, Rows rows, ModelSpec&
 }
 
 Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
-  const DType kv = options.kv.value_or(options.f32 || all_f32 ? DType::f32 : DType::f16);
+  const DType kv = options.kv.value_or(options.precision == graph::Precision::f32 || all_f32 ? DType::f32 : DType::f16);
   if (kv != DType::f32 && kv != DType::f16 && kv != DType::bf16) {
     return Error{
         Code::invalid, std::string("keys and values cannot be ") + format(kv).name + "; use F32, F16 or BF16", {}};
@@ -84,7 +84,7 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
     log_warn("a context of more than " + std::to_string(limit) + " positions changes the rotation of this model (" +
              scaling_name(s.rope.scaling) + "), for shorter texts too");
   }
-  MIAO_TRY(model->weights_, describe_weights(source, s, context, options.f32));
+  MIAO_TRY(model->weights_, describe_weights(source, s, context, options.precision));
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
   build_program(s, model->weights_, model->kv_, model->ctx_, model->program_);
   // A text goes through a decoder in pieces, and whole through an encoder, with others if there is room.

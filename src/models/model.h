@@ -24,7 +24,8 @@ enum class Rows : uint8_t { head, tokens, sentence };
 
 struct LoadOptions {
   Rows rows = Rows::head;
-  bool f32 = false;  // decode integer formats and compute everything in FP32
+  // f32: integer formats are decoded and everything computes in FP32; int8: floating matrices of blocks become int8.
+  graph::Precision precision = graph::Precision::file;
   std::optional<DType>
       kv;               // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16
   int64_t ctx = 0;      // longest sequence; 0 = the model's own, at most kDefaultCtx

@@ -32,8 +32,12 @@ const char* head_name(HeadSpec::Task task) {
 
 class Reader {
  public:
-  Reader(const Source& source, const ModelSpec& spec, const graph::Context& context, bool f32)
-      : source_(source), spec_(spec), context_(context), f32_(f32) {}
+  Reader(const Source& source, const ModelSpec& spec, const graph::Context& context, graph::Precision precision)
+      : source_(source),
+        spec_(spec),
+        context_(context),
+        precision_(precision),
+        outer_(precision == graph::Precision::int8 ? graph::Precision::file : precision) {}
 
   Result<Weights> read() {
     Weights w;
@@ -91,7 +95,7 @@ class Reader {
     if (spec_.output_bias) {
       MIAO_TRY(head.bias, vector("output.bias", spec_.vocab));
     }
-    MIAO_TRY(w.head, describe({std::move(head)}));
+    MIAO_TRY(w.head, describe({std::move(head)}, outer_));
     return {};
   }
 
@@ -201,7 +205,7 @@ class Reader {
   }
   Result<graph::Linear> linear(const std::string& stem, int64_t rows, int64_t cols, bool bias) {
     MIAO_TRY(graph::LinearPart only, part(stem, rows, cols, bias));
-    return describe({std::move(only)});
+    return describe({std::move(only)}, stem.starts_with("blk.") ? precision_ : outer_);
   }
 
   Result<graph::Linear> read_qkv(const std::string& blk) {
@@ -225,7 +229,7 @@ class Reader {
       first += rows[i];
       parts.push_back(std::move(p));
     }
-    return describe(std::move(parts));
+    return describe(std::move(parts), precision_);
   }
 
   Result<graph::Linear> read_gate_up(const std::string& blk) {
@@ -239,7 +243,7 @@ class Reader {
       MIAO_TRY(gate, part(blk + "ffn_gate", f.dim, spec_.dim, f.bias));
       MIAO_TRY(up, part(blk + "ffn_up", f.dim, spec_.dim, f.bias));
     }
-    return describe({std::move(gate), std::move(up)});
+    return describe({std::move(gate), std::move(up)}, precision_);
   }
 
   // Experts of GGUF files are one tensor (experts, rows, cols); old ones and Hugging Face files have one an expert.
@@ -260,13 +264,13 @@ class Reader {
   Result<void> read_experts(const std::string& blk, BlockWeights& b) {
     const FfnSpec& f = spec_.block.ffn;
     MIAO_TRY(graph::LinearPart router, part(blk + "ffn_gate_inp", f.experts, spec_.dim, false));
-    MIAO_TRY(b.router, graph::Linear::describe(context_, {std::move(router)}, true));
+    MIAO_TRY(b.router, describe({std::move(router)}, graph::Precision::f32));
     for (int64_t e = 0; e < f.experts; ++e) {
       MIAO_TRY(graph::LinearPart gate, expert(blk + "ffn_gate", e, f.dim, spec_.dim));
       MIAO_TRY(graph::LinearPart up, expert(blk + "ffn_up", e, f.dim, spec_.dim));
       MIAO_TRY(graph::LinearPart down, expert(blk + "ffn_down", e, spec_.dim, f.dim));
-      MIAO_TRY(graph::Linear gate_up, describe({std::move(gate), std::move(up)}));
-      MIAO_TRY(graph::Linear down_linear, describe({std::move(down)}));
+      MIAO_TRY(graph::Linear gate_up, describe({std::move(gate), std::move(up)}, outer_));
+      MIAO_TRY(graph::Linear down_linear, describe({std::move(down)}, outer_));
       b.expert_gate_up.push_back(std::move(gate_up));
       b.expert_down.push_back(std::move(down_linear));
     }
@@ -303,14 +307,15 @@ class Reader {
     return b;
   }
 
-  Result<graph::Linear> describe(std::vector<graph::LinearPart> parts) {
-    return graph::Linear::describe(context_, std::move(parts), f32_);
+  Result<graph::Linear> describe(std::vector<graph::LinearPart> parts, graph::Precision precision) {
+    return graph::Linear::describe(context_, std::move(parts), precision);
   }
 
   const Source& source_;
   const ModelSpec& spec_;
   const graph::Context& context_;
-  bool f32_;
+  graph::Precision precision_;
+  graph::Precision outer_;  // outside the blocks, and of experts: what little they cost is not worth a loss
   bool all_f32_ = true;
   std::vector<std::string> used_;
 };
@@ -360,8 +365,9 @@ int64_t padded_bytes(const graph::Linear& linear) { return kernels::round_up(lin
 
 }  // namespace
 
-Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, const graph::Context& context, bool f32) {
-  return Reader(source, spec, context, f32).read();
+Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, const graph::Context& context,
+                                 graph::Precision precision) {
+  return Reader(source, spec, context, precision).read();
 }
 
 int64_t packed_bytes(const Weights& weights) {

@@ -69,7 +69,8 @@ void for_linears(W& w, const Body& body) {
 // Two steps, so that memory can be planned before anything large is read. describe() checks every tensor's presence,
 // shape and type (Errors name the tensor); pack() takes the packed matrices from the cache in `folder` (empty = there
 // is none) or fills Weights::memory, and gives the source pages back.
-Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, const graph::Context& context, bool f32);
+Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, const graph::Context& context,
+                                 graph::Precision precision);
 Result<void> pack_weights(const Source& source, const graph::Context& context, Weights& weights,
                           const std::filesystem::path& folder, const std::atomic<bool>* cancel);
 int64_t packed_bytes(const Weights& weights);

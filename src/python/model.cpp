@@ -42,7 +42,8 @@ std::optional<DType> kv_type(nb::handle kv) {
 runtime::Compute compute_type(const std::string& name) {
   if (name == "auto") return runtime::Compute::automatic;
   if (name == "fp32" || name == "f32") return runtime::Compute::f32;
-  raise({Code::invalid, "is '" + name + "'; choose auto or fp32", "dtype"});
+  if (name == "int8") return runtime::Compute::int8;
+  raise({Code::invalid, "is '" + name + "'; choose auto, fp32 or int8", "dtype"});
 }
 
 std::unique_ptr<Model> load(nb::object ref, const std::string& dtype, nb::object threads, nb::object ctx, nb::object kv,

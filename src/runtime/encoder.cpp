@@ -35,7 +35,8 @@ Encoder::~Encoder() = default;
 
 Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path, const EncoderOptions& options) {
   models::LoadOptions load;
-  load.f32 = options.compute == Compute::f32;
+  load.precision = precision_of(options.compute);
+  load.packs = options.packs;
   load.rows = options.rows;
   load.ctx = options.ctx;
   load.chunk = options.batch;

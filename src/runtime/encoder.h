@@ -28,6 +28,7 @@ struct EncoderOptions {
   int batch = 512;                         // tokens that go through the model together, more where one input has more
   models::Rows rows = models::Rows::head;  // what a result row is
   std::string isa;                         // empty = MIAO_ISA, else the best
+  std::filesystem::path packs;             // folder of packed weights (see EngineOptions); empty = none are kept
   const std::atomic<bool>* cancel = nullptr;  // once true, open() ends with Error cancelled
 };
 

@@ -102,6 +102,40 @@ TEST(EncoderGolden, OutputsOfTransformers) {
   }
 }
 
+// Int8: near FP32, the same bits on every instruction set, and neighbours change nothing.
+TEST(EncoderGolden, Int8) {
+  const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
+  const int count = kernels::available(cpu_features(), tables);
+  for (const Json& c : manifest()["cases"]) {
+    const auto name = c["name"].get<std::string>();
+    SCOPED_TRACE(name);
+    const Inputs inputs(c["inputs"]);
+    const auto run = [&](Compute compute, const char* isa, size_t first, size_t n) {
+      auto encoder = Encoder::open(kModels / name, {.threads = 2, .compute = compute, .batch = 64, .isa = isa});
+      EXPECT_TRUE(encoder.ok()) << encoder.error().str();
+      auto encoded = (*encoder)->run(std::span(inputs.all).subspan(first, n));
+      EXPECT_TRUE(encoded.ok());
+      return rows_of(*encoded, n);
+    };
+    const size_t n = inputs.all.size();
+    const std::vector<float> exact = run(Compute::automatic, "", 0, n), got = run(Compute::int8, tables[0]->name, 0, n);
+    double error = 0, size = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      error += std::pow(double{got[i]} - double{exact[i]}, 2);
+      size += std::pow(double{exact[i]}, 2);
+    }
+    EXPECT_LT(error, 0.02 * size);
+    EXPECT_GT(error, 0);
+    for (int i = 1; i < count; ++i) EXPECT_EQ(run(Compute::int8, tables[i]->name, 0, n), got) << tables[i]->name;
+    std::vector<float> alone;
+    for (size_t i = 0; i < n; ++i) {
+      const std::vector<float> rows = run(Compute::int8, "", i, 1);
+      alone.insert(alone.end(), rows.begin(), rows.end());
+    }
+    EXPECT_EQ(alone, got);
+  }
+}
+
 TEST(Encoder, LabelsAndTasks) {
   auto encoder = Encoder::open(kModels / "bert-sequence");
   ASSERT_TRUE(encoder.ok()) << encoder.error().str();

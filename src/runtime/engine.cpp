@@ -52,13 +52,19 @@ Result<models::ModelSpec::Shape> model_shape(const std::filesystem::path& path) 
   return models::shape_of(checkpoint);
 }
 
+graph::Precision precision_of(Compute compute) {
+  return compute == Compute::f32    ? graph::Precision::f32
+         : compute == Compute::int8 ? graph::Precision::int8
+                                    : graph::Precision::file;
+}
+
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, const EngineOptions& options) {
   const double start = now_seconds();
   models::LoadOptions load;
-  load.f32 = options.compute == Compute::f32;
+  load.precision = precision_of(options.compute);
   load.kv = options.kv;
   load.ctx = options.ctx;
   load.chunk = options.chunk;

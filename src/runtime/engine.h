@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "graph/linear.h"
 #include "models/spec.h"
 #include "runtime/kv_cache.h"
 #include "tensor/dtype.h"
@@ -37,7 +38,9 @@ namespace miao::runtime {
 enum class Compute : uint8_t {
   automatic,  // weights as the file stores them; integer formats read int8 activations
   f32,        // every weight and activation in FP32, and FP32 keys and values unless EngineOptions::kv says otherwise
+  int8,       // floating matrices of blocks as int8 with a scale a row, activations as int8 with a scale a token
 };
+graph::Precision precision_of(Compute compute);
 
 struct EngineOptions {
   int threads = 0;  // 0 = what the machine allows (base/cpu.h)

@@ -123,6 +123,7 @@ Result<int> run_encoder(const EncodeOptions& o, const Common& common, const std:
   options.threads = o.engine.threads;
   options.compute = o.engine.options().compute;
   options.ctx = o.engine.ctx;
+  options.packs = o.engine.options().packs;
   options.cancel = &interrupted();
   MIAO_TRY(const auto encoder, runtime::Encoder::open(path, options));
   for (const auto& group : encoder->kernels()) {

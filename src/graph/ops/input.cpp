@@ -8,9 +8,14 @@ using kernels::kFewRows;
 using kernels::kGroup;
 using kernels::Quantised;
 using kernels::round_up;
+using kernels::RowCodes;
 
 Input::Input(const Linear& linear, std::optional<Norm> norm, const Buffer* source)
-    : source_(source), norm_(norm), cols_(linear.cols()), codes_(linear.reads_codes()) {
+    : source_(source),
+      norm_(norm),
+      cols_(linear.cols()),
+      codes_(linear.reads_codes()),
+      row_codes_(linear.reads_row_codes()) {
   MIAO_CHECK(source->cols >= cols_ && (!norm || norm->size == cols_));
   if (norm) ldx_ = round_up(cols_, kernels::kLanes);
   MIAO_CHECK(!codes_ || cols_ % kGroup == 0);
@@ -19,7 +24,8 @@ Input::Input(const Linear& linear, std::optional<Norm> norm, const Buffer* sourc
 Input::Layout Input::layout(int64_t rows) const {
   Layout l;
   l.codes = round_up(rows * ldx_ * static_cast<int64_t>(sizeof(float)), 64);
-  l.bytes = l.codes + (codes_ ? Quantised::bytes(rows, cols_) : 0);
+  l.row_codes = round_up(l.codes + (codes_ ? Quantised::bytes(rows, cols_) : 0), 64);
+  l.bytes = l.row_codes + (row_codes_ ? RowCodes::bytes(rows, cols_) : 0);
   return l;
 }
 
@@ -28,14 +34,24 @@ kernels::Activations Input::prepare(const Worker& worker, const StepIo& io) cons
   const bool few = rows <= kFewRows;
   std::byte* const area = few ? io.own : io.shared;
 
-  kernels::Activations out{source_->data, source_->stride, {}, rows};
-  if (ldx_) {
+  kernels::Activations out{.x = source_->data, .ldx = source_->stride, .rows = rows};
+  if (row_codes_) out.row_codes = RowCodes::at(area + layout(rows).row_codes, rows, cols_);
+  if (ldx_ || row_codes_) {
     auto* const normed = reinterpret_cast<float*>(area);
     const Range mine = few ? Range{0, rows} : worker.split(rows);
-    for (int64_t t = mine.begin; t < mine.end; ++t) norm_->apply(io.kernels, source_->row(t), normed + t * ldx_);
+    for (int64_t t = mine.begin; t < mine.end; ++t) {
+      const float* x = source_->row(t);
+      if (ldx_) {
+        norm_->apply(io.kernels, x, normed + t * ldx_);
+        x = normed + t * ldx_;
+      }
+      if (row_codes_) io.kernels.quantize_row(x, cols_, out.row_codes, t);
+    }
     if (!few) worker.barrier();
-    out.x = normed;
-    out.ldx = ldx_;
+    if (ldx_) {
+      out.x = normed;
+      out.ldx = ldx_;
+    }
   }
   if (!codes_) return out;
   out.codes = Quantised::at(area + layout(rows).codes, rows, cols_);

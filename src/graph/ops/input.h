@@ -1,6 +1,7 @@
-// Input: brings rows of a buffer into the form that a Linear reads: normed, then quantised where a kernel reads codes.
+// Input: brings rows of a buffer into the form that a Linear reads: normed, then quantised where a kernel reads codes,
+// and by whole rows where one reads row codes.
 //
-//   area of n rows:   x (n, cols) FP32, if normed | kernels::Quantised of n rows
+//   area of n rows:   x (n, cols) FP32, if normed | kernels::Quantised of n rows | kernels::RowCodes of n rows
 //
 // Few rows: every thread prepares all of them in its own memory, which is cheaper than a barrier. Many rows: the
 // threads share the rows and meet at a barrier.
@@ -27,7 +28,7 @@ class Input {
 
  private:
   struct Layout {
-    int64_t codes = 0, bytes = 0;  // offset of the codes; x is first
+    int64_t codes = 0, row_codes = 0, bytes = 0;  // offsets of the codes; x is first
   };
   Layout layout(int64_t rows) const;
 
@@ -35,7 +36,7 @@ class Input {
   std::optional<Norm> norm_;
   int64_t cols_;
   int64_t ldx_ = 0;  // of normed rows; 0 = the source's rows are read as they are
-  bool codes_;
+  bool codes_, row_codes_;
 };
 
 }  // namespace miao::graph

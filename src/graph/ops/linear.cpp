@@ -56,11 +56,14 @@ class LinearStep : public Step {
   int64_t scratch_offset() const { return kernels::round_up(input_.own_bytes(), 64); }
   int64_t tiles_offset() const { return scratch_offset() + kernels::round_up(linear_.scratch_bytes(), 64); }
   float* tile(const StepIo& io) const { return reinterpret_cast<float*>(io.own + tiles_offset()); }
+  // y = product + bias, in the kernel where it can.
   void multiply(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, const StepIo& io) const {
-    linear_.run(blocks, in, y, ldy, io.own + scratch_offset());
-  }
-  void add_bias(const StepIo& io, int64_t column, int64_t count, float* y) const {
-    if (const float* bias = linear_.bias()) io.kernels.add(y, bias + column, count, y);
+    std::byte* const scratch = io.own + scratch_offset();
+    if (linear_.adds()) return linear_.run_add(blocks, in, false, y, ldy, scratch);
+    linear_.run(blocks, in, y, ldy, scratch);
+    const int64_t column = 16 * blocks.begin, count = 16 * blocks.size();
+    for (int64_t t = 0; linear_.bias() && t < in.rows; ++t)
+      io.kernels.add(y + t * ldy, linear_.bias() + column, count, y + t * ldy);
   }
 
   const Linear& linear_;
@@ -77,14 +80,9 @@ class Assign final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const int64_t rows = io.rows;
     const kernels::Activations in = input_.prepare(worker, io);
-    for_blocks(worker, next_, linear_.blocks(), rows, [&](Range blocks) {
-      const int64_t column = 16 * blocks.begin;
-      multiply(blocks, in, out_->data + column, out_->stride, io);
-      for (int64_t t = 0; linear_.bias() && t < rows; ++t)
-        add_bias(io, column, 16 * blocks.size(), out_->row(t) + column);
-    });
+    for_blocks(worker, next_, linear_.blocks(), io.rows,
+               [&](Range blocks) { multiply(blocks, in, out_->data + 16 * blocks.begin, out_->stride, io); });
   }
 };
 
@@ -102,9 +100,11 @@ class Accumulate final : public LinearStep {
     for_blocks(worker, next_, linear_.blocks(), rows, [&](Range blocks) {
       const int64_t column = 16 * blocks.begin;
       const int64_t count = 16 * blocks.size();
+      if (linear_.adds() && factor_ == 1) {
+        return linear_.run_add(blocks, in, true, out_->data + column, out_->stride, io.own + scratch_offset());
+      }
       multiply(blocks, in, y, count, io);
       for (int64_t t = 0; t < rows; ++t) {
-        add_bias(io, column, count, y + t * count);
         if (factor_ != 1) io.kernels.scale(y + t * count, factor_, count);
         io.kernels.add(out_->row(t) + column, y + t * count, count, out_->row(t) + column);
       }
@@ -129,11 +129,7 @@ class Activated final : public LinearStep {
       const int64_t column = 16 * blocks.begin;
       const int64_t count = 16 * blocks.size();
       multiply(blocks, in, out_->data + column, out_->stride, io);
-      for (int64_t t = 0; t < rows; ++t) {
-        float* const y = out_->row(t) + column;
-        add_bias(io, column, count, y);
-        io.kernels.activate(act_, y, count);
-      }
+      for (int64_t t = 0; t < rows; ++t) io.kernels.activate(act_, out_->row(t) + column, count);
     });
   }
 
@@ -160,8 +156,6 @@ class Gated final : public LinearStep {
       multiply(blocks, in, gate, count, io);
       multiply({half + blocks.begin, half + blocks.end}, in, up, count, io);
       for (int64_t t = 0; t < rows; ++t) {
-        add_bias(io, column, count, gate + t * count);
-        add_bias(io, 16 * half + column, count, up + t * count);
         io.kernels.gated(act_, gate + t * count, up + t * count, count, out_->row(t) + column);
       }
     });
@@ -186,7 +180,6 @@ class LogitsStep final : public LinearStep {
       float* const y = io.pass.logits + column;
       multiply(blocks, in, y, ld, io);
       for (int64_t t = 0; t < io.rows; ++t) {
-        add_bias(io, column, count, y + t * ld);
         if (factor_ != 1) io.kernels.scale(y + t * ld, factor_, count);
         if (softcap_ > 0) io.kernels.softcap(y + t * ld, softcap_, count);
       }

@@ -170,7 +170,7 @@ template <class E>
 MatMul product(const char* name) {
   MatMul m;
   m.gemv = m.gemm = name;
-  m.integer = false;
+  m.reads = Reads::values;
   m.block_bytes = block_bytes<E>;
   m.pack = pack<E>;
   m.unpack = unpack<E>;

@@ -83,6 +83,17 @@ inline int32_t store_codes(int8_t* p, Vec a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
   return sum_bytes(bytes);
 }
+inline void store_codes(uint8_t* p, Vec a, Vec b, Vec c, Vec d) {
+  // Pairs of Vecs pack to dwords in the order 0, 2, 4, 6 | 1, 3, 5, 7 of the 32 codes.
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7), flip = _mm256_set1_epi8(-128);
+  const auto words = [](Vec v) { return _mm256_packs_epi32(_mm256_cvtps_epi32(v.lo), _mm256_cvtps_epi32(v.hi)); };
+  const auto put = [&](uint8_t* to, Vec v, Vec w) {
+    const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(words(v), words(w)), order);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_xor_si256(bytes, flip));
+  };
+  put(p, a, b);
+  put(p + 32, c, d);
+}
 
 inline Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 inline Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
@@ -137,6 +148,10 @@ inline float reduce_add(Vec a) {
 }
 // As integers, magnitudes of floats keep their order and NaN is above infinity.
 inline __m256i magnitude(__m256 a) { return _mm256_castps_si256(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)); }
+inline Vec max_magnitude(Vec a, Vec b) {
+  return {_mm256_castsi256_ps(_mm256_max_epi32(magnitude(a.lo), magnitude(b.lo))),
+          _mm256_castsi256_ps(_mm256_max_epi32(magnitude(a.hi), magnitude(b.hi)))};
+}
 inline float max_abs(Vec a, Vec b) {
   const __m256i low = _mm256_max_epi32(magnitude(a.lo), magnitude(a.hi));
   const __m256i high = _mm256_max_epi32(magnitude(b.lo), magnitude(b.hi));

@@ -61,6 +61,13 @@ inline int32_t store_codes(int8_t* p, Vec a) {
   const __m128i halves = _mm_sad_epu8(biased, _mm_setzero_si128());
   return _mm_cvtsi128_si32(_mm_add_epi32(halves, _mm_unpackhi_epi64(halves, halves))) - 16 * 128;
 }
+inline void store_codes(uint8_t* p, Vec a, Vec b, Vec c, Vec d) {
+  const auto words = [](Vec v, Vec w) { return _mm512_packs_epi32(_mm512_cvtps_epi32(v.v), _mm512_cvtps_epi32(w.v)); };
+  // Each quarter holds four codes of a, of b, of c and of d.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(words(a, b), words(c, d)));
+  _mm512_storeu_si512(p, _mm512_xor_si512(bytes, _mm512_set1_epi8(-128)));
+}
 
 inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
@@ -90,6 +97,9 @@ inline float reduce_add(Vec a) {
   return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
 }
 // As integers, magnitudes of floats keep their order and NaN is above infinity.
+inline Vec max_magnitude(Vec a, Vec b) {
+  return {_mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(abs(a).v), _mm512_castps_si512(abs(b).v)))};
+}
 inline float max_abs(Vec a, Vec b) {
   const __m512i both = _mm512_max_epi32(_mm512_castps_si512(abs(a).v), _mm512_castps_si512(abs(b).v));
   const __m256i half = _mm256_max_epi32(_mm512_castsi512_si256(both), _mm512_extracti32x8_epi32(both, 1));

@@ -74,6 +74,13 @@ inline int32_t store_codes(int8_t* p, Vec a) {
   }
   return sum;
 }
+// 64 codes rounded so, plus 128.
+inline void store_codes(uint8_t* p, Vec a, Vec b, Vec c, Vec d) {
+  const Vec all[4] = {a, b, c, d};
+  for (const Vec& v : all) {
+    for (int i = 0; i < 16; ++i) *p++ = static_cast<uint8_t>(static_cast<int>(__builtin_rintf(v.v[i])) + 128);
+  }
+}
 
 inline Vec operator+(Vec a, Vec b) {
   return each([&](int i) { return a.v[i] + b.v[i]; });
@@ -108,6 +115,13 @@ inline Vec abs(Vec a) {
 }
 inline Vec copysign(Vec magnitude, Vec sign) {
   return each([&](int i) { return __builtin_copysignf(magnitude.v[i], sign.v[i]); });
+}
+// The larger magnitude; NaN is above infinity.
+inline Vec max_magnitude(Vec a, Vec b) {
+  return each([&](int i) {
+    const float x = __builtin_fabsf(a.v[i]), y = __builtin_fabsf(b.v[i]);
+    return x != x || x >= y ? x : y;
+  });
 }
 // a < b ? yes : no; false for NaN.
 inline Vec select_lt(Vec a, Vec b, Vec yes, Vec no) {

@@ -274,7 +274,7 @@ int64_t block_bytes(int64_t cols) {
 }  // namespace
 
 void fill_pack(DType dtype, MatMul& entry) {
-  entry.integer = true;
+  entry.reads = Reads::codes;
 #define MIAO_CASE(name)                           \
   case DType::name:                               \
     entry.block_bytes = block_bytes<DType::name>; \

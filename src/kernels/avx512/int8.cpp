@@ -1,0 +1,27 @@
+// The AVX-512 VNNI table of the int8 product with one scale a row.
+#include "kernels/generic/vec16_avx512.h"
+//
+#include "kernels/avx512/int8_product.h"
+#include "kernels/generic/row_codes.inl"
+#include "kernels/tables.h"
+
+namespace miao::kernels {
+namespace avx512 {
+
+static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
+                     void* scratch) {
+  run_int8_add(packed, cols, blocks, in, {}, y, ldy, scratch);
+}
+
+}  // namespace avx512
+
+void fill_int8_avx512(Kernels& table) {
+  avx512::fill_row_codes(table);
+  for (MatMul& m : table.int8) {
+    m.gemv = m.gemm = "int8.avx512.vnni";
+    m.run = avx512::run_int8;
+    m.run_add = avx512::run_int8_add;
+  }
+}
+
+}  // namespace miao::kernels
