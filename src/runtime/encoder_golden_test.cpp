@@ -106,7 +106,8 @@ TEST(EncoderGolden, OutputsOfTransformers) {
 TEST(EncoderGolden, Int8) {
   const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
   const int count = kernels::available(cpu_features(), tables);
-  for (const Json& c : manifest()["cases"]) {
+  const Json cases = manifest()["cases"];
+  for (const Json& c : cases) {
     const auto name = c["name"].get<std::string>();
     SCOPED_TRACE(name);
     const Inputs inputs(c["inputs"]);
