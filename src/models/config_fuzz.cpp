@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!source.ok()) return 0;
   const auto family = models::find_family(*source);
   if (!family.ok()) return 0;
-  source->use_names((*family)->names);
+  source->use((*family)->hf);
   const auto spec = (*family)->spec(*source);
   if (!spec.ok()) return 0;
   MIAO_CHECK(spec->layers > 0 && spec->layers < 1 << 20 && spec->vocab > 0 && spec->ctx > 0);
