@@ -21,6 +21,9 @@ static Result<ModelSpec> shared_spec(const Source& source, DecoderDefaults defau
   defaults.eps = 1e-6;
   defaults.act_key = "hidden_activation";
   defaults.act = "gelu_pytorch_tanh";
+  constexpr Key kMistaken{nullptr, "hidden_act"};
+  MIAO_TRY(const std::string mistaken, source.string(kMistaken, defaults.act));
+  if (!act_of(mistaken)) return source.unsupported(kMistaken, "is '" + mistaken + "', expected gelu_pytorch_tanh");
   MIAO_TRY(ModelSpec s, decoder_spec(source, defaults));
   AttentionSpec& attn = s.block.attn;
   s.norm_plus_one = !source.gguf();
