@@ -59,6 +59,6 @@ def test_a_forked_process_is_told(folder):
     queue = context.Queue()
     child = context.Process(target=use_after_fork, args=(miao.load(folder, threads=2), queue))
     child.start()
-    assert "fork" in queue.get(timeout=10)
+    assert "fork" in queue.get(timeout=60)
     child.join(10)
     assert child.exitcode == 0
