@@ -145,6 +145,23 @@ TEST(Engine, QuantisedIsCloseToFp32) {
   }
 }
 
+// A router of numbers that are none rates no expert, and still no row may choose one twice: memory is planned for that.
+TEST(Engine, ABrokenRouterChoosesEachExpertOnce) {
+  io::GgufBuilder builder = kExperts.gguf();
+  for (auto& tensor : builder.tensors) {
+    if (tensor.name.ends_with("ffn_gate_inp.weight")) std::fill(tensor.data.begin(), tensor.data.end(), '\xff');
+  }
+  io::TempDir dir;
+  ASSERT_TRUE(builder.write(dir / "m.gguf").ok());
+  EngineOptions options;
+  options.threads = 2;
+  options.chunk = 64;
+  auto engine = Engine::open(dir / "m.gguf", options);
+  ASSERT_TRUE(engine.ok()) << engine.error().str();
+  Sequence sequence = (*engine)->new_sequence();
+  EXPECT_TRUE((*engine)->forward(sequence, std::vector<int32_t>(64, 3), Want::all).ok());
+}
+
 TEST(Engine, TokenByTokenEqualsPrompt) {
   const File file(kQuantised);
   const auto engine = file.open({.threads = 2, .chunk = 32});

@@ -172,11 +172,13 @@ class ExpertsStep final : public Step {
   void choose(const StepIo& io, const Areas& a, int64_t t) const {
     float* const rating = a.rating + t * ld(count());
     io.kernels.softmax(rating, count(), 1, rating);
+    // A row has each expert once, which is what memory is planned for: no rating of a broken file may be NaN.
+    for (int64_t e = 0; e < count(); ++e) rating[e] = rating[e] >= 0 ? rating[e] : 0;
     int32_t* const expert = a.expert + t * e_.used;
     float* const weight = a.weight + t * e_.used;
     float sum = 0;
     for (int64_t k = 0; k < e_.used; ++k) {
-      const int64_t best = std::max<int64_t>(0, io.kernels.argmax(rating, count()));  // not there: all are NaN
+      const int64_t best = io.kernels.argmax(rating, count());
       expert[k] = static_cast<int32_t>(best);
       weight[k] = rating[best];
       sum += weight[k];
