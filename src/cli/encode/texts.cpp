@@ -1,5 +1,5 @@
-// See texts.h. Standard output: with --json one object; else a line of numbers for one embedding, a table of cosines
-// for several, a table of labels for classifiers.
+// See texts.h. Standard output: with --json one object; else a line of numbers for one embedding or each of many, a
+// table of cosines for a few, a table of labels for classifiers.
 #include "cli/encode/texts.h"
 
 #include <algorithm>
@@ -21,6 +21,8 @@ namespace miao::cli {
 namespace {
 
 using Task = models::HeadSpec::Task;
+
+constexpr size_t kTableTexts = 20;  // more cosines than that nobody reads
 
 std::string number(const char* form, double value) {
   char text[32];
@@ -49,10 +51,12 @@ Result<int> print_embeddings(const EncodeOptions& o, const Common& common, runti
     out().line(dump_json(object));
     return static_cast<int>(kOk);
   }
-  if (texts.size() == 1) {
-    std::string line;
-    for (const float x : row(0)) line += (line.empty() ? "" : " ") + number("%.6g", double{x});
-    out().line(line);
+  if (texts.size() == 1 || texts.size() > kTableTexts) {
+    for (size_t i = 0; i < texts.size(); ++i) {
+      std::string line;
+      for (const float x : row(i)) line += (line.empty() ? "" : " ") + number("%.6g", double{x});
+      out().line(line);
+    }
     return static_cast<int>(kOk);
   }
   // Cosines of each text with those before it.

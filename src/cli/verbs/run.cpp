@@ -207,9 +207,9 @@ const Verb verb_run = {
         "A model with a chat template gets the prompt as a user's message. Sampling settings are those that the "
         "model's files name, else temperature 0.8, top-k 40, top-p 0.95, min-p 0.05. The text is never cut to "
         "fit the context: a prompt that is too long is an error.\n\n"
-        "What is done is found from the model. An encoder gives vectors of texts (one: its numbers; several: a table "
-        "of "
-        "their cosines), or the class of each, where it has a head for that.",
+        "What is done is found from the model. An encoder gives vectors of texts (one, or more than 20: their numbers; "
+        "a "
+        "few: a table of their cosines), or the class of each, where it has a head for that.",
     .examples =
         "miao run smollm2                                    # chat\n"
         "miao run smollm2 \"Name three rivers.\" --greedy      # one answer, the same each time\n"
