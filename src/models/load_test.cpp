@@ -557,5 +557,17 @@ TEST(Load, WeightsThatDoNotFitAreRefusedUnread) {
       << result.error().str();
 }
 
+// q, k and v that stand head by head in one tensor exist for as many of each alone.
+TEST(Load, FusedHeadsOfDifferentNumbers) {
+  const std::filesystem::path golden = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/models/gpt_neox";
+  io::TempDir dir;
+  std::filesystem::copy_file(golden / "model.safetensors", dir / "model.safetensors");
+  auto config = read_file(golden / "config.json");
+  ASSERT_TRUE(config.ok());
+  ASSERT_TRUE(write_file_atomic(dir / "config.json", "{\"num_key_value_heads\": 1," + config->substr(1)).ok());
+  Loader loader;
+  expect_error(loader.load(dir.path()), Code::invalid, "num_key_value_heads");
+}
+
 }  // namespace
 }  // namespace miao::models

@@ -28,6 +28,9 @@ static Result<ModelSpec> spec(const Source& source) {
   if (source.gguf()) s.block.ffn.act = kernels::Act::gelu;
   AttentionSpec& attn = s.block.attn;
   attn.fused = source.gguf() ? AttentionSpec::Fused::stacked : AttentionSpec::Fused::by_head;
+  constexpr Key kKvHeads{"attention.head_count_kv", "num_key_value_heads"};
+  if (attn.kv_heads != attn.heads)
+    return source.invalid(kKvHeads, "differs from the heads: each has its own k and v here");
   MIAO_TRY(attn.qkv_bias, source.boolean({nullptr, "attention_bias"}, true));
   attn.o_bias = attn.qkv_bias;
   s.block.ffn.bias = true;
