@@ -87,6 +87,8 @@ struct Attention {
   int64_t window = 0;  // sliding window; 0 = none
   float scale = 1;
   float softcap = 0;
+  const float* bias = nullptr;  // as of SelfAttention
+  int64_t reach = 0;
 };
 // Stores the keys and values of the rows to their sequences' pages; out = causal attention (rows, heads * head_dim).
 // qkv is changed (rotated in place).
@@ -107,6 +109,23 @@ struct SelfAttention {
 };
 void add_self_attention(Program& program, std::string name, const SelfAttention& attention, Buffer* qkv,
                         Buffer* rotation, Buffer* out);
+
+// Attention of every row to all rows that an encoder has left in its slice's `memory`.
+struct CrossAttention {
+  int64_t layer = 0;
+  int64_t heads = 0, head_dim = 0;
+  int64_t k = 0, v = 0;  // columns of kv where each starts
+  DType kv = DType::f16;
+  float scale = 1;
+};
+// In the encoder's program: the keys and values of its rows to their slices' pages.
+void add_store_memory(Program& program, std::string name, const CrossAttention& attention, Buffer* kv);
+// out = attention (rows, heads * head_dim) of the queries in the first columns of q.
+void add_cross_attention(Program& program, std::string name, const CrossAttention& attention, Buffer* q, Buffer* out);
+
+// out = the three frames of Pass::features around `step` times the row in its slice, (rows, 3 * values): value by value, the
+// frame before, the frame, the frame behind; zero outside of the slice, whose frames are `step` for each row.
+void add_window(Program& program, std::string name, int64_t values, int64_t step, Buffer* out);
 
 // The first row of every slice becomes the mean of its rows.
 void add_mean(Program& program, std::string name, Buffer* x);

@@ -23,11 +23,15 @@ struct PassSlice {
   int64_t rows = 0;
   int64_t position = 0;  // of the first row in its sequence
   KvPages kv;
+  KvPages memory;           // of a decoder with an encoder: keys and values of what that gave, and
+  int64_t memory_rows = 0;  // of how many rows
 };
 
 struct Pass {
   std::span<const int32_t> ids;       // (rows), each below vocab
   std::span<const int32_t> types;     // (rows), segments of encoders' inputs; empty = all 0
+  const float* features = nullptr;    // frames instead of ids, (frames, ld_features); see add_window()
+  int64_t ld_features = 0;
   std::span<const PassSlice> slices;  // cover the rows in order
   std::span<const int32_t> wanted;    // rows whose logits are computed, ascending
   float* logits = nullptr;            // (wanted, vocab), row stride ld_logits
@@ -35,7 +39,10 @@ struct Pass {
 
   const std::atomic<bool>* cancel = nullptr;  // once true, the pass ends behind the step in hand
 
-  int64_t rows() const { return static_cast<int64_t>(ids.size()); }
+  int64_t rows() const {
+    if (!ids.empty() || slices.empty()) return static_cast<int64_t>(ids.size());
+    return slices.back().row + slices.back().rows;
+  }
 };
 
 }  // namespace miao::graph

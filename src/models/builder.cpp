@@ -1,7 +1,9 @@
 // A block is five steps, more where norms are steps of their own:
 //   qkv | attn (norms, rotation, KV, attention) | o += | gate_up | down +=
+// A decoder that reads what an encoder gives has three more before the FFN: cross_q | cross_attn | cross_o +=.
 // With parallel residuals gate_up comes before o, while x is still what attention read. Encoders differ in the
-// attention, which sees all of a sequence and keeps nothing, and in what stands behind the blocks.
+// attention, which sees all of a sequence and keeps nothing, and in what stands behind the blocks: a head, or the keys
+// and values of every layer of the decoder.
 #include "models/builder.h"
 
 #include <algorithm>
@@ -37,10 +39,28 @@ class Builder {
     if (rotates(false)) full_ = rotation("rotation", s_.rope);
     if (rotates(true)) local_ = rotation("local_rotation", s_.local_rope);
     for (int64_t i = 0; i < s_.layers; ++i) block(i);
+  }
+
+  void build_alone() {
+    build();
     if (encoder()) {
       head();
     } else {
       output();
+    }
+  }
+
+  // Of an encoder-decoder: the encoder, which leaves keys and values for every block of the decoder.
+  void build_for(const ModelSpec& decoder, const std::vector<BlockWeights>& blocks) {
+    build();
+    if (s_.output_norm) graph::add_norm(p_, "enc.output_norm", norm(w_.output_norm), 0, x_);
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      const graph::Linear& linear = *blocks[i].cross_kv;
+      const std::string name = "dec.blk." + std::to_string(i) + ".cross_kv";
+      Buffer* const kv = p_.buffer(name, linear.width());
+      graph::add_linear(p_, name, linear, std::nullopt, x_, Store::assign, kv);
+      graph::add_store_memory(p_, "dec.blk." + std::to_string(i) + ".memory",
+                              cross_attention(decoder, static_cast<int64_t>(i), linear), kv);
     }
   }
 
@@ -67,20 +87,53 @@ class Builder {
     return graph::add_rotation(p_, name, std::move(table.frequency), table.factor);
   }
 
+  // Frames become rows: a convolution of all of them, in a program of its own, and one of every second.
+  void convolve() {
+    Buffer* const window = p_.buffer("window", 3 * s_.dim);
+    graph::add_window(p_, "window", s_.dim, 2, window);
+    graph::add_activated(p_, "conv2", *w_.conv2, kernels::Act::gelu, std::nullopt, window, x_);
+    graph::add_positions(p_, w_.positions, s_.position_offset, x_);
+  }
+
+  // sin | cos
+  TensorView sinusoids() {
+    const int64_t half = s_.dim / 2, rows = s_.positions;
+    const bool by_half = s_.sinusoids == ModelSpec::Sinusoids::by_half;
+    std::vector<float> table(static_cast<size_t>(rows * s_.dim));
+    for (int64_t i = 0; i < half; ++i) {
+      const double share = static_cast<double>(i) / static_cast<double>(by_half ? half : std::max<int64_t>(1, half - 1));
+      const double frequency = std::exp(-std::log(1e4) * share);
+      for (int64_t row = 0; row < rows; ++row) {
+        const double angle = static_cast<double>(row) * frequency;
+        table[static_cast<size_t>(row * s_.dim + i)] = static_cast<float>(std::sin(angle));
+        table[static_cast<size_t>(row * s_.dim + half + i)] = static_cast<float>(std::cos(angle));
+      }
+    }
+    TensorView out{.name = "sinusoids", .dtype = DType::f32, .shape = {rows, s_.dim}};
+    out.bytes = table.size() * sizeof(float);
+    out.data = reinterpret_cast<const std::byte*>(p_.keep(std::move(table)));
+    return out;
+  }
+
+  bool reads_head() const { return s_.tied && !w_.head->reads_row_codes(); }
+
   void embed() {
+    if (s_.features > 0) return convolve();
     Buffer* const e = w_.project_in ? p_.buffer("embedding", s_.embedding_dim) : x_;
     const auto scale = static_cast<float>(s_.embedding_scale);
-    if (s_.tied) {
+    if (reads_head()) {
       graph::add_embedding(p_, *w_.head, scale, e);
     } else {
       graph::add_embedding(p_, w_.embedding, scale, e);
     }
-    if (s_.positions > 0 && encoder()) graph::add_positions(p_, w_.positions, s_.position_offset, e);
+    const bool first = encoder() || !w_.project_in;  // positions have the width of the embedding
+    if (s_.positions > 0 && first) graph::add_positions(p_, positions(), s_.position_offset, e);
     if (s_.token_types > 0) graph::add_token_types(p_, w_.token_types, e);
     if (s_.embedding_norm) graph::add_norm(p_, "embedding_norm", norm(w_.embedding_norm), 0, e);
     if (w_.project_in) graph::add_linear(p_, "project_in", *w_.project_in, std::nullopt, e, Store::assign, x_);
-    if (s_.positions > 0 && !encoder()) graph::add_positions(p_, w_.positions, s_.position_offset, x_);
+    if (s_.positions > 0 && !first) graph::add_positions(p_, positions(), s_.position_offset, x_);
   }
+  TensorView positions() { return s_.sinusoids == ModelSpec::Sinusoids::none ? w_.positions : sinusoids(); }
 
   // x += linear(in), with the norms that belong to it.
   void add_back(const std::string& name, const graph::Linear& linear, Buffer* in, const NormWeights& post) {
@@ -95,14 +148,16 @@ class Builder {
     if (s_.block.after_norms) graph::add_norm(p_, name + "_norm", norm(post), 0, x_);
   }
 
-  // T5's buckets: distances of their own up to a point, then ever wider ones; keys behind the query in the upper half.
+  // T5's buckets: distances of their own up to a point, then ever wider ones; keys behind the query, which a decoder
+  // does not see, in the upper half.
   int64_t bucket(int64_t distance) const {
-    constexpr float kFarthest = 128;
-    const int64_t buckets = s_.distance_buckets / 2, exact = buckets / 2;
+    const int64_t buckets = encoder() ? s_.distance_buckets / 2 : s_.distance_buckets, exact = buckets / 2;
+    if (!encoder() && distance > 0) return 0;
     const int64_t n = std::abs(distance), upper = distance > 0 ? buckets : 0;
     if (n < exact) return upper + n;
+    const auto farthest = static_cast<float>(s_.distance_farthest);
     const float wide = std::log(static_cast<float>(n) / static_cast<float>(exact)) /
-                       std::log(kFarthest / static_cast<float>(exact)) * static_cast<float>(buckets - exact);
+                       std::log(farthest / static_cast<float>(exact)) * static_cast<float>(buckets - exact);
     return upper + std::min(exact + static_cast<int64_t>(wide), buckets - 1);
   }
   void spread_distances() {
@@ -156,7 +211,28 @@ class Builder {
     out.window = s_.sliding[static_cast<size_t>(layer)] ? s_.window : 0;
     out.scale = static_cast<float>(a.scale);
     out.softcap = static_cast<float>(a.softcap);
+    out.bias = distances_;
+    out.reach = reach_;
     return out;
+  }
+
+  graph::CrossAttention cross_attention(const ModelSpec& decoder, int64_t layer, const graph::Linear& kv) const {
+    const AttentionSpec& a = decoder.block.attn;
+    return {.layer = layer,
+            .heads = a.heads,
+            .head_dim = a.head_dim,
+            .k = kv.offset(0),
+            .v = kv.offset(1),
+            .kv = kv_,
+            .scale = static_cast<float>(a.scale)};
+  }
+
+  void cross(int64_t layer, const std::string& blk, const BlockWeights& w) {
+    Buffer* const q = p_.buffer(blk + "cross_q", w.cross_q->width());
+    Buffer* const attn = p_.buffer(blk + "cross_attn", s_.block.attn.heads * s_.block.attn.head_dim);
+    graph::add_linear(p_, blk + "cross_q", *w.cross_q, norm_if_any(w.cross_norm), x_, Store::assign, q);
+    graph::add_cross_attention(p_, blk + "cross_attn", cross_attention(s_, layer, *w.cross_kv), q, attn);
+    add_back(blk + "cross_o", *w.cross_o, attn, w.post_cross_norm);
   }
 
   void block(int64_t layer) {
@@ -165,7 +241,7 @@ class Builder {
     const BlockWeights& w = weights(layer);
     const bool sliding = s_.sliding[static_cast<size_t>(layer)];
     const bool parallel = s_.block.parallel != BlockSpec::Parallel::no;
-    const std::string blk = "blk." + std::to_string(layer) + ".";
+    const std::string blk = s_.side + "blk." + std::to_string(layer) + ".";
 
     Buffer* const qkv = p_.buffer(blk + "qkv", w.qkv.width());
     Buffer* const attn = p_.buffer(blk + "attn", a.heads * a.head_dim);
@@ -180,8 +256,11 @@ class Builder {
     } else {
       graph::add_attention(p_, blk + "attn", attention(layer), qkv, rotation, attn);
     }
-    if (layer == s_.layers - 1 && selects_early()) p_.select({x_, attn});
+    const bool selects = layer == s_.layers - 1 && selects_early();
+    if (selects && !w.cross_q) p_.select({x_, attn});
     if (!parallel) add_back(blk + "o", w.o, attn, w.post_attn_norm);
+    if (w.cross_q) cross(layer, blk, w);
+    if (selects && w.cross_q) p_.select({x_});
     if (f.experts > 0) {
       graph::Experts experts{.router = &w.router, .used = f.experts_used, .normalised = f.normalised, .act = f.act};
       for (const graph::Linear& linear : w.expert_gate_up) experts.gate_up.push_back(&linear);
@@ -247,7 +326,19 @@ class Builder {
 }  // namespace
 
 void build_program(const ModelSpec& spec, const Weights& weights, DType kv, int64_t ctx, graph::Program& program) {
-  Builder(spec, weights, kv, ctx, program).build();
+  Builder(spec, weights, kv, ctx, program).build_alone();
+}
+
+void build_encoder(const ModelSpec& spec, const Weights& weights, DType kv, int64_t ctx, graph::Program& program) {
+  Builder(*spec.encoder, *weights.encoder, kv, ctx, program).build_for(spec, weights.blocks);
+}
+
+void build_convolution(const ModelSpec& spec, const Weights& weights, graph::Program& program) {
+  Buffer* const window = program.buffer("frames", 3 * spec.features);
+  Buffer* const out = program.buffer("conv1", spec.dim);
+  graph::add_window(program, "frames", spec.features, 1, window);
+  graph::add_activated(program, "conv1", *weights.conv1, kernels::Act::gelu, std::nullopt, window, out);
+  graph::add_output(program, "frames_out", out, false);
 }
 
 }  // namespace miao::models

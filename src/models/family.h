@@ -18,9 +18,10 @@ namespace miao::models {
 struct Family {
   std::string_view name;
   ModelSpec::Shape shape = ModelSpec::Shape::decoder;
-  std::string_view answers_to[8];  // Hugging Face class names, and "gguf:" + general.architecture
+  std::string_view answers_to[8];  // Hugging Face class names, "gguf:" + general.architecture, "ct2:" + specification
   Result<ModelSpec> (*spec)(const Source& source);
-  Naming hf;  // of Hugging Face files
+  Naming hf;   // of Hugging Face files
+  Naming ct2;  // of CTranslate2 files, where the family has them
 };
 
 // Unsupported architectures are an Error that lists the supported ones.
@@ -60,6 +61,19 @@ struct EncoderDefaults {
   kernels::Act dense_act = kernels::Act::tanh;
 };
 Result<ModelSpec> encoder_spec(const Source& source, const EncoderDefaults& defaults = {});
+// For families: the spec of both sides that the kin of BART share (biases, plain FFN, LayerNorm), checked.
+struct EncoderDecoderDefaults {
+  bool pre_norms = true;         // and one behind the last block; else norms behind the sums
+  bool embedding_norm = false;
+  ModelSpec::Sinusoids sinusoids = ModelSpec::Sinusoids::none;
+  int64_t position_offset = 0;
+  const char* source_positions = "max_position_embeddings";
+  const char* target_positions = "max_position_embeddings";
+  int64_t vocab = 50265, positions = 1024, dim = 1024, layers = 12, heads = 16, ffn_dim = 4096;
+  std::string_view act = "gelu";
+  bool scaled_embedding = false;
+};
+Result<ModelSpec> encoder_decoder_spec(const Source& source, const EncoderDecoderDefaults& defaults = {});
 std::optional<kernels::Act> act_of(std::string_view name);  // as configurations call it
 
 // The router's keys: a mixture of `experts` FFNs of size `ffn_dim`.

@@ -25,6 +25,21 @@ Result<void> choose_head(const io::Checkpoint& checkpoint, Rows rows, ModelSpec&
   return {};
 }
 
+Result<int64_t> choose_ctx(const LoadOptions& options, const ModelSpec& s) {
+  const bool encoder = s.shape == ModelSpec::Shape::encoder;
+  const int64_t ctx = options.ctx > 0 ? options.ctx : encoder ? s.ctx : std::min(s.ctx, kDefaultCtx);
+  if (s.positions > 0 && ctx > s.positions - s.position_offset) {
+    return Error{Code::invalid,
+                 "a context of " + std::to_string(ctx) + " is more than the " +
+                     std::to_string(s.positions - s.position_offset) + " positions that the model has learned",
+                 {}};
+  }
+  if (ctx > s.ctx) {
+    log_warn("the model was made for " + std::to_string(s.ctx) + " positions; beyond them its answers get worse");
+  }
+  return ctx;
+}
+
 Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
   const DType kv = options.kv.value_or(options.precision == graph::Precision::f32 || all_f32 ? DType::f32 : DType::f16);
   if (kv != DType::f32 && kv != DType::f16 && kv != DType::bf16) {
@@ -54,10 +69,15 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
   constexpr int64_t kMaxCtx = int64_t{1} << 30;
   MIAO_TRY(Source source, Source::open(checkpoint));
   MIAO_TRY(const Family* family, find_family(source));
-  source.use(family->hf);
+  source.use(source.ct2() ? family->ct2 : family->hf);
   MIAO_TRY(ModelSpec spec, family->spec(source));
-  spec.family = family->name;
   MIAO_CHECK(spec.shape == family->shape);
+  if (options.encoder_alone && spec.encoder) {
+    ModelSpec alone = *spec.encoder;
+    alone.name = std::move(spec.name);
+    spec = std::move(alone);
+  }
+  spec.family = family->name;
   const bool encoder = spec.shape == ModelSpec::Shape::encoder;
   if (encoder) MIAO_CHECK_OK(choose_head(checkpoint, options.rows, spec));
   if (options.ctx < 0 || options.ctx > kMaxCtx) {
@@ -70,15 +90,11 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
 
   std::unique_ptr<Model> model(new Model(std::move(spec), options, context));
   const ModelSpec& s = model->spec_;
-  model->ctx_ = options.ctx ? options.ctx : encoder ? s.ctx : std::min(s.ctx, kDefaultCtx);
-  if (s.positions > 0 && model->ctx_ > s.positions - s.position_offset) {
-    return Error{Code::invalid,
-                 "a context of " + std::to_string(model->ctx_) + " is more than the " +
-                     std::to_string(s.positions - s.position_offset) + " positions that the model has learned",
-                 {}};
-  }
-  if (model->ctx_ > s.ctx) {
-    log_warn("the model was made for " + std::to_string(s.ctx) + " positions; beyond them its answers get worse");
+  MIAO_TRY(model->ctx_, choose_ctx(options, s));
+  if (s.encoder) {
+    LoadOptions own = options;  // a sequence's limit says nothing about what an encoder with fewer positions reads
+    if (s.encoder->positions > 0) own.ctx = std::min(own.ctx, s.encoder->positions - s.encoder->position_offset);
+    MIAO_TRY(model->encoder_ctx_, choose_ctx(own, *s.encoder));
   }
   if (const int64_t limit = ctx_of_scaling(s.rope, s.ctx); limit > 0 && model->ctx_ > limit) {
     log_warn("a context of more than " + std::to_string(limit) + " positions changes the rotation of this model (" +
@@ -87,12 +103,22 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
   MIAO_TRY(model->weights_, describe_weights(source, s, context, options.precision));
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
   build_program(s, model->weights_, model->kv_, model->ctx_, model->program_);
+  MIAO_CHECK_OK(model->build_encoder_programs(options, context));
   // A text goes through a decoder in pieces, and whole through an encoder, with others if there is room.
   MIAO_CHECK_OK(
       model->program_.plan(encoder ? std::max(options.chunk, model->ctx_) : std::min(options.chunk, model->ctx_)));
   MIAO_CHECK_OK(model->check_memory());
   MIAO_CHECK_OK(pack_weights(source, context, model->weights_, options.packs, options.cancel));
   return model;
+}
+
+Result<void> Model::build_encoder_programs(const LoadOptions& options, const graph::Context& context) {
+  if (!spec_.encoder) return {};
+  build_encoder(spec_, weights_, kv_, encoder_ctx_, encoder_.emplace(context));
+  MIAO_CHECK_OK(encoder_->plan(spec_.encoder->features > 0 ? encoder_ctx_ : std::max(options.chunk, encoder_ctx_)));
+  if (spec_.encoder->features == 0) return {};
+  build_convolution(*spec_.encoder, *weights_.encoder, convolution_.emplace(context));
+  return convolution_->plan(2 * encoder_ctx_);
 }
 
 void Model::keep_packed() const {
@@ -106,7 +132,7 @@ void Model::keep_packed() const {
 
 // Before the weights are packed: neither they nor the buffers of the plan have been touched.
 Result<void> Model::check_memory() const {
-  const int64_t weights = packed_bytes(weights_), buffers = program_.bytes();
+  const int64_t weights = packed_bytes(weights_), buffers = buffer_bytes();
   return require_memory(
       static_cast<uint64_t>(weights + buffers),
       "the weights (" + std::to_string(weights >> 20) + " MiB) and buffers (" + std::to_string(buffers >> 20) + " MiB)",

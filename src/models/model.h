@@ -1,4 +1,4 @@
-// Model: a checkpoint made ready to run: spec, packed weights and the Program of its forward pass.
+// Model: a checkpoint made ready to run: spec, packed weights and the Programs of its forward pass.
 #pragma once
 
 #include <atomic>
@@ -24,11 +24,12 @@ enum class Rows : uint8_t { head, tokens, sentence };
 
 struct LoadOptions {
   Rows rows = Rows::head;
+  bool encoder_alone = false;  // of an encoder-decoder, which then is an encoder
   // f32: integer formats are decoded and everything computes in FP32; int8: floating matrices of blocks become int8.
   graph::Precision precision = graph::Precision::file;
   std::optional<DType>
       kv;               // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16
-  int64_t ctx = 0;      // longest sequence; 0 = the model's own, at most kDefaultCtx
+  int64_t ctx = 0;      // longest sequence; 0 = the model's own, at most kDefaultCtx. Of an encoder-decoder: of both
   int64_t chunk = 256;  // rows of a pass
   std::filesystem::path packs;                // folder of packed weights (pack_cache.h); empty = none
   const std::atomic<bool>* cancel = nullptr;  // once true, loading ends with Error cancelled, and keep_packed() at once
@@ -52,15 +53,24 @@ class Model {
 
   const ModelSpec& spec() const { return spec_; }
   graph::Program& program() { return program_; }
+  // Of an encoder-decoder: the encoder, and where it reads audio the convolution of all frames; else null.
+  graph::Program* encoder() { return encoder_ ? &*encoder_ : nullptr; }
+  graph::Program* convolution() { return convolution_ ? &*convolution_ : nullptr; }
+  int64_t encoder_ctx() const { return encoder_ctx_; }
   DType kv() const { return kv_; }
   int64_t ctx() const { return ctx_; }
   int64_t weight_bytes() const { return packed_bytes(weights_); }
+  int64_t buffer_bytes() const {
+    return program_.bytes() + (encoder_ ? encoder_->bytes() : 0) + (convolution_ ? convolution_->bytes() : 0);
+  }
   bool weights_from_cache() const { return weights_.pack.data() != nullptr; }
   // Writes the packed weights to the cache, where it was wanted and lacks them. It takes a second for some GB: call it
   // when nobody waits.
   void keep_packed() const;
   // Read row by row from the mapped checkpoint; null where the packed output matrix serves for it.
-  const TensorView* embedding() const { return spec_.tied ? nullptr : &weights_.embedding; }
+  const TensorView* embedding() const {
+    return spec_.tied && !weights_.head->reads_row_codes() ? nullptr : &weights_.embedding;
+  }
   std::vector<WeightGroup> groups() const;
 
  private:
@@ -68,6 +78,7 @@ class Model {
       : spec_(std::move(spec)), packs_(options.packs), cancel_(options.cancel), program_(context) {}
   static Result<std::unique_ptr<Model>> read(const io::Checkpoint& checkpoint, const LoadOptions& options,
                                              const graph::Context& context);
+  Result<void> build_encoder_programs(const LoadOptions& options, const graph::Context& context);
   Result<void> check_memory() const;
 
   ModelSpec spec_;
@@ -75,8 +86,9 @@ class Model {
   const std::atomic<bool>* cancel_;
   Weights weights_;
   DType kv_ = DType::f16;
-  int64_t ctx_ = 0;
+  int64_t ctx_ = 0, encoder_ctx_ = 0;
   graph::Program program_;
+  std::optional<graph::Program> encoder_, convolution_;
 };
 
 // What a checkpoint's architecture is, before anything is loaded; an unsupported one is an Error that lists the others.

@@ -14,6 +14,7 @@ constexpr TensorName kNames[] = {
     {"token_embd", "embed_tokens"},
     {"output_norm", "norm"},
     {"output", "/lm_head"},
+    {"final_logits_bias", "/final_logits_bias!"},
     {"attn_norm", "input_layernorm"},
     {"attn_q", "self_attn.q_proj"},
     {"attn_k", "self_attn.k_proj"},
@@ -57,6 +58,11 @@ Result<Source> Source::open(const io::Checkpoint& checkpoint) {
     s.prefix_ = std::string(architecture) + ".";
     return s;
   }
+  if (s.ct2()) {
+    MIAO_TRY(std::string_view specification, meta.string("ct2.spec"));
+    s.architecture_ = "ct2:" + std::string(specification);
+    return s;
+  }
   MIAO_TRY(const KeyValues::Strings* names, meta.strings("architectures"));
   if (names->size() != 1) return Error{Code::invalid, "expected exactly one entry in 'architectures'", meta.source()};
   s.architecture_ = (*names)[0];
@@ -70,11 +76,11 @@ Result<Source> Source::open(const io::Checkpoint& checkpoint) {
 
 void Source::use(const Naming& naming) {
   naming_ = naming;
-  if (gguf()) return;
+  if (gguf() || ct2()) return;
   const std::string root(naming.root), outer = "language_model.";
   for (const std::string& prefix : {root, std::string(), outer + root, root + outer}) {
     tensor_prefix_ = prefix;
-    if (find("token_embd.weight")) break;
+    if (find("token_embd.weight") || find("enc.token_embd.weight") || find("dec.token_embd.weight")) break;
     tensor_prefix_ = root;
   }
   if (checkpoint_->find(outer + "lm_head.weight")) head_prefix_ = outer;
@@ -139,15 +145,24 @@ Result<std::vector<int64_t>> Source::integers(Key key) const {
 }
 
 std::string Source::tensor_name(std::string_view canonical) const {
-  if (gguf()) return std::string(canonical);
+  if (gguf() && naming_.gguf.empty()) return std::string(canonical);
   const size_t dot = canonical.rfind('.');
   std::string stem(canonical.substr(0, dot));
-  const std::string_view suffix = canonical.substr(dot);  // ".weight"
-  std::string block;
+  std::string suffix(canonical.substr(dot));  // ".weight"
+  std::string side, block;
+  if (stem.starts_with("enc.") || stem.starts_with("dec.")) {
+    side = stem.substr(0, 4);
+    stem = stem.substr(4);
+  }
   if (stem.starts_with("blk.")) {
     const size_t end = stem.find('.', 4);
-    block = std::string(naming_.blocks) + stem.substr(4, end - 3);
+    block = stem.substr(4, end - 3);
     stem = stem.substr(end + 1);
+  }
+  if (gguf()) {
+    if (!block.empty()) block.insert(0, "blk.");
+    if (const char* own = find_name(naming_.gguf, stem)) stem = own;
+    return side + block + stem + suffix;
   }
   std::string number;  // "7" of "ffn_up.7"
   const size_t last = stem.rfind('.');
@@ -155,22 +170,51 @@ std::string Source::tensor_name(std::string_view canonical) const {
     number = stem.substr(last + 1);
     stem = stem.substr(0, last) + ".*";
   }
-  const char* found = find_name(naming_.tensors, stem);
+  const char* found = side.empty() ? nullptr : find_name(naming_.tensors, side + stem);
+  if (!found) found = find_name(naming_.tensors, stem);
   if (!found) found = find_name(naming_.shared, stem);
   if (!found) found = find_name(kNames, stem);
   MIAO_CHECK(found != nullptr);
-  std::string hf = found;
+  std::string_view names = found;
+  for (;;) {
+    const size_t bar = names.find('|');
+    std::string name = hugging_face_name(std::string(names.substr(0, bar)), side, block, number, suffix);
+    if (bar == std::string_view::npos || checkpoint_->find(name)) return name;
+    names = names.substr(bar + 1);
+  }
+}
+
+std::string Source::hugging_face_name(std::string hf, std::string side, std::string block, const std::string& number,
+                                      std::string suffix) const {
   if (const size_t star = hf.find('*'); star != std::string::npos) hf.replace(star, 1, number);
-  if (hf[0] == '/') return head_prefix_ + hf.substr(1) + std::string(suffix);
-  return tensor_prefix_ + block + hf + std::string(suffix);
+  if (naming_.slashes) {
+    const bool norm = hf.ends_with("norm"), weight = suffix == ".weight";
+    suffix = norm ? weight ? "/gamma" : "/beta" : weight ? "/weight" : "/bias";
+  }
+  if (hf.back() == '!') {
+    hf.pop_back();
+    suffix.clear();
+  }
+  if (hf[0] == '/') return head_prefix_ + hf.substr(1) + suffix;
+  if (!block.empty()) {
+    block.insert(0, naming_.blocks);
+    if (naming_.slashes) block.back() = '/';
+  }
+  if (!side.empty()) side = side == "enc." ? naming_.encoder : naming_.decoder;
+  return tensor_prefix_ + side + block + hf + suffix;
 }
 
 Result<void> Source::all_used(const std::vector<std::string>& used) const {
-  const std::string blocks = gguf() ? "blk." : tensor_prefix_ + std::string(naming_.blocks);
+  std::vector<std::string> blocks;
+  for (const std::string_view side : {std::string_view(), naming_.encoder, naming_.decoder}) {
+    blocks.push_back(tensor_prefix_ + std::string(side) + std::string(naming_.blocks));
+  }
+  if (gguf()) blocks = {"blk.", "enc.blk.", "dec.blk."};
   std::vector<std::string_view> sorted(used.begin(), used.end());
   std::sort(sorted.begin(), sorted.end());
   for (const TensorView& t : checkpoint_->tensors()) {
-    if (!t.name.starts_with(blocks) || is_ignored(t.name)) continue;
+    const bool of_block = std::any_of(blocks.begin(), blocks.end(), [&](const auto& b) { return t.name.starts_with(b); });
+    if (!of_block || is_ignored(t.name)) continue;
     if (!std::binary_search(sorted.begin(), sorted.end(), std::string_view(t.name))) {
       return Error{Code::unsupported, "this tensor has no place in the architecture " + architecture_, place(t.name)};
     }

@@ -22,8 +22,11 @@ struct Key {
 };
 
 struct TensorName {
-  const char* gguf;  // "attn_q" of "blk.N.attn_q.weight"; "ffn_up.*" of "blk.N.ffn_up.7.weight", the seventh expert
-  const char* hf;    // "self_attn.q_proj" of "model.layers.N.self_attn.q_proj.weight"; "/lm_head": without the root
+  // "attn_q" of "blk.N.attn_q.weight"; "ffn_up.*" of "blk.N.ffn_up.7.weight", the seventh expert; "dec.ffn_norm": of the
+  // decoder of an encoder-decoder alone.
+  const char* gguf;
+  const char* hf;    // "self_attn.q_proj" of "model.layers.N.self_attn.q_proj.weight"; "/lm_head": without the root;
+                     // "final_logits_bias!": that is all of the name, without ".weight"; "a|b": what the file has
 };
 struct KeyName {
   const char* usual;  // "hidden_size"
@@ -33,8 +36,11 @@ struct KeyName {
 struct Naming {
   std::string_view root = "model.";  // of all tensors but those of heads; files of a bare model leave it out
   std::string_view blocks = "layers.";
+  std::string_view encoder = "encoder.", decoder = "decoder.";  // of encoder-decoders, behind the root: "enc.", "dec."
+  bool slashes = false;  // CTranslate2's way of writing them: "layer_norm/gamma"
   std::span<const TensorName> tensors, shared;  // `shared`: what families of one kin have in common; asked second
   std::span<const KeyName> keys;
+  std::span<const TensorName> gguf;  // names of GGUF files that are not the canonical ones
 };
 
 class Source {
@@ -44,7 +50,8 @@ class Source {
 
   const io::Checkpoint& checkpoint() const { return *checkpoint_; }
   bool gguf() const { return checkpoint_->kind() == io::Checkpoint::Kind::gguf; }
-  const std::string& architecture() const { return architecture_; }  // "gguf:llama", "LlamaForCausalLM"
+  bool ct2() const { return checkpoint_->kind() == io::Checkpoint::Kind::ct2; }
+  const std::string& architecture() const { return architecture_; }  // "gguf:llama", "LlamaForCausalLM", "ct2:WhisperSpec"
   std::string_view model_name() const;
 
   bool has(Key key) const { return checkpoint_->meta().has(name(key)); }
@@ -66,7 +73,8 @@ class Source {
 
   // Before any tensor or hyper-parameter is asked for.
   void use(const Naming& naming);
-  // The name in this file of a model tensor ("output_norm.weight") or a block tensor ("blk.3.attn_q.weight").
+  // The name in this file of a model tensor ("output_norm.weight") or a block tensor ("blk.3.attn_q.weight"); of an
+  // encoder-decoder "enc.blk.3.attn_q.weight".
   std::string tensor_name(std::string_view canonical) const;
   const TensorView* find(std::string_view canonical) const { return checkpoint_->find(tensor_name(canonical)); }
   // Every block tensor that the file holds must be in `used` (file names): what is left over would be missed silently.
@@ -74,6 +82,9 @@ class Source {
 
  private:
   explicit Source(const io::Checkpoint& checkpoint) : checkpoint_(&checkpoint) {}
+
+  std::string hugging_face_name(std::string hf, std::string side, std::string block, const std::string& number,
+                                std::string suffix) const;
 
   const io::Checkpoint* checkpoint_;
   std::string architecture_;

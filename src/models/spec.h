@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ struct AttentionSpec {
   int64_t rotary_dim = 0;    // the first dimensions of a head are rotated; 0 = none
   bool interleaved = false;  // rotation pairs are (2i, 2i + 1), else (i, i + rotary_dim / 2)
   bool qkv_bias = false, o_bias = false;
+  bool k_bias = true;  // k has one where q and v have
   // Norms of q and k before the rotation. head: RMS norm of each head with the same weights; each_head: LayerNorm of
   // each head with weights of its own; all: one RMS norm over all heads.
   enum class QkNorm : uint8_t { none, head, each_head, all } qk_norm = QkNorm::none;
@@ -54,7 +56,7 @@ struct FfnSpec {
   bool normalised = false;  // the weights of those used are scaled to sum to one
 };
 
-// y = x + post(attn(pre(x))), then the same with ffn.
+// y = x + post(attn(pre(x))), then the same with cross attention, if any, and with ffn.
 struct BlockSpec {
   AttentionSpec attn;
   FfnSpec ffn;
@@ -65,6 +67,9 @@ struct BlockSpec {
   // ffn reads what attention reads, not what it gives; shared: through the same norm.
   enum class Parallel : uint8_t { no, own_norm, shared_norm } parallel = Parallel::no;
   double residual_scale = 1;  // of what attention and ffn add
+  // Of the decoder of an encoder-decoder: attention to what the encoder gives, with heads as `attn` has. stacked: one
+  // tensor holds k | v.
+  enum class Cross : uint8_t { none, separate, stacked } cross = Cross::none;
 };
 
 // What stands behind the blocks of an encoder: the rows themselves (hidden), one row a sequence (embedding), or
@@ -82,7 +87,9 @@ struct HeadSpec {
 };
 
 struct ModelSpec {
-  enum class Shape : uint8_t { decoder, encoder } shape = Shape::decoder;
+  enum class Shape : uint8_t { decoder, encoder, encoder_decoder } shape = Shape::decoder;
+  std::shared_ptr<const ModelSpec> encoder;  // of an encoder-decoder; the rest of this spec is its decoder
+  std::string side;                          // "enc." or "dec.": in front of the canonical names of tensors
   std::string family;  // "llama"
   std::string name;    // the file's own name of the model; may be empty
   int64_t vocab = 0, dim = 0, layers = 0;
@@ -98,9 +105,13 @@ struct ModelSpec {
   std::vector<bool> rotated;     // (layers), or empty: all
   int64_t positions = 0;         // rows of a table of learned positions; 0 = none
   int64_t position_offset = 0;   // row of the first position
+  // The table of positions is computed: sin | cos of position / 10000^(i / half), or / 10000^(i / (half - 1)).
+  enum class Sinusoids : uint8_t { none, by_half, by_half_less_one } sinusoids = Sinusoids::none;
   int64_t token_types = 0;       // rows of a table of segment embeddings; 0 = none
   bool embedding_norm = false;   // of the sum of all embeddings
   int64_t distance_buckets = 0;  // of a table (buckets, heads) of biases by distance (T5's); 0 = none
+  int64_t distance_farthest = 128;  // distances from here on share a bucket
+  int64_t features = 0;  // of an encoder of audio: values of an input frame, two frames a row; 0 = it reads ids
   bool shared_blocks = false;    // all layers have the weights of the first
   int64_t embedding_dim = 0;     // of the table, with a projection to `dim` and one back; 0 = dim
   double embedding_scale = 1;

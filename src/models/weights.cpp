@@ -35,6 +35,7 @@ class Reader {
   Reader(const Source& source, const ModelSpec& spec, const graph::Context& context, graph::Precision precision)
       : source_(source),
         spec_(spec),
+        side_(spec.side),
         context_(context),
         precision_(precision),
         outer_(precision == graph::Precision::int8 ? graph::Precision::file : precision) {}
@@ -43,21 +44,21 @@ class Reader {
     Weights w;
     MIAO_CHECK_OK(read_embeddings(w));
     if (spec_.output_norm) {
-      MIAO_TRY(w.output_norm, norm("output_norm", spec_.dim));
+      MIAO_TRY(w.output_norm, norm(side_ + "output_norm", spec_.dim));
     }
     for (int64_t i = 0; i < (spec_.shared_blocks ? 1 : spec_.layers); ++i) {
-      MIAO_TRY(BlockWeights block, read_block("blk." + std::to_string(i) + ".", i == 0));
+      MIAO_TRY(BlockWeights block, read_block(side_ + "blk." + std::to_string(i) + ".", i == 0));
       w.blocks.push_back(std::move(block));
     }
-    if (spec_.shape == ModelSpec::Shape::decoder) {
+    if (spec_.shape != ModelSpec::Shape::encoder) {
       MIAO_CHECK_OK(read_output(w));
     } else {
       MIAO_CHECK_OK(read_head(w));
     }
-    MIAO_CHECK_OK(source_.all_used(used_));
     w.all_f32 = all_f32_;
     return w;
   }
+  const std::vector<std::string>& used() const { return used_; }  // names of tensors, as the file has them
 
  private:
   int64_t width() const { return spec_.embedding_dim > 0 ? spec_.embedding_dim : spec_.dim; }
@@ -65,21 +66,26 @@ class Reader {
   Result<void> read_embeddings(Weights& w) {
     const bool encoder = spec_.shape == ModelSpec::Shape::encoder;
     const int64_t position_width = encoder ? width() : spec_.dim;  // added before or behind the projection
-    MIAO_TRY(w.embedding, matrix("token_embd", spec_.vocab, width()));
-    if (spec_.positions > 0) {
-      MIAO_TRY(w.positions, matrix("position_embd", spec_.positions, position_width));
+    if (spec_.features > 0) {
+      MIAO_TRY(w.conv1, convolution("conv1", spec_.features));
+      MIAO_TRY(w.conv2, convolution("conv2", spec_.dim));
+    } else {
+      MIAO_TRY(w.embedding, matrix(embedding_name(), spec_.vocab, width()));
+    }
+    if (spec_.positions > 0 && spec_.sinusoids == ModelSpec::Sinusoids::none) {
+      MIAO_TRY(w.positions, matrix(side_ + "position_embd", spec_.positions, position_width));
     }
     if (spec_.token_types > 0) {
       MIAO_TRY(w.token_types, matrix("token_types", spec_.token_types, width()));
     }
     if (spec_.embedding_norm) {
-      MIAO_TRY(w.embedding_norm, norm("token_embd_norm", width()));
+      MIAO_TRY(w.embedding_norm, norm(side_ + "token_embd_norm", width()));
     }
     if (spec_.embedding_dim > 0) {
       MIAO_TRY(w.project_in, linear("project_in", spec_.dim, width(), encoder));
     }
     if (spec_.distance_buckets > 0) {
-      MIAO_TRY(w.distance_bias, vector("distance_bias.weight", {spec_.distance_buckets, spec_.block.attn.heads}));
+      MIAO_TRY(w.distance_bias, vector(side_ + "distance_bias.weight", {spec_.distance_buckets, spec_.block.attn.heads}));
     }
     return {};
   }
@@ -93,10 +99,26 @@ class Reader {
       MIAO_TRY(head.weight, matrix("output", spec_.vocab, width()));
     }
     if (spec_.output_bias) {
-      MIAO_TRY(head.bias, vector("output.bias", spec_.vocab));
+      MIAO_TRY(head.bias, output_bias());
     }
-    MIAO_TRY(w.head, describe({std::move(head)}, outer_));
+    // A decoder with an encoder is small, and its output matrix a third of what a token reads.
+    MIAO_TRY(w.head, describe({std::move(head)}, spec_.encoder ? precision_ : outer_));
     return {};
+  }
+
+  // Both sides of an encoder-decoder may share a table, which files write once, under the name of any that has it.
+  std::string embedding_name() const {
+    if (side_.empty()) return "token_embd";
+    for (const std::string& name : {side_ + "token_embd", std::string("token_embd"), std::string("enc.token_embd"),
+                                    std::string("dec.token_embd"), std::string("output")}) {
+      if (source_.find(name + ".weight")) return name;
+    }
+    return "token_embd";
+  }
+  // BART's kin write it as a matrix of one row.
+  Result<std::vector<float>> output_bias() {
+    if (source_.find("final_logits_bias.weight")) return vector("final_logits_bias.weight", {1, spec_.vocab});
+    return vector("output.bias", spec_.vocab);
   }
 
   Result<void> read_head(Weights& w) {
@@ -134,6 +156,14 @@ class Reader {
     }
     all_f32_ &= t->dtype == DType::f32;
     return t;
+  }
+  // Over three frames of `values` each: (dim, values, 3).
+  Result<graph::Linear> convolution(const std::string& name, int64_t values) {
+    MIAO_TRY(const TensorView* t, weight(side_ + name, {spec_.dim, values, 3}));
+    graph::LinearPart only{.weight = *t};
+    only.weight.shape = {spec_.dim, 3 * values};
+    MIAO_TRY(only.bias, vector(side_ + name + ".bias", spec_.dim));
+    return describe({std::move(only)}, outer_);
   }
   Result<TensorView> matrix(const std::string& stem, int64_t rows, int64_t cols) {
     MIAO_TRY(const TensorView* t, weight(stem, {rows, cols}));
@@ -190,7 +220,7 @@ class Reader {
   Result<graph::LinearPart> part(const std::string& stem, int64_t rows, int64_t all, int64_t cols, bool bias,
                                  graph::RowMap map) {
     graph::LinearPart out;
-    map.transposed = spec_.transposed && stem.starts_with("blk.");
+    map.transposed = spec_.transposed && of_block(stem);
     MIAO_TRY(out.weight, map.transposed ? matrix(stem, cols, all) : matrix(stem, all, cols));
     out.rows = rows;
     out.map = map;
@@ -205,8 +235,9 @@ class Reader {
   }
   Result<graph::Linear> linear(const std::string& stem, int64_t rows, int64_t cols, bool bias) {
     MIAO_TRY(graph::LinearPart only, part(stem, rows, cols, bias));
-    return describe({std::move(only)}, stem.starts_with("blk.") ? precision_ : outer_);
+    return describe({std::move(only)}, of_block(stem) ? precision_ : outer_);
   }
+  bool of_block(const std::string& stem) const { return stem.starts_with(side_ + "blk."); }
 
   Result<graph::Linear> read_qkv(const std::string& blk) {
     using Fused = AttentionSpec::Fused;
@@ -219,7 +250,7 @@ class Reader {
     for (int i = 0; i < 3; ++i) {
       graph::LinearPart p;
       if (a.fused == Fused::none) {
-        MIAO_TRY(p, part(blk + names[i], rows[i], spec_.dim, a.qkv_bias));
+        MIAO_TRY(p, part(blk + names[i], rows[i], spec_.dim, a.qkv_bias && (i != 1 || a.k_bias)));
       } else if (a.fused == Fused::stacked) {
         MIAO_TRY(p, part(blk + "attn_qkv", rows[i], all, spec_.dim, a.qkv_bias, {.first = first}));
       } else {
@@ -230,6 +261,29 @@ class Reader {
       parts.push_back(std::move(p));
     }
     return describe(std::move(parts), precision_);
+  }
+
+  Result<void> read_cross(const std::string& blk, BlockWeights& b) {
+    const AttentionSpec& a = spec_.block.attn;
+    const int64_t n = a.heads * a.head_dim, from = spec_.encoder->dim;
+    MIAO_TRY(b.cross_q, linear(blk + "cross_attn_q", n, spec_.dim, a.qkv_bias));
+    graph::LinearPart k, v;
+    if (spec_.block.cross == BlockSpec::Cross::stacked) {
+      MIAO_TRY(k, part(blk + "cross_attn_kv", n, 2 * n, from, a.qkv_bias, {}));
+      MIAO_TRY(v, part(blk + "cross_attn_kv", n, 2 * n, from, a.qkv_bias, {.first = n}));
+    } else {
+      MIAO_TRY(k, part(blk + "cross_attn_k", n, from, a.qkv_bias && a.k_bias));
+      MIAO_TRY(v, part(blk + "cross_attn_v", n, from, a.qkv_bias));
+    }
+    MIAO_TRY(b.cross_kv, describe({std::move(k), std::move(v)}, precision_));
+    MIAO_TRY(b.cross_o, linear(blk + "cross_attn_output", spec_.dim, n, a.o_bias));
+    if (spec_.block.pre_norms) {
+      MIAO_TRY(b.cross_norm, norm(blk + "cross_attn_norm", spec_.dim));
+    }
+    if (spec_.block.after_norms) {
+      MIAO_TRY(b.post_cross_norm, norm(blk + "cross_attn_output_norm", spec_.dim));
+    }
+    return {};
   }
 
   Result<graph::Linear> read_gate_up(const std::string& blk) {
@@ -290,6 +344,7 @@ class Reader {
       MIAO_TRY(b.q_norm, head_norm(blk + "attn_q_norm", a.heads));
       MIAO_TRY(b.k_norm, head_norm(blk + "attn_k_norm", a.kv_heads));
     }
+    if (block.cross != BlockSpec::Cross::none) MIAO_CHECK_OK(read_cross(blk, b));
     if (block.pre_norms && block.parallel != BlockSpec::Parallel::shared_norm) {
       MIAO_TRY(b.ffn_norm, norm(blk + "ffn_norm", spec_.dim));
     }
@@ -313,6 +368,7 @@ class Reader {
 
   const Source& source_;
   const ModelSpec& spec_;
+  const std::string& side_;
   const graph::Context& context_;
   graph::Precision precision_;
   graph::Precision outer_;  // outside the blocks, and of experts: what little they cost is not worth a loss
@@ -367,7 +423,21 @@ int64_t padded_bytes(const graph::Linear& linear) { return kernels::round_up(lin
 
 Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, const graph::Context& context,
                                  graph::Precision precision) {
-  return Reader(source, spec, context, precision).read();
+  std::vector<std::string> used;
+  std::unique_ptr<Weights> encoder;
+  if (spec.encoder) {
+    Reader reader(source, *spec.encoder, context, precision);
+    MIAO_TRY(Weights found, reader.read());
+    used = reader.used();
+    encoder = std::make_unique<Weights>(std::move(found));
+  }
+  Reader reader(source, spec, context, precision);
+  MIAO_TRY(Weights w, reader.read());
+  used.insert(used.end(), reader.used().begin(), reader.used().end());
+  if (spec.side != "enc.") MIAO_CHECK_OK(source.all_used(used));
+  if (encoder) w.all_f32 &= encoder->all_f32;
+  w.encoder = std::move(encoder);
+  return w;
 }
 
 int64_t packed_bytes(const Weights& weights) {

@@ -1,9 +1,10 @@
-// Weights: the tensors of a decoder, checked against its spec and packed for the kernels.
+// Weights: the tensors of a model, checked against its spec and packed for the kernels.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -25,16 +26,20 @@ struct BlockWeights {
   graph::Linear qkv, o, gate_up, down;  // gate_up: one part where the FFN is not gated
   graph::Linear router;                 // of a mixture of experts, instead of gate_up and down
   std::vector<graph::Linear> expert_gate_up, expert_down;
+  std::optional<graph::Linear> cross_q, cross_kv, cross_o;  // cross_kv reads what the encoder gives
   NormWeights attn_norm, ffn_norm, post_attn_norm, post_ffn_norm;  // (dim)
+  NormWeights cross_norm, post_cross_norm;                         // (dim)
   NormWeights q_norm, k_norm;  // (head_dim), (heads, head_dim) or (heads * head_dim)
 };
 
 struct Weights {
+  std::unique_ptr<Weights> encoder;                      // of an encoder-decoder
   TensorView embedding;                                  // (vocab, dim) in the checkpoint's mapping
   TensorView positions, token_types;                     // (positions, dim), (types, dim) there, or no data
   NormWeights embedding_norm;                            // (dim)
   std::vector<float> distance_bias;                      // (distance_buckets, heads)
   std::optional<graph::Linear> project_in, project_out;  // between the embedding's dimensions and the model's
+  std::optional<graph::Linear> conv1, conv2;             // of audio: three frames' values, those of one value together
   std::vector<BlockWeights> blocks;
   NormWeights output_norm;                   // (dim)
   std::optional<graph::Linear> dense, head;  // head: (vocab, dim), or (outputs, dim) of an encoder
@@ -45,9 +50,13 @@ struct Weights {
   PackKey key;                               // there; empty = not wanted
 };
 
-// body(kind, linear) for every matrix; kind is "qkv", "o", "gate_up", "down", "router", "lm_head", "dense", "project".
+// body(kind, linear) for every matrix; kind is "qkv", "o", "gate_up", "down", "router", "lm_head", "dense", "project",
+// "cross_q", "cross_kv", "cross_o", "conv". An encoder's come first.
 template <class W, class Body>
 void for_linears(W& w, const Body& body) {
+  if (w.encoder) for_linears(*w.encoder, body);
+  if (w.conv1) body("conv", *w.conv1);
+  if (w.conv2) body("conv", *w.conv2);
   if (w.head) body("lm_head", *w.head);
   if (w.dense) body("dense", *w.dense);
   if (w.project_in) body("project", *w.project_in);
@@ -55,6 +64,9 @@ void for_linears(W& w, const Body& body) {
   for (auto& b : w.blocks) {
     body("qkv", b.qkv);
     body("o", b.o);
+    if (b.cross_q) body("cross_q", *b.cross_q);
+    if (b.cross_kv) body("cross_kv", *b.cross_kv);
+    if (b.cross_o) body("cross_o", *b.cross_o);
     if (b.expert_down.empty()) {
       body("gate_up", b.gate_up);
       body("down", b.down);

@@ -39,6 +39,7 @@ Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path
   load.packs = options.packs;
   load.rows = options.rows;
   load.ctx = options.ctx;
+  load.encoder_alone = true;
   load.chunk = options.batch;
   load.cancel = options.cancel;
   MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load, models::ModelSpec::Shape::encoder));

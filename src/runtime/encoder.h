@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "models/model.h"
 #include "runtime/engine.h"
+#include "runtime/input.h"
 
 namespace miao::runtime {
 
@@ -30,11 +31,6 @@ struct EncoderOptions {
   std::string isa;                         // empty = MIAO_ISA, else the best
   std::filesystem::path packs;             // folder of packed weights (see EngineOptions); empty = none are kept
   const std::atomic<bool>* cancel = nullptr;  // once true, open() ends with Error cancelled
-};
-
-struct EncoderInput {
-  std::span<const int32_t> ids;
-  std::span<const int32_t> types;  // segment of each id; empty = all 0
 };
 
 // Rows inside the Encoder, valid until its next run().

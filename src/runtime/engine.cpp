@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "graph/program.h"
-#include "runtime/loaded.h"
+#include "runtime/engine/state.h"
 #include "runtime/text.h"
 
 namespace miao::runtime {
@@ -20,32 +20,6 @@ constexpr int64_t kLogitsBytes = int64_t{64} << 20;  // of one pass of forward_a
 constexpr int64_t kEmbeddedRows = 64;
 
 }  // namespace
-
-struct Engine::State {
-  explicit State(std::unique_ptr<Loaded> parts)
-      : loaded(std::move(parts)), checkpoint(loaded->checkpoint), model(loaded->model.get()) {}
-
-  std::unique_ptr<Loaded> loaded;
-  io::Checkpoint& checkpoint;
-  models::Model* model;
-  std::unique_ptr<KvCache> kv;
-  std::optional<Result<std::optional<prep::ChatTemplate>>> chat_template;
-  int64_t chunk = 0;
-  double load_seconds = 0;
-  // Of the pass in hand; kept so that a token step allocates nothing.
-  Memory logits;
-  std::vector<int32_t> ids, wanted;
-  std::vector<graph::PassSlice> slices;
-  std::vector<Sequence*> sequences;
-  std::vector<int64_t> starts;  // sizes of the batch's sequences before it
-  int64_t embedded = 0;         // rows read since the embedding's pages were given back
-
-  int64_t vocab() const { return model->spec().vocab; }
-  int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
-  Result<void> check(std::span<const Slice> batch);
-  Result<int64_t> prepare(std::span<const Slice> batch);
-  bool run(int64_t& logits_row, Cancel cancel);
-};
 
 Result<models::ModelSpec::Shape> model_shape(const std::filesystem::path& path) {
   MIAO_TRY(const io::Checkpoint checkpoint, io::Checkpoint::open(path));
@@ -76,6 +50,10 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   state->chunk = std::min<int64_t>(options.chunk, state->model->ctx());
   state->kv = std::make_unique<KvCache>(
       KvShape{spec.layers, spec.block.attn.kv_heads, spec.block.attn.head_dim, state->model->kv()});
+  if (spec.encoder) {
+    state->memory = std::make_unique<KvCache>(
+        KvShape{spec.layers, spec.block.attn.heads, spec.block.attn.head_dim, state->model->kv()});
+  }
   state->chat_template.emplace(load_chat_template(state->checkpoint));
   state->load_seconds = now_seconds() - start;
   std::unique_ptr<Engine> engine(new Engine(std::move(state)));
@@ -112,6 +90,7 @@ Result<const prep::ChatTemplate*> Engine::chat_template() const {
 ThreadPool& Engine::pool() { return *state_->loaded->pool; }
 const char* Engine::isa() const { return state_->loaded->context.kernels.name; }
 int64_t Engine::ctx() const { return state_->model->ctx(); }
+int64_t Engine::input_ctx() const { return state_->model->encoder_ctx(); }
 int64_t Engine::vocab() const { return state_->vocab(); }
 DType Engine::kv_dtype() const { return state_->model->kv(); }
 double Engine::load_seconds() const { return state_->load_seconds; }
@@ -122,8 +101,8 @@ MemoryReport Engine::memory() const {
   out.weights = state_->model->weight_bytes();
   out.cached = state_->model->weights_from_cache();
   if (const TensorView* table = state_->model->embedding()) out.embedding = static_cast<int64_t>(table->bytes);
-  out.buffers = state_->model->program().bytes() + static_cast<int64_t>(state_->logits.size());
-  out.kv_reserved = state_->kv->bytes_reserved();
+  out.buffers = state_->model->buffer_bytes() + static_cast<int64_t>(state_->logits.size() + state_->frames.size());
+  out.kv_reserved = state_->kv->bytes_reserved() + (state_->memory ? state_->memory->bytes_reserved() : 0);
   out.kv_per_token = state_->kv->bytes_per_token();
   return out;
 }
@@ -137,13 +116,31 @@ std::vector<KernelReport> Engine::kernels() const {
 }
 
 void Engine::tap(Tap fn) {
-  if (!fn) return state_->model->program().tap({});
-  state_->model->program().tap([fn = std::move(fn)](std::string_view name, const graph::View& view) {
-    fn(name, view.data, view.rows, view.cols, view.stride);
-  });
+  graph::Program::Tap tap;
+  if (fn) {
+    tap = [fn = std::move(fn)](std::string_view name, const graph::View& view) {
+      fn(name, view.data, view.rows, view.cols, view.stride);
+    };
+  }
+  for (graph::Program* program : state_->programs()) program->tap(tap);
 }
-void Engine::profile(bool on) { state_->model->program().profile(on); }
-std::vector<std::pair<std::string, double>> Engine::profile() const { return state_->model->program().profile(); }
+void Engine::profile(bool on) {
+  for (graph::Program* program : state_->programs()) program->profile(on);
+}
+std::vector<std::pair<std::string, double>> Engine::profile() const {
+  std::vector<std::pair<std::string, double>> out;
+  for (graph::Program* program : state_->programs()) {
+    for (auto& [kind, seconds] : program->profile()) {
+      const auto at = std::find_if(out.begin(), out.end(), [&](const auto& entry) { return entry.first == kind; });
+      if (at == out.end()) {
+        out.emplace_back(kind, seconds);
+      } else {
+        at->second += seconds;
+      }
+    }
+  }
+  return out;
+}
 
 Result<void> Engine::State::check(std::span<const Slice> batch) {
   const int64_t limit = model->ctx();
@@ -151,6 +148,10 @@ Result<void> Engine::State::check(std::span<const Slice> batch) {
   for (size_t i = 0; i < batch.size(); ++i) {
     const Slice& slice = batch[i];
     MIAO_CHECK(slice.sequence != nullptr);
+    if ((slice.memory != nullptr) != (memory != nullptr)) {
+      return Error{Code::invalid,
+                   memory ? "an encoder-decoder needs an input; encode() reads it" : "this decoder reads no input", {}};
+    }
     if (slice.tokens.empty()) return Error{Code::invalid, "a slice has no tokens; give at least one", {}};
     const int64_t size = slice.sequence->size() + static_cast<int64_t>(slice.tokens.size());
     if (size > limit) {
@@ -234,7 +235,11 @@ Result<Logits> Engine::forward(std::span<const Slice> batch, Cancel cancel) {
       const auto row = static_cast<int64_t>(s.ids.size());
       const int64_t n = std::min(count - at, s.chunk - row);
       s.ids.insert(s.ids.end(), slice.tokens.begin() + at, slice.tokens.begin() + at + n);
-      s.slices.push_back({row, n, start + at, slice.sequence->pages()});
+      s.slices.push_back({row, n, start + at, slice.sequence->pages(), {}, 0});
+      if (slice.memory) {
+        s.slices.back().memory = slice.memory->pages();
+        s.slices.back().memory_rows = slice.memory->size();
+      }
       s.sequences.push_back(slice.sequence);
       for (int64_t t = 0; t < n; ++t) {
         if (slice.logits == Want::all || (slice.logits == Want::last && at + t == count - 1)) {
@@ -254,12 +259,17 @@ Result<Logits> Engine::forward(std::span<const Slice> batch, Cancel cancel) {
 }
 
 Result<Logits> Engine::forward(Sequence& sequence, std::span<const int32_t> tokens, Want want, Cancel cancel) {
-  const Slice slice{&sequence, tokens, want};
+  return forward(sequence, tokens, want, nullptr, cancel);
+}
+
+Result<Logits> Engine::forward(Sequence& sequence, std::span<const int32_t> tokens, Want want, const Sequence* memory,
+                               Cancel cancel) {
+  const Slice slice{&sequence, tokens, want, memory};
   return forward({&slice, 1}, cancel);
 }
 
 Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink, Cancel cancel) {
-  const Slice whole{&sequence, tokens, Want::all};
+  const Slice whole{&sequence, tokens, Want::all, nullptr};
   MIAO_CHECK_OK(state_->check({&whole, 1}));
   const int64_t row_bytes = state_->logits_stride() * static_cast<int64_t>(sizeof(float));
   const auto rows = static_cast<size_t>(std::clamp<int64_t>(kLogitsBytes / row_bytes, 1, state_->chunk));

@@ -1,8 +1,13 @@
-// Engine: a loaded model ready to run, with its tokenizer, thread pool and KV cache. One caller at a time.
+// Engine: a loaded decoder or encoder-decoder ready to run, with its tokenizer, thread pool and KV cache. One caller at a time.
 //
 //   MIAO_TRY(auto engine, Engine::open("model.gguf", {.threads = 2}));
 //   Sequence text = engine->new_sequence();
 //   MIAO_TRY(Logits logits, engine->forward(text, ids));      // rows of float32 (vocab)
+//
+// An encoder-decoder reads its input first, and its sequences go on from that:
+//
+//   MIAO_TRY(std::vector<Sequence> memory, engine->encode({{.ids = source}}));
+//   MIAO_TRY(Logits logits, engine->forward(text, start, Want::last, &memory[0]));
 //
 // Logits are a function of the tokens alone: thread count, chunk size, neighbours in a batch and instruction set do
 // not change a bit of them.
@@ -22,6 +27,7 @@
 #include "base/thread_pool.h"
 #include "graph/linear.h"
 #include "models/spec.h"
+#include "runtime/input.h"
 #include "runtime/kv_cache.h"
 #include "tensor/dtype.h"
 
@@ -78,6 +84,7 @@ struct Slice {
   Sequence* sequence = nullptr;
   std::span<const int32_t> tokens;
   Want logits = Want::last;
+  const Sequence* memory = nullptr;  // of an encoder-decoder: what encode() has made of the input
 };
 
 // Where the memory and the bytes go.
@@ -113,7 +120,8 @@ class Engine {
   Result<const prep::ChatTemplate*> chat_template() const;  // null: the checkpoint has none
   ThreadPool& pool();
   const char* isa() const;
-  int64_t ctx() const;  // the limit of a sequence
+  int64_t ctx() const;        // the limit of a sequence
+  int64_t input_ctx() const;  // of an encoder-decoder: rows that an input may have
   int64_t vocab() const;
   DType kv_dtype() const;
   MemoryReport memory() const;
@@ -125,12 +133,21 @@ class Engine {
   // is free now. open() warns where one sequence of ctx() positions does not; nothing is reserved before forward().
   Result<void> check_memory(int64_t sequences, int64_t positions) const;
 
+  // Of an encoder-decoder: reads each input once, and keeps what every block of the decoder asks of it. The results must
+  // not outlive the Engine; any number of sequences may go on from one. Errors: invalid (the message names the input)
+  // for one that is empty, longer than input_ctx(), or holds an id that the model lacks; unsupported for a decoder;
+  // out_of_memory; cancelled.
+  Result<std::vector<Sequence>> encode(std::span<const EncoderInput> inputs, const std::atomic<bool>* cancel = nullptr);
+
   // Runs the tokens of all slices and appends them to their sequences. The result holds the wanted rows in the order of
   // slices and tokens. Errors (nothing has changed then): invalid for an id outside the vocabulary, an empty slice, a
   // sequence named twice or a sequence that would pass ctx(); out_of_memory; cancelled soon after `cancel` became true.
+  // Slices with the same `memory` that stand side by side read it once.
   using Cancel = const std::atomic<bool>*;
   Result<Logits> forward(std::span<const Slice> slices, Cancel cancel = nullptr);
   Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want = Want::last,
+                         Cancel cancel = nullptr);
+  Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want, const Sequence* memory,
                          Cancel cancel = nullptr);
   // All rows of a long text in bounded memory: `sink(first, logits)` gets rows first, first + 1, ... chunk by chunk.
   using Sink = std::function<Result<void>(int64_t first, const Logits& logits)>;

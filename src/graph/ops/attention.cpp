@@ -137,6 +137,10 @@ class AttentionStep final : public Step {
     args.window = a_.window;
     args.scale = a_.scale;
     args.softcap = a_.softcap;
+    if (a_.bias) {
+      args.ld_bias = 2 * a_.reach + 1;
+      args.bias = a_.bias + head * args.ld_bias + a_.reach;
+    }
     args.scratch = io.own;
     return args;
   }

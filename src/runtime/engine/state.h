@@ -1,0 +1,57 @@
+// What is behind an Engine.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/memory.h"
+#include "prep/chat_template.h"
+#include "runtime/engine.h"
+#include "runtime/loaded.h"
+
+namespace miao::runtime {
+
+struct Engine::State {
+  explicit State(std::unique_ptr<Loaded> parts)
+      : loaded(std::move(parts)), checkpoint(loaded->checkpoint), model(loaded->model.get()) {}
+
+  std::unique_ptr<Loaded> loaded;
+  io::Checkpoint& checkpoint;
+  models::Model* model;
+  std::unique_ptr<KvCache> kv;
+  std::unique_ptr<KvCache> memory;  // of an encoder-decoder: what encode() gives
+  std::optional<Result<std::optional<prep::ChatTemplate>>> chat_template;
+  int64_t chunk = 0;
+  double load_seconds = 0;
+  // Of the pass in hand; kept so that a token step allocates nothing.
+  Memory logits;
+  std::vector<int32_t> ids, wanted;
+  std::vector<graph::PassSlice> slices;
+  std::vector<Sequence*> sequences;
+  std::vector<int64_t> starts;  // sizes of the batch's sequences before it
+  Memory frames;                // of audio behind the first convolution
+  int64_t embedded = 0;         // rows read since the embedding's pages were given back
+
+  std::vector<graph::Program*> programs() const {
+    std::vector<graph::Program*> out;
+    for (graph::Program* program : {model->convolution(), model->encoder(), &model->program()}) {
+      if (program) out.push_back(program);
+    }
+    return out;
+  }
+  int64_t vocab() const { return model->spec().vocab; }
+  int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
+  Result<void> check(std::span<const Slice> batch);
+  Result<int64_t> prepare(std::span<const Slice> batch);
+  bool run(int64_t& logits_row, Cancel cancel);
+
+  // encode()
+  int64_t encoder_rows(const EncoderInput& input) const;
+  Result<void> check(const EncoderInput& input) const;
+  bool convolve(const EncoderInput& input, Cancel cancel);
+  bool run_encoder(std::span<const EncoderInput> inputs, std::span<Sequence> out, Cancel cancel);
+};
+
+}  // namespace miao::runtime
