@@ -23,8 +23,10 @@ struct SideKeys {
   Key layers, heads, ffn_dim, positions;
 };
 
-Result<ModelSpec> side(const Source& source, const EncoderDecoderDefaults& defaults, const SideKeys& keys) {
+Result<ModelSpec> side(const Source& source, const EncoderDecoderDefaults& defaults, const SideKeys& keys,
+                       const char* name) {
   ModelSpec s;
+  s.side = name;
   AttentionSpec& a = s.block.attn;
   FfnSpec& f = s.block.ffn;
   MIAO_TRY(s.vocab, source.integer(kVocab, 1, kMaxVocab, defaults.vocab));
@@ -53,7 +55,7 @@ Result<ModelSpec> side(const Source& source, const EncoderDecoderDefaults& defau
   s.output_norm = s.block.pre_norms = defaults.pre_norms;
   s.block.after_norms = !defaults.pre_norms;
   s.embedding_norm = defaults.embedding_norm;
-  s.sinusoids = defaults.sinusoids;
+  if (!source.find(s.side + "position_embd.weight")) s.sinusoids = defaults.sinusoids;
   s.position_offset = defaults.position_offset;
   s.positions = s.ctx + s.position_offset;
   if (s.sinusoids != ModelSpec::Sinusoids::none && s.dim % 2 != 0) {
@@ -70,16 +72,16 @@ Result<ModelSpec> encoder_decoder_spec(const Source& source, const EncoderDecode
                                    {{nullptr, "encoder_layers"},
                                     {nullptr, "encoder_attention_heads"},
                                     {nullptr, "encoder_ffn_dim"},
-                                    {nullptr, defaults.source_positions}}));
+                                    {nullptr, defaults.source_positions}},
+                                   "enc."));
   MIAO_TRY(ModelSpec s, side(source, defaults,
                              {{nullptr, "decoder_layers"},
                               {nullptr, "decoder_attention_heads"},
                               {nullptr, "decoder_ffn_dim"},
-                              {nullptr, defaults.target_positions}}));
+                              {nullptr, defaults.target_positions}},
+                             "dec."));
   encoder.shape = ModelSpec::Shape::encoder;
-  encoder.side = "enc.";
   s.shape = ModelSpec::Shape::encoder_decoder;
-  s.side = "dec.";
   s.name = source.model_name();
   s.block.cross = BlockSpec::Cross::separate;
   MIAO_TRY(s.tied, source.boolean({nullptr, "tie_word_embeddings"}, true));

@@ -98,12 +98,14 @@ static Result<ModelSpec> spec(const Source& source) {
   s.shape = ModelSpec::Shape::encoder_decoder;
   s.name = source.model_name();
   s.block.cross = BlockSpec::Cross::separate;
-  if (source.gguf()) {
-    s.tied = source.find("output.weight") == nullptr;
-  } else {
-    MIAO_TRY(s.tied, source.boolean({nullptr, "tie_word_embeddings"}, true));
+  // Version 1.1 wrote tie_word_embeddings off, and newer files say the scale alone. What is tied the tensors say.
+  s.tied = source.find("output.weight") == nullptr;
+  bool scaled = s.tied;
+  if (!source.gguf()) {
+    MIAO_TRY(scaled, source.boolean({nullptr, "tie_word_embeddings"}, true));
+    MIAO_TRY(scaled, source.boolean({nullptr, "scale_decoder_outputs"}, scaled));
   }
-  if (s.tied) s.logit_scale = 1 / std::sqrt(static_cast<double>(s.dim));
+  if (scaled) s.logit_scale = 1 / std::sqrt(static_cast<double>(s.dim));
   s.encoder = std::make_shared<const ModelSpec>(std::move(encoder));
   return s;
 }

@@ -1,0 +1,101 @@
+// Encoder-decoders against transformers in FP32 on tiny random models, for every model of tests/golden/seq2seq, from both
+// kinds of files, with the kernels of every instruction set of this processor.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "io/npy.h"
+#include "kernels/kernels.h"
+#include "runtime/engine.h"
+
+namespace miao::runtime {
+namespace {
+
+const std::filesystem::path kModels = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq";
+constexpr double kTolerance = 1e-5;  // of the largest logit
+
+Json manifest() {
+  auto text = read_file(kModels / "manifest.json");
+  EXPECT_TRUE(text.ok());
+  auto json = parse_json(*text, "manifest.json");
+  EXPECT_TRUE(json.ok());
+  return *json;
+}
+
+// The inputs of a case, with the features of audio.
+struct Case {
+  explicit Case(const Json& json) : name(json["name"].get<std::string>()) {
+    const auto file = kModels / name / "features.npy";
+    if (std::filesystem::exists(file)) features = *io::read_npy(file);
+    for (const Json& input : json["inputs"]) {
+      ids.push_back(input["ids"].get<std::vector<int32_t>>());
+      targets.push_back(input["decoder_ids"].get<std::vector<int32_t>>());
+    }
+  }
+  EncoderInput input(size_t i) const {
+    if (features.rows == 0) return {.ids = ids[i]};
+    const int64_t frames = features.rows / static_cast<int64_t>(ids.size());
+    return {.features = {features.row(frames * static_cast<int64_t>(i)).data(),
+                         static_cast<size_t>(frames * features.cols)}};
+  }
+
+  std::string name;
+  std::vector<std::vector<int32_t>> ids, targets;
+  io::Matrix features;
+};
+
+void check_logits(const std::filesystem::path& model, const Case& c, const std::string& isa) {
+  EngineOptions options;
+  options.threads = 1;
+  options.kv = DType::f32;
+  options.isa = isa;
+  auto engine = Engine::open(model, options);
+  ASSERT_TRUE(engine.ok()) << engine.error().str();
+  auto golden = io::read_npy(kModels / c.name / "logits.npy");
+  ASSERT_TRUE(golden.ok()) << golden.error().str();
+  ASSERT_EQ(golden->cols, (*engine)->vocab());
+  std::vector<EncoderInput> inputs;
+  for (size_t i = 0; i < c.ids.size(); ++i) inputs.push_back(c.input(i));
+  auto memory = (*engine)->encode(inputs);  // together
+  ASSERT_TRUE(memory.ok()) << memory.error().str();
+  double largest = 0, worst = 0;
+  int64_t row = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    Sequence sequence = (*engine)->new_sequence();
+    auto logits = (*engine)->forward(sequence, c.targets[i], Want::all, &(*memory)[i]);
+    ASSERT_TRUE(logits.ok()) << logits.error().str();
+    for (int64_t t = 0; t < logits->rows(); ++t, ++row) {
+      const auto want = golden->row(row), got = logits->row(t);
+      for (size_t j = 0; j < want.size(); ++j) {
+        largest = std::max(largest, std::fabs(static_cast<double>(want[j])));
+        const double difference = std::fabs(static_cast<double>(want[j]) - static_cast<double>(got[j]));
+        worst = difference <= worst ? worst : difference;  // keeps a NaN
+      }
+    }
+  }
+  EXPECT_EQ(row, golden->rows);
+  EXPECT_LE(worst, kTolerance * largest) << "largest logit " << largest;
+}
+
+TEST(Seq2SeqGolden, LogitsOfTransformers) {
+  const Json all = manifest();
+  ASSERT_GE(all["cases"].size(), 9u);
+  const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
+  const int count = kernels::available(cpu_features(), tables);
+  for (const Json& json : all["cases"]) {
+    const Case c(json);
+    for (int i = 0; i < count; ++i) {
+      SCOPED_TRACE(c.name + " " + tables[i]->name);
+      check_logits(kModels / c.name, c, tables[i]->name);
+      if (json["gguf"].get<bool>()) check_logits(kModels / c.name / "model.gguf", c, tables[i]->name);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace miao::runtime
