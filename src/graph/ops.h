@@ -123,8 +123,9 @@ void add_store_memory(Program& program, std::string name, const CrossAttention& 
 // out = attention (rows, heads * head_dim) of the queries in the first columns of q.
 void add_cross_attention(Program& program, std::string name, const CrossAttention& attention, Buffer* q, Buffer* out);
 
-// out = the three frames of Pass::features around `step` times the row in its slice, (rows, 3 * values): value by value, the
-// frame before, the frame, the frame behind; zero outside of the slice, whose frames are `step` for each row.
+// out = the three frames of Pass::features around `step` times the row in its slice, (rows, 3 * values): value by
+// value, the frame before, the frame, the frame behind; zero outside of the slice, whose frames are `step` for each
+// row.
 void add_window(Program& program, std::string name, int64_t values, int64_t step, Buffer* out);
 
 // The first row of every slice becomes the mean of its rows.

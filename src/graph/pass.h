@@ -28,9 +28,9 @@ struct PassSlice {
 };
 
 struct Pass {
-  std::span<const int32_t> ids;       // (rows), each below vocab
-  std::span<const int32_t> types;     // (rows), segments of encoders' inputs; empty = all 0
-  const float* features = nullptr;    // frames instead of ids, (frames, ld_features); see add_window()
+  std::span<const int32_t> ids;     // (rows), each below vocab
+  std::span<const int32_t> types;   // (rows), segments of encoders' inputs; empty = all 0
+  const float* features = nullptr;  // frames instead of ids, (frames, ld_features); see add_window()
   int64_t ld_features = 0;
   std::span<const PassSlice> slices;  // cover the rows in order
   std::span<const int32_t> wanted;    // rows whose logits are computed, ascending

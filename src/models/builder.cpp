@@ -101,7 +101,8 @@ class Builder {
     const bool by_half = s_.sinusoids == ModelSpec::Sinusoids::by_half;
     std::vector<float> table(static_cast<size_t>(rows * s_.dim));
     for (int64_t i = 0; i < half; ++i) {
-      const double share = static_cast<double>(i) / static_cast<double>(by_half ? half : std::max<int64_t>(1, half - 1));
+      const double share =
+          static_cast<double>(i) / static_cast<double>(by_half ? half : std::max<int64_t>(1, half - 1));
       const double frequency = std::exp(-std::log(1e4) * share);
       for (int64_t row = 0; row < rows; ++row) {
         const double angle = static_cast<double>(row) * frequency;

@@ -63,7 +63,7 @@ struct EncoderDefaults {
 Result<ModelSpec> encoder_spec(const Source& source, const EncoderDefaults& defaults = {});
 // For families: the spec of both sides that the kin of BART share (biases, plain FFN, LayerNorm), checked.
 struct EncoderDecoderDefaults {
-  bool pre_norms = true;         // and one behind the last block; else norms behind the sums
+  bool pre_norms = true;  // and one behind the last block; else norms behind the sums
   bool embedding_norm = false;
   ModelSpec::Sinusoids sinusoids = ModelSpec::Sinusoids::none;
   int64_t position_offset = 0;

@@ -213,7 +213,8 @@ Result<void> Source::all_used(const std::vector<std::string>& used) const {
   std::vector<std::string_view> sorted(used.begin(), used.end());
   std::sort(sorted.begin(), sorted.end());
   for (const TensorView& t : checkpoint_->tensors()) {
-    const bool of_block = std::any_of(blocks.begin(), blocks.end(), [&](const auto& b) { return t.name.starts_with(b); });
+    const bool of_block =
+        std::any_of(blocks.begin(), blocks.end(), [&](const auto& b) { return t.name.starts_with(b); });
     if (!of_block || is_ignored(t.name)) continue;
     if (!std::binary_search(sorted.begin(), sorted.end(), std::string_view(t.name))) {
       return Error{Code::unsupported, "this tensor has no place in the architecture " + architecture_, place(t.name)};

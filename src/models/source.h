@@ -22,11 +22,11 @@ struct Key {
 };
 
 struct TensorName {
-  // "attn_q" of "blk.N.attn_q.weight"; "ffn_up.*" of "blk.N.ffn_up.7.weight", the seventh expert; "dec.ffn_norm": of the
-  // decoder of an encoder-decoder alone.
+  // "attn_q" of "blk.N.attn_q.weight"; "ffn_up.*" of "blk.N.ffn_up.7.weight", the seventh expert; "dec.ffn_norm": of
+  // the decoder of an encoder-decoder alone.
   const char* gguf;
-  const char* hf;    // "self_attn.q_proj" of "model.layers.N.self_attn.q_proj.weight"; "/lm_head": without the root;
-                     // "final_logits_bias!": that is all of the name, without ".weight"; "a|b": what the file has
+  const char* hf;  // "self_attn.q_proj" of "model.layers.N.self_attn.q_proj.weight"; "/lm_head": without the root;
+                   // "final_logits_bias!": that is all of the name, without ".weight"; "a|b": what the file has
 };
 struct KeyName {
   const char* usual;  // "hidden_size"
@@ -37,7 +37,7 @@ struct Naming {
   std::string_view root = "model.";  // of all tensors but those of heads; files of a bare model leave it out
   std::string_view blocks = "layers.";
   std::string_view encoder = "encoder.", decoder = "decoder.";  // of encoder-decoders, behind the root: "enc.", "dec."
-  bool slashes = false;  // CTranslate2's way of writing them: "layer_norm/gamma"
+  bool slashes = false;                                         // CTranslate2's way of writing them: "layer_norm/gamma"
   std::span<const TensorName> tensors, shared;  // `shared`: what families of one kin have in common; asked second
   std::span<const KeyName> keys;
   std::span<const TensorName> gguf;  // names of GGUF files that are not the canonical ones
@@ -51,7 +51,9 @@ class Source {
   const io::Checkpoint& checkpoint() const { return *checkpoint_; }
   bool gguf() const { return checkpoint_->kind() == io::Checkpoint::Kind::gguf; }
   bool ct2() const { return checkpoint_->kind() == io::Checkpoint::Kind::ct2; }
-  const std::string& architecture() const { return architecture_; }  // "gguf:llama", "LlamaForCausalLM", "ct2:WhisperSpec"
+  const std::string& architecture() const {
+    return architecture_;
+  }  // "gguf:llama", "LlamaForCausalLM", "ct2:WhisperSpec"
   std::string_view model_name() const;
 
   bool has(Key key) const { return checkpoint_->meta().has(name(key)); }

@@ -90,30 +90,30 @@ struct ModelSpec {
   enum class Shape : uint8_t { decoder, encoder, encoder_decoder } shape = Shape::decoder;
   std::shared_ptr<const ModelSpec> encoder;  // of an encoder-decoder; the rest of this spec is its decoder
   std::string side;                          // "enc." or "dec.": in front of the canonical names of tensors
-  std::string family;  // "llama"
-  std::string name;    // the file's own name of the model; may be empty
+  std::string family;                        // "llama"
+  std::string name;                          // the file's own name of the model; may be empty
   int64_t vocab = 0, dim = 0, layers = 0;
   int64_t ctx = 0;                             // positions the model was made for
   double eps = 0;                              // of all norms
   bool layer_norm = false, norm_bias = false;  // LayerNorm, else RMS norm
   bool output_norm = true;
   BlockSpec block;
-  RopeSpec rope;                 // of full-attention layers
-  RopeSpec local_rope;           // of sliding layers
-  int64_t window = 0;            // positions that sliding layers see
-  std::vector<bool> sliding;     // (layers)
-  std::vector<bool> rotated;     // (layers), or empty: all
-  int64_t positions = 0;         // rows of a table of learned positions; 0 = none
-  int64_t position_offset = 0;   // row of the first position
+  RopeSpec rope;                // of full-attention layers
+  RopeSpec local_rope;          // of sliding layers
+  int64_t window = 0;           // positions that sliding layers see
+  std::vector<bool> sliding;    // (layers)
+  std::vector<bool> rotated;    // (layers), or empty: all
+  int64_t positions = 0;        // rows of a table of learned positions; 0 = none
+  int64_t position_offset = 0;  // row of the first position
   // The table of positions is computed: sin | cos of position / 10000^(i / half), or / 10000^(i / (half - 1)).
   enum class Sinusoids : uint8_t { none, by_half, by_half_less_one } sinusoids = Sinusoids::none;
-  int64_t token_types = 0;       // rows of a table of segment embeddings; 0 = none
-  bool embedding_norm = false;   // of the sum of all embeddings
-  int64_t distance_buckets = 0;  // of a table (buckets, heads) of biases by distance (T5's); 0 = none
+  int64_t token_types = 0;          // rows of a table of segment embeddings; 0 = none
+  bool embedding_norm = false;      // of the sum of all embeddings
+  int64_t distance_buckets = 0;     // of a table (buckets, heads) of biases by distance (T5's); 0 = none
   int64_t distance_farthest = 128;  // distances from here on share a bucket
-  int64_t features = 0;  // of an encoder of audio: values of an input frame, two frames a row; 0 = it reads ids
-  bool shared_blocks = false;    // all layers have the weights of the first
-  int64_t embedding_dim = 0;     // of the table, with a projection to `dim` and one back; 0 = dim
+  int64_t features = 0;        // of an encoder of audio: values of an input frame, two frames a row; 0 = it reads ids
+  bool shared_blocks = false;  // all layers have the weights of the first
+  int64_t embedding_dim = 0;   // of the table, with a projection to `dim` and one back; 0 = dim
   double embedding_scale = 1;
   double logit_scale = 1;
   double final_softcap = 0;

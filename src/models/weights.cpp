@@ -85,7 +85,8 @@ class Reader {
       MIAO_TRY(w.project_in, linear("project_in", spec_.dim, width(), encoder));
     }
     if (spec_.distance_buckets > 0) {
-      MIAO_TRY(w.distance_bias, vector(side_ + "distance_bias.weight", {spec_.distance_buckets, spec_.block.attn.heads}));
+      MIAO_TRY(w.distance_bias,
+               vector(side_ + "distance_bias.weight", {spec_.distance_buckets, spec_.block.attn.heads}));
     }
     return {};
   }

@@ -26,7 +26,7 @@ struct BlockWeights {
   graph::Linear qkv, o, gate_up, down;  // gate_up: one part where the FFN is not gated
   graph::Linear router;                 // of a mixture of experts, instead of gate_up and down
   std::vector<graph::Linear> expert_gate_up, expert_down;
-  std::optional<graph::Linear> cross_q, cross_kv, cross_o;  // cross_kv reads what the encoder gives
+  std::optional<graph::Linear> cross_q, cross_kv, cross_o;         // cross_kv reads what the encoder gives
   NormWeights attn_norm, ffn_norm, post_attn_norm, post_ffn_norm;  // (dim)
   NormWeights cross_norm, post_cross_norm;                         // (dim)
   NormWeights q_norm, k_norm;  // (head_dim), (heads, head_dim) or (heads * head_dim)

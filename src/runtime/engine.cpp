@@ -1,6 +1,7 @@
 #include "runtime/engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -150,7 +151,8 @@ Result<void> Engine::State::check(std::span<const Slice> batch) {
     MIAO_CHECK(slice.sequence != nullptr);
     if ((slice.memory != nullptr) != (memory != nullptr)) {
       return Error{Code::invalid,
-                   memory ? "an encoder-decoder needs an input; encode() reads it" : "this decoder reads no input", {}};
+                   memory ? "an encoder-decoder needs an input; encode() reads it" : "this decoder reads no input",
+                   {}};
     }
     if (slice.tokens.empty()) return Error{Code::invalid, "a slice has no tokens; give at least one", {}};
     const int64_t size = slice.sequence->size() + static_cast<int64_t>(slice.tokens.size());
@@ -266,6 +268,19 @@ Result<Logits> Engine::forward(Sequence& sequence, std::span<const int32_t> toke
                                Cancel cancel) {
   const Slice slice{&sequence, tokens, want, memory};
   return forward({&slice, 1}, cancel);
+}
+
+Result<float> Engine::log_sum_exp(std::span<const float> logits) {
+  const kernels::Kernels& k = state_->loaded->context.kernels;
+  const auto n = static_cast<int64_t>(logits.size());
+  state_->probabilities.resize(logits.size());
+  k.softmax(logits.data(), n, 1, state_->probabilities.data());
+  const auto best = static_cast<size_t>(k.argmax(logits.data(), n));
+  const float out = logits[best] - std::log(state_->probabilities[best]);  // the largest share is far from zero
+  if (!std::isfinite(out)) {
+    return Error{Code::corrupt, "the model gives logits that are no numbers; its file may be damaged", {}};
+  }
+  return out;
 }
 
 Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink, Cancel cancel) {

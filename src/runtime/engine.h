@@ -1,4 +1,5 @@
-// Engine: a loaded decoder or encoder-decoder ready to run, with its tokenizer, thread pool and KV cache. One caller at a time.
+// Engine: a loaded decoder or encoder-decoder ready to run, with its tokenizer, thread pool and KV cache. One caller at
+// a time.
 //
 //   MIAO_TRY(auto engine, Engine::open("model.gguf", {.threads = 2}));
 //   Sequence text = engine->new_sequence();
@@ -133,10 +134,10 @@ class Engine {
   // is free now. open() warns where one sequence of ctx() positions does not; nothing is reserved before forward().
   Result<void> check_memory(int64_t sequences, int64_t positions) const;
 
-  // Of an encoder-decoder: reads each input once, and keeps what every block of the decoder asks of it. The results must
-  // not outlive the Engine; any number of sequences may go on from one. Errors: invalid (the message names the input)
-  // for one that is empty, longer than input_ctx(), or holds an id that the model lacks; unsupported for a decoder;
-  // out_of_memory; cancelled.
+  // Of an encoder-decoder: reads each input once, and keeps what every block of the decoder asks of it. The results
+  // must not outlive the Engine; any number of sequences may go on from one. Errors: invalid (the message names the
+  // input) for one that is empty, longer than input_ctx(), or holds an id that the model lacks; unsupported for a
+  // decoder; out_of_memory; cancelled.
   Result<std::vector<Sequence>> encode(std::span<const EncoderInput> inputs, const std::atomic<bool>* cancel = nullptr);
 
   // Runs the tokens of all slices and appends them to their sequences. The result holds the wanted rows in the order of
@@ -149,6 +150,8 @@ class Engine {
                          Cancel cancel = nullptr);
   Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want, const Sequence* memory,
                          Cancel cancel = nullptr);
+  // log(sum of exp(x)): what turns logits into log-probabilities. Errors: corrupt for NaN and infinities.
+  Result<float> log_sum_exp(std::span<const float> logits);
   // All rows of a long text in bounded memory: `sink(first, logits)` gets rows first, first + 1, ... chunk by chunk.
   using Sink = std::function<Result<void>(int64_t first, const Logits& logits)>;
   // An Error in the middle leaves the chunks before it in the sequence.

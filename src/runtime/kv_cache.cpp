@@ -29,12 +29,12 @@ int64_t KvCache::bytes_reserved() const {
   return total;
 }
 
-Result<std::byte*> KvCache::take() {
+Result<std::byte*> KvCache::take(bool zeroed) {
   const int64_t bytes = shape_.page_bytes();
   if (!free_.empty()) {
     std::byte* const page = free_.back();
     free_.pop_back();
-    std::memset(page, 0, static_cast<size_t>(bytes));
+    if (zeroed) std::memset(page, 0, static_cast<size_t>(bytes));
     ++in_use_;
     return page;
   }
@@ -53,6 +53,10 @@ Result<std::byte*> KvCache::take() {
 }
 
 void KvCache::give(std::byte* page) {
+  if (const auto more = more_owners_.find(page); more != more_owners_.end()) {
+    if (--more->second == 0) more_owners_.erase(more);
+    return;
+  }
   free_.push_back(page);
   --in_use_;
 }
@@ -92,17 +96,41 @@ Result<void> Sequence::reserve(int64_t size) {
     v_.swap(v);
     capacity_ = grown;
   }
-  const int64_t part = kernels::page_bytes(shape.dtype, shape.head_dim);
+  // The page that holds the end is written to: it has to be this sequence's alone.
+  const auto end = static_cast<size_t>(size_ / kernels::kPage);
+  if (size > size_ && end < pages_.size() && cache_->shared(pages_[end])) {
+    MIAO_TRY(std::byte * page, cache_->take(false));
+    std::memcpy(page, pages_[end], static_cast<size_t>(shape.page_bytes()));
+    cache_->give(pages_[end]);
+    set_page(static_cast<int64_t>(end), page);
+  }
   while (static_cast<int64_t>(pages_.size()) < needed) {
     MIAO_TRY(std::byte * page, cache_->take());
-    const auto index = static_cast<int64_t>(pages_.size());
-    for (int64_t h = 0; h < heads; ++h) {
-      k_[static_cast<size_t>(h * capacity_ + index)] = page + 2 * h * part;
-      v_[static_cast<size_t>(h * capacity_ + index)] = page + (2 * h + 1) * part;
-    }
-    pages_.push_back(page);
+    pages_.push_back(nullptr);
+    set_page(static_cast<int64_t>(pages_.size()) - 1, page);
   }
   return {};
+}
+
+void Sequence::set_page(int64_t index, std::byte* page) {
+  const KvShape& shape = cache_->shape();
+  const int64_t part = kernels::page_bytes(shape.dtype, shape.head_dim);
+  pages_[static_cast<size_t>(index)] = page;
+  for (int64_t h = 0; h < shape.layers * shape.kv_heads; ++h) {
+    k_[static_cast<size_t>(h * capacity_ + index)] = page + 2 * h * part;
+    v_[static_cast<size_t>(h * capacity_ + index)] = page + (2 * h + 1) * part;
+  }
+}
+
+Sequence Sequence::fork() const {
+  Sequence out(*cache_);
+  out.size_ = size_;
+  out.capacity_ = capacity_;
+  out.pages_ = pages_;
+  out.k_ = k_;
+  out.v_ = v_;
+  for (std::byte* page : pages_) cache_->share(page);
+  return out;
 }
 
 graph::KvPages Sequence::pages() const { return {k_.data(), v_.data(), capacity_}; }

@@ -3,9 +3,12 @@
 // One page holds 64 positions of every layer and KV head: [layer][kv_head][K | V], each part in the layout that the
 // attention kernels read (kernels/table.h). A sequence owns whole pages and keeps one array of page pointers per layer
 // and head, so that attention walks it without arithmetic. Freed pages are kept and zeroed when handed out again.
+// Sequences that begin alike (beams) share pages; who writes into one that others have too takes a copy first.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "base/memory.h"
@@ -36,14 +39,17 @@ class KvCache {
   int64_t pages_in_use() const { return in_use_; }
   int64_t bytes_idle() const { return bytes_reserved() - in_use_ * shape_.page_bytes(); }  // reserved, in no sequence
 
-  Result<std::byte*> take();  // a zeroed page; out_of_memory
-  void give(std::byte* page);
+  Result<std::byte*> take(bool zeroed = true);  // a page; out_of_memory
+  void give(std::byte* page);                   // by one of its owners
+  void share(std::byte* page) { ++more_owners_[page]; }
+  bool shared(std::byte* page) const { return !more_owners_.empty() && more_owners_.contains(page); }
 
  private:
   KvShape shape_;
   std::vector<Memory> slabs_;
-  std::vector<std::byte*> free_;   // used before; the last is handed out first
-  std::vector<std::byte*> fresh_;  // never used: zero already
+  std::vector<std::byte*> free_;                         // used before; the last is handed out first
+  std::vector<std::byte*> fresh_;                        // never used: zero already
+  std::unordered_map<std::byte*, int64_t> more_owners_;  // of pages with more than one
   int64_t in_use_ = 0;
 };
 
@@ -58,13 +64,16 @@ class Sequence {
   int64_t size() const { return size_; }  // positions that forward() has written
   void truncate(int64_t size);            // forgets all positions from `size` on; keeps everything when size >= size()
   void clear() { truncate(0); }
+  Sequence fork() const;  // a sequence with the same past
 
-  // For forward(): makes room for positions up to `size`, then counts them as written.
+  // For forward(): makes room for positions up to `size`, in pages of its own, then counts them as written.
   Result<void> reserve(int64_t size);
   void advance(int64_t size) { size_ = size; }
   graph::KvPages pages() const;
 
  private:
+  void set_page(int64_t index, std::byte* page);
+
   KvCache* cache_ = nullptr;
   int64_t size_ = 0;
   int64_t capacity_ = 0;  // pointers per array

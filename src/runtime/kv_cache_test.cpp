@@ -41,6 +41,36 @@ TEST(KvCache, PagesFollowTheSequence) {
   EXPECT_EQ(cache.pages_in_use(), 0);
 }
 
+TEST(KvCache, ForksShareAPageUntilOneWrites) {
+  KvCache cache(kShape);
+  Sequence a(cache);
+  ASSERT_TRUE(a.reserve(70).ok());
+  a.advance(70);
+  auto* const last = static_cast<std::byte*>(const_cast<void*>(a.pages().k[1]));
+  *last = std::byte{7};
+  Sequence b = a.fork();
+  EXPECT_EQ(b.size(), 70);
+  EXPECT_EQ(cache.pages_in_use(), 2);
+  EXPECT_EQ(b.pages().k[1], last);
+  ASSERT_TRUE(b.reserve(71).ok());  // b takes a copy of the second page; the full one stays common
+  EXPECT_EQ(cache.pages_in_use(), 3);
+  EXPECT_NE(b.pages().k[1], last);
+  EXPECT_EQ(*static_cast<const std::byte*>(b.pages().k[1]), std::byte{7});
+  EXPECT_EQ(b.pages().k[0], a.pages().k[0]);
+  ASSERT_TRUE(a.reserve(71).ok());  // a is alone with its page again
+  EXPECT_EQ(a.pages().k[1], last);
+  a.clear();
+  EXPECT_EQ(cache.pages_in_use(), 2);
+  Sequence c = b.fork();
+  b = Sequence(cache);
+  EXPECT_EQ(cache.pages_in_use(), 2);
+  c.truncate(64);
+  ASSERT_TRUE(c.reserve(65).ok());
+  EXPECT_EQ(cache.pages_in_use(), 2);
+  c.clear();
+  EXPECT_EQ(cache.pages_in_use(), 0);
+}
+
 TEST(KvCache, EveryPartHasItsOwnMemory) {
   KvCache cache(kShape);
   Sequence a(cache);

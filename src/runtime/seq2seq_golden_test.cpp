@@ -1,5 +1,5 @@
-// Encoder-decoders against transformers in FP32 on tiny random models, for every model of tests/golden/seq2seq, from both
-// kinds of files, with the kernels of every instruction set of this processor.
+// Encoder-decoders against transformers in FP32 on tiny random models, for every model of tests/golden/seq2seq, from
+// both kinds of files, with the kernels of every instruction set of this processor.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,7 +11,9 @@
 #include "base/json.h"
 #include "io/npy.h"
 #include "kernels/kernels.h"
+#include "runtime/beam_search.h"
 #include "runtime/engine.h"
+#include "runtime/token_rules.h"
 
 namespace miao::runtime {
 namespace {
@@ -95,6 +97,78 @@ TEST(Seq2SeqGolden, LogitsOfTransformers) {
       if (json["gguf"].get<bool>()) check_logits(kModels / c.name / "model.gguf", c, tables[i]->name);
     }
   }
+}
+
+// generate()'s options, and the defaults of the case's configuration.
+struct SearchOf {
+  SearchOf(const Json& options, const Json& config, int64_t words) {
+    const auto get = [&](const char* key, auto fallback) { return options.value(key, config.value(key, fallback)); };
+    beam.beams = get("num_beams", int64_t{1});
+    beam.best = get("num_return_sequences", int64_t{1});
+    beam.length_penalty = get("length_penalty", 1.0);
+    beam.max_tokens = rules.max_tokens = words;
+    beam.ends = rules.ends = {get("eos_token_id", 1)};
+    if (options.contains("early_stopping")) {
+      beam.early = options["early_stopping"].is_string() ? BeamOptions::Early::never : BeamOptions::Early::yes;
+    }
+    rules.repetition_penalty = get("repetition_penalty", 1.0);
+    rules.no_repeat_ngram = get("no_repeat_ngram_size", int64_t{0});
+    rules.bad_words = get("bad_words_ids", std::vector<std::vector<int32_t>>());
+    rules.min_tokens = get("min_new_tokens", int64_t{0});
+    rules.first = get("forced_bos_token_id", -1);
+    rules.last = get("forced_eos_token_id", -1);
+    start = get("decoder_start_token_id", 0);
+  }
+  BeamOptions beam;
+  TokenRuleOptions rules;
+  int32_t start = 0;
+};
+
+TEST(Seq2SeqGolden, SequencesOfGenerate) {
+  const Json all = manifest();
+  size_t compared = 0;
+  for (const Json& json : all["cases"]) {
+    const Case c(json);
+    auto engine = Engine::open(kModels / c.name, {.threads = 2, .kv = DType::f32});
+    ASSERT_TRUE(engine.ok()) << engine.error().str();
+    const Json config = *parse_json(*read_file(kModels / c.name / "generation_config.json"), "config");
+    for (const auto& [name, options] : all["searches"].items()) {
+      SCOPED_TRACE(c.name + " " + name);
+      const SearchOf search(options, config, all["words"].get<int64_t>());
+      std::vector<EncoderInput> inputs;
+      std::vector<const Json*> wanted;
+      for (size_t i = 0; i < c.ids.size(); ++i) {
+        for (const Json& g : json["inputs"][i]["generate"]) {
+          if (g["name"] != name) continue;
+          inputs.push_back(c.input(i));
+          wanted.push_back(&g);
+        }
+      }
+      auto memory = (*engine)->encode(inputs);
+      ASSERT_TRUE(memory.ok()) << memory.error().str();
+      std::vector<BeamInput> starts;
+      for (const Sequence& m : *memory) starts.push_back({&m, {search.start}});
+      auto found = beam_search(**engine, starts, search.beam, token_rules(search.rules));
+      ASSERT_TRUE(found.ok()) << found.error().str();
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        const auto sequences = (*wanted[i])["sequences"].get<std::vector<std::vector<int32_t>>>();
+        const auto scores = (*wanted[i])["scores"].get<std::vector<double>>();
+        ASSERT_EQ((*found)[i].size(), sequences.size());
+        for (size_t n = 0; n < sequences.size(); ++n, ++compared) {
+          EXPECT_EQ((*found)[i][n].tokens, sequences[n]) << "input " << i << ", hypothesis " << n;
+          if (!scores.empty()) EXPECT_NEAR((*found)[i][n].score, scores[n], 1e-4 * std::fabs(scores[n]) + 1e-5);
+        }
+        // Alone it gives the same bits.
+        auto alone = beam_search(**engine, std::span(starts).subspan(i, 1), search.beam, token_rules(search.rules));
+        ASSERT_TRUE(alone.ok());
+        for (size_t n = 0; n < sequences.size(); ++n) {
+          EXPECT_EQ((*alone)[0][n].tokens, (*found)[i][n].tokens);
+          EXPECT_EQ((*alone)[0][n].score, (*found)[i][n].score);
+        }
+      }
+    }
+  }
+  EXPECT_GE(compared, 200u);
 }
 
 }  // namespace

@@ -61,10 +61,10 @@ static Result<ModelSpec> side(const Source& source, bool encoder) {
   MIAO_TRY(a.head_dim, source.integer({"attention.key_length", "d_kv"}, 1, 1024, 64));
   a.kv_heads = a.heads;
   a.scale = 1;
-  MIAO_TRY(s.distance_buckets, source.integer({"attention.relative_buckets_count", "relative_attention_num_buckets"}, 4,
-                                              4096, 32));
-  MIAO_TRY(s.distance_farthest, source.integer({nullptr, "relative_attention_max_distance"}, s.distance_buckets, 1 << 20,
-                                               128));
+  MIAO_TRY(s.distance_buckets,
+           source.integer({"attention.relative_buckets_count", "relative_attention_num_buckets"}, 4, 4096, 32));
+  MIAO_TRY(s.distance_farthest,
+           source.integer({nullptr, "relative_attention_max_distance"}, s.distance_buckets, 1 << 20, 128));
   MIAO_TRY(f.dim, source.integer({"feed_forward_length", "d_ff"}, 1, kMaxDim, 2048));
   const std::string gate = (encoder ? "enc." : "dec.") + std::string("blk.0.ffn_gate.weight");
   f.gated = source.find(gate) != nullptr;
@@ -116,11 +116,10 @@ extern const Family t5_family = {
     .answers_to = {"T5ForConditionalGeneration", "T5WithLMHeadModel", "MT5ForConditionalGeneration", "gguf:t5"},
     .spec = spec,
     .hf = {.root = "", .blocks = "block.", .tensors = kNames, .gguf = kGguf}};
-extern const Family t5_encoder_family = {
-    .name = "t5_encoder",
-    .shape = ModelSpec::Shape::encoder,
-    .answers_to = {"T5EncoderModel", "MT5EncoderModel", "gguf:t5encoder"},
-    .spec = encoder_spec_of,
-    .hf = {.root = "", .blocks = "block.", .tensors = kNames, .gguf = kGguf}};
+extern const Family t5_encoder_family = {.name = "t5_encoder",
+                                         .shape = ModelSpec::Shape::encoder,
+                                         .answers_to = {"T5EncoderModel", "MT5EncoderModel", "gguf:t5encoder"},
+                                         .spec = encoder_spec_of,
+                                         .hf = {.root = "", .blocks = "block.", .tensors = kNames, .gguf = kGguf}};
 
 }  // namespace miao::models

@@ -1,5 +1,5 @@
-// Whisper: frames of log-mel features instead of ids, two convolutions in front of the encoder. From Hugging Face's files
-// and from CTranslate2's, which say the sizes only by their tensors.
+// Whisper: frames of log-mel features instead of ids, two convolutions in front of the encoder. From Hugging Face's
+// files and from CTranslate2's, which say the sizes only by their tensors.
 #include <cmath>
 #include <memory>
 
@@ -81,7 +81,9 @@ static Result<int64_t> heads_of(const Source& source, const char* scalar) {
 static Result<ModelSpec> ct2_side(const Source& source, bool encoder) {
   ModelSpec s;
   const std::string side = encoder ? "enc." : "dec.", blk = side + "blk.";
-  const auto size = [&](const std::string& stem, size_t axis) { return size_of(source, (stem + ".weight").c_str(), axis); };
+  const auto size = [&](const std::string& stem, size_t axis) {
+    return size_of(source, (stem + ".weight").c_str(), axis);
+  };
   s.side = side;
   s.vocab = size("dec.token_embd", 0);
   s.dim = size("dec.token_embd", 1);
@@ -92,7 +94,8 @@ static Result<ModelSpec> ct2_side(const Source& source, bool encoder) {
   MIAO_TRY(a.heads, heads_of(source, encoder ? "encoder/num_heads" : "decoder/num_heads"));
   if (s.layers < 1) return Error{Code::not_found, "there are no blocks", source.place(blk + "0")};
   if (a.heads < 1 || s.dim % a.heads != 0 || s.dim / a.heads > 1024) {
-    return Error{Code::invalid, std::to_string(a.heads) + " heads do not divide " + std::to_string(s.dim) + " dimensions",
+    return Error{Code::invalid,
+                 std::to_string(a.heads) + " heads do not divide " + std::to_string(s.dim) + " dimensions",
                  source.place(side + "num_heads")};
   }
   a.kv_heads = a.heads;
@@ -122,12 +125,16 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family whisper_family = {
-    .name = "whisper",
-    .shape = ModelSpec::Shape::encoder_decoder,
-    .answers_to = {"WhisperForConditionalGeneration", "ct2:WhisperSpec"},
-    .spec = spec,
-    .hf = {.tensors = kNames},
-    .ct2 = {.root = "", .blocks = "layer_", .encoder = "encoder/", .decoder = "decoder/", .slashes = true, .tensors = kCt2Names}};
+extern const Family whisper_family = {.name = "whisper",
+                                      .shape = ModelSpec::Shape::encoder_decoder,
+                                      .answers_to = {"WhisperForConditionalGeneration", "ct2:WhisperSpec"},
+                                      .spec = spec,
+                                      .hf = {.tensors = kNames},
+                                      .ct2 = {.root = "",
+                                              .blocks = "layer_",
+                                              .encoder = "encoder/",
+                                              .decoder = "decoder/",
+                                              .slashes = true,
+                                              .tensors = kCt2Names}};
 
 }  // namespace miao::models

@@ -15,11 +15,13 @@ Result<void> Engine::State::check(const EncoderInput& input) const {
   const int64_t rows = encoder_rows(input), limit = model->encoder_ctx();
   if (spec.features > 0) {
     if (rows == 0 || input.features.size() % static_cast<size_t>(2 * spec.features) != 0) {
-      return Error{Code::invalid, "expected an even number of frames of " + std::to_string(spec.features) + " values", {}};
+      return Error{
+          Code::invalid, "expected an even number of frames of " + std::to_string(spec.features) + " values", {}};
     }
     if (rows > limit) {
       return Error{Code::invalid,
-                   "it has " + std::to_string(2 * rows) + " frames and the model reads " + std::to_string(2 * limit), {}};
+                   "it has " + std::to_string(2 * rows) + " frames and the model reads " + std::to_string(2 * limit),
+                   {}};
     }
     return {};
   }
@@ -33,7 +35,8 @@ Result<void> Engine::State::check(const EncoderInput& input) const {
   for (const int32_t id : input.ids) {
     if (id < 0 || id >= spec.vocab) {
       return Error{Code::invalid,
-                   "token id " + std::to_string(id) + " is not within 0 to " + std::to_string(spec.vocab - 1), {}};
+                   "token id " + std::to_string(id) + " is not within 0 to " + std::to_string(spec.vocab - 1),
+                   {}};
     }
   }
   return {};
