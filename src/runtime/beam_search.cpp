@@ -37,13 +37,24 @@ struct Search {
   std::vector<Beam> beams;
   std::vector<Hypothesis> ended;  // best first, at most BeamOptions::beams
   std::optional<Sampler> sampler;
-  bool done = false;
+};
+
+// One row of logits and what comes of it.
+struct Row {
+  const Search* search = nullptr;
+  size_t beam = 0;              // of the search
+  std::vector<Candidate> best;  // best first
+  std::optional<Error> error;
 };
 
 class BeamSearch {
  public:
   BeamSearch(Engine& engine, const BeamOptions& options, std::span<const TokenRule> rules)
-      : engine_(engine), o_(options), rules_(rules), beams_(static_cast<size_t>(options.beams)) {}
+      : engine_(engine),
+        o_(options),
+        rules_(rules),
+        beams_(static_cast<size_t>(options.beams)),
+        most_(std::max<size_t>(2, 1 + o_.ends.size()) * beams_) {}
 
   Result<std::vector<std::vector<Hypothesis>>> run(std::span<const BeamInput> inputs, const std::atomic<bool>* cancel) {
     std::vector<Search> searches(inputs.size());
@@ -57,17 +68,22 @@ class BeamSearch {
     }
     for (;;) {
       slices_.clear();
+      rows_.clear();
       for (Search& s : searches) {
-        for (Beam& beam : s.beams) {
-          if (!s.done)
-            slices_.push_back({&beam.past, std::span(beam.tokens).subspan(beam.fed), Want::last, s.input->memory});
+        for (size_t b = 0; b < s.beams.size(); ++b) {
+          Beam& beam = s.beams[b];
+          slices_.push_back({&beam.past, std::span(beam.tokens).subspan(beam.fed), Want::last, s.input->memory});
+          rows_.push_back({&s, b, {}, {}});
         }
       }
       if (slices_.empty()) break;
       MIAO_TRY(const Logits logits, engine_.forward(slices_, cancel));
-      int64_t row = 0;
+      MIAO_CHECK_OK(rate(logits));
+      std::span<Row> rest = rows_;
       for (Search& s : searches) {
-        if (!s.done) MIAO_CHECK_OK(advance(s, logits, row));
+        const size_t count = s.beams.size();
+        if (count > 0) MIAO_CHECK_OK(advance(s, rest.first(count)));
+        rest = rest.subspan(count);
       }
     }
     std::vector<std::vector<Hypothesis>> out;
@@ -87,63 +103,102 @@ class BeamSearch {
     return log_probability / std::pow(static_cast<double>(tokens), o_.length_penalty);
   }
 
-  // Scores of all tokens behind a beam.
-  Result<std::span<const float>> scores(const Search& s, const Beam& beam, std::span<const float> logits) {
-    MIAO_TRY(const float normaliser, engine_.log_sum_exp(logits));
-    scores_.resize(logits.size());
-    const float shift = beams_ > 1 ? normaliser : 0;
-    for (size_t j = 0; j < logits.size(); ++j) scores_[j] = logits[j] - shift;
-    for (const TokenRule& rule : rules_) rule(beam.tokens, s.input->prefix.size(), scores_);
-    if (beams_ > 1) return std::span<const float>(scores_);
-    for (float& value : scores_) value -= normaliser;  // what the one beam's hypothesis is rated by
-    return std::span<const float>(scores_);
+  // All rows, each by one thread: with a large vocabulary this takes as long as the model.
+  Result<void> rate(const Logits& logits) {
+    scratch_.resize(static_cast<size_t>(engine_.pool().threads()));
+    std::atomic<size_t> next{0};
+    engine_.pool().run([&](Worker& worker) {
+      for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < rows_.size();) {
+        rate(rows_[i], logits.row(static_cast<int64_t>(i)), scratch_[static_cast<size_t>(worker.index)]);
+      }
+    });
+    for (const Row& row : rows_) {
+      if (row.error) return *row.error;
+    }
+    return {};
   }
 
-  // Keeps the best `most` of candidates_ and of this beam's tokens.
-  void gather(size_t beam, double so_far, std::span<const float> scores, size_t most) {
-    for (size_t j = 0; j < scores.size(); ++j) {
-      if (scores[j] == kForbidden) continue;
-      const Candidate c{beam, static_cast<int32_t>(j), so_far + double{scores[j]}};
-      if (candidates_.size() == most) {
-        if (!(c < candidates_.front())) continue;
-        std::pop_heap(candidates_.begin(), candidates_.end());
-        candidates_.pop_back();
-      }
-      candidates_.push_back(c);
-      std::push_heap(candidates_.begin(), candidates_.end());
+  void rate(Row& row, std::span<const float> logits, std::vector<float>& scores) {
+    const Beam& beam = row.search->beams[row.beam];
+    scores.resize(logits.size());
+    const auto normaliser = engine_.log_sum_exp(logits, scores);
+    if (!normaliser.ok()) {
+      row.error = normaliser.error();
+      return;
+    }
+    double shift = beam.log_probability - double{*normaliser};
+    std::span<const float> values = logits;
+    if (!rules_.empty() || o_.sampling) {
+      // Rules see log-probabilities, with one beam logits: as in transformers.
+      const float off = beams_ > 1 ? *normaliser : 0;
+      if (beams_ > 1) shift = beam.log_probability;
+      for (size_t j = 0; j < logits.size(); ++j) scores[j] = logits[j] - off;
+      for (const TokenRule& rule : rules_) rule(beam.tokens, row.search->input->prefix.size(), scores);
+      values = scores;
+    }
+    if (row.search->sampler) {
+      draw(row, values, shift);
+    } else {
+      gather(row, values, shift);
     }
   }
 
-  Result<void> advance(Search& s, const Logits& logits, int64_t& row) {
-    const size_t most = std::max<size_t>(2, 1 + o_.ends.size()) * beams_;
-    candidates_.clear();
-    for (size_t b = 0; b < s.beams.size(); ++b) {
-      Beam& beam = s.beams[b];
-      beam.fed = beam.tokens.size();
-      MIAO_TRY(const std::span<const float> values, scores(s, beam, logits.row(row++)));
-      if (s.sampler) {
-        MIAO_TRY(const int32_t token, s.sampler->sample(values));
-        candidates_.push_back({b, token, beam.log_probability + double{values[static_cast<size_t>(token)]}});
-      } else {
-        gather(b, beam.log_probability, values, most);
+  void draw(Row& row, std::span<const float> values, double shift) {
+    auto token = const_cast<Search*>(row.search)->sampler->sample(values);
+    if (!token.ok()) {
+      row.error = std::move(token.error());
+      return;
+    }
+    row.best.push_back({row.beam, *token, shift + double{values[static_cast<size_t>(*token)]}});
+  }
+
+  // The best most_ tokens of a row. Blocks without any that could be among them are passed over.
+  void gather(Row& row, std::span<const float> values, double shift) const {
+    constexpr size_t kBlock = 64;
+    std::vector<Candidate>& best = row.best;  // a heap with the worst in front
+    float least = kForbidden;                 // a token has to be above it
+    for (size_t first = 0; first < values.size(); first += kBlock) {
+      const size_t last = std::min(first + kBlock, values.size());
+      bool any = false;
+      for (size_t j = first; j < last; ++j) any |= values[j] > least;
+      if (!any) continue;
+      for (size_t j = first; j < last; ++j) {
+        if (!(values[j] > least)) continue;
+        if (best.size() == most_) {
+          std::pop_heap(best.begin(), best.end());
+          best.pop_back();
+        }
+        best.push_back({row.beam, static_cast<int32_t>(j), double{values[j]}});
+        std::push_heap(best.begin(), best.end());
+        if (best.size() == most_) least = static_cast<float>(best.front().log_probability);
       }
     }
-    if (candidates_.empty()) return Error{Code::invalid, "the rules forbid every token", {}};
-    std::sort(candidates_.begin(), candidates_.end());
+    std::sort(best.begin(), best.end());
+    for (Candidate& c : best) c.log_probability += shift;
+  }
+
+  Result<void> advance(Search& s, std::span<Row> rows) {
+    std::vector<Candidate> candidates;
+    for (size_t b = 0; b < rows.size(); ++b) {
+      s.beams[b].fed = s.beams[b].tokens.size();
+      candidates.insert(candidates.end(), rows[b].best.begin(), rows[b].best.end());
+    }
+    if (candidates.empty()) return Error{Code::invalid, "the rules forbid every token", {}};
+    std::sort(candidates.begin(), candidates.end());
+    if (candidates.size() > most_) candidates.resize(most_);
     const size_t tokens = length(s, s.beams.front().tokens) + 1;
     const bool last = tokens >= static_cast<size_t>(o_.max_tokens) ||
                       static_cast<int64_t>(s.beams.front().tokens.size()) + 1 > engine_.ctx();
     std::vector<Candidate> next;
-    for (size_t i = 0; i < candidates_.size(); ++i) {
-      const Candidate& c = candidates_[i];
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      const Candidate& c = candidates[i];
       if (!last && !ends(c.token)) {
         if (next.size() < beams_) next.push_back(c);
       } else if (i < beams_) {
         end(s, c, tokens);
       }
     }
-    s.done = next.empty() || finished(s, next.front().log_probability, tokens);
-    if (s.done) {
+    if (next.empty() || finished(s, next.front().log_probability, tokens)) {
       s.beams.clear();
     } else {
       follow(s, next);
@@ -191,10 +246,10 @@ class BeamSearch {
   Engine& engine_;
   const BeamOptions& o_;
   std::span<const TokenRule> rules_;
-  size_t beams_;
+  size_t beams_, most_;  // most_: candidates of an input for its next beams
   std::vector<Slice> slices_;
-  std::vector<float> scores_;          // (vocab)
-  std::vector<Candidate> candidates_;  // a heap with the worst in front
+  std::vector<Row> rows_;                    // of slices_
+  std::vector<std::vector<float>> scratch_;  // (vocab) of each thread
 };
 
 }  // namespace

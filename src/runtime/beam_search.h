@@ -34,7 +34,7 @@ struct BeamOptions {
 };
 
 // Changes the scores of all tokens that could follow: log-probabilities, with one beam logits. `tokens`: the prefix of
-// the input and what has been chosen. Minus infinity forbids a token.
+// the input and what has been chosen. Minus infinity forbids a token. Called from several threads at once.
 using TokenRule = std::function<void(std::span<const int32_t> tokens, size_t prefix, std::span<float> scores)>;
 
 struct BeamInput {

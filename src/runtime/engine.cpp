@@ -270,13 +270,13 @@ Result<Logits> Engine::forward(Sequence& sequence, std::span<const int32_t> toke
   return forward({&slice, 1}, cancel);
 }
 
-Result<float> Engine::log_sum_exp(std::span<const float> logits) {
+Result<float> Engine::log_sum_exp(std::span<const float> logits, std::span<float> scratch) const {
+  MIAO_CHECK(scratch.size() >= logits.size());
   const kernels::Kernels& k = state_->loaded->context.kernels;
   const auto n = static_cast<int64_t>(logits.size());
-  state_->probabilities.resize(logits.size());
-  k.softmax(logits.data(), n, 1, state_->probabilities.data());
+  k.softmax(logits.data(), n, 1, scratch.data());
   const auto best = static_cast<size_t>(k.argmax(logits.data(), n));
-  const float out = logits[best] - std::log(state_->probabilities[best]);  // the largest share is far from zero
+  const float out = logits[best] - std::log(scratch[best]);  // the largest share is far from zero
   if (!std::isfinite(out)) {
     return Error{Code::corrupt, "the model gives logits that are no numbers; its file may be damaged", {}};
   }

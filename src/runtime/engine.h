@@ -150,8 +150,9 @@ class Engine {
                          Cancel cancel = nullptr);
   Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want, const Sequence* memory,
                          Cancel cancel = nullptr);
-  // log(sum of exp(x)): what turns logits into log-probabilities. Errors: corrupt for NaN and infinities.
-  Result<float> log_sum_exp(std::span<const float> logits);
+  // log(sum of exp(x)): what turns logits into log-probabilities. `scratch` is as large as the logits. From any thread.
+  // Errors: corrupt for NaN and infinities.
+  Result<float> log_sum_exp(std::span<const float> logits, std::span<float> scratch) const;
   // All rows of a long text in bounded memory: `sink(first, logits)` gets rows first, first + 1, ... chunk by chunk.
   using Sink = std::function<Result<void>(int64_t first, const Logits& logits)>;
   // An Error in the middle leaves the chunks before it in the sequence.

@@ -31,7 +31,6 @@ struct Engine::State {
   std::vector<graph::PassSlice> slices;
   std::vector<Sequence*> sequences;
   std::vector<int64_t> starts;       // sizes of the batch's sequences before it
-  std::vector<float> probabilities;  // of log_sum_exp()
   Memory frames;                     // of audio behind the first convolution
   int64_t embedded = 0;              // rows read since the embedding's pages were given back
 
