@@ -41,7 +41,9 @@ Result<int64_t> choose_ctx(const LoadOptions& options, const ModelSpec& s) {
 }
 
 Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
-  const DType kv = options.kv.value_or(options.precision == graph::Precision::f32 || all_f32 ? DType::f32 : DType::f16);
+  const bool exact =
+      options.precision == graph::Precision::f32 || (all_f32 && options.precision == graph::Precision::file);
+  const DType kv = options.kv.value_or(exact ? DType::f32 : DType::f16);
   if (kv != DType::f32 && kv != DType::f16 && kv != DType::bf16) {
     return Error{
         Code::invalid, std::string("keys and values cannot be ") + format(kv).name + "; use F32, F16 or BF16", {}};

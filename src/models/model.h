@@ -27,8 +27,8 @@ struct LoadOptions {
   bool encoder_alone = false;  // of an encoder-decoder, which then is an encoder
   // f32: integer formats are decoded and everything computes in FP32; int8: floating matrices of blocks become int8.
   graph::Precision precision = graph::Precision::file;
-  std::optional<DType>
-      kv;               // of keys and values; unset = F32 with f32 or when all matrices of the file are F32, else F16
+  // Of keys and values. Unset: F32 with f32, or where the file's matrices are F32 and stay so; else F16.
+  std::optional<DType> kv;
   int64_t ctx = 0;      // longest sequence; 0 = the model's own, at most kDefaultCtx. Of an encoder-decoder: of both
   int64_t chunk = 256;  // rows of a pass
   std::filesystem::path packs;                // folder of packed weights (pack_cache.h); empty = none
