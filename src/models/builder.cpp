@@ -97,7 +97,7 @@ class Builder {
 
   // sin | cos
   TensorView sinusoids() {
-    const int64_t half = s_.dim / 2, rows = s_.positions;
+    const int64_t half = s_.dim / 2, rows = std::min(s_.positions, ctx_ + s_.position_offset);
     const bool by_half = s_.sinusoids == ModelSpec::Sinusoids::by_half;
     std::vector<float> table(static_cast<size_t>(rows * s_.dim));
     for (int64_t i = 0; i < half; ++i) {

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kMaxLayers = 1000;
 constexpr int64_t kMaxDim = 1 << 16;
 constexpr int64_t kMaxHeadDim = 1024;
-constexpr int64_t kMaxPositions = 1 << 20;
+constexpr int64_t kMaxPositions = 1 << 16;
 constexpr int64_t kMaxVocab = int64_t{1} << 24;
 
 constexpr Key kVocab{nullptr, "vocab_size"};

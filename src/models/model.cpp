@@ -40,6 +40,14 @@ Result<int64_t> choose_ctx(const LoadOptions& options, const ModelSpec& s) {
   return ctx;
 }
 
+// Tables that are computed when the programs are built, for as many positions as the context has.
+Result<void> check_tables(const ModelSpec& s, int64_t ctx) {
+  const bool sines = s.positions > 0 && s.sinusoids != ModelSpec::Sinusoids::none;
+  const int64_t distances = s.distance_buckets > 0 ? s.block.attn.heads * (2 * (ctx + kernels::kPage) + 1) : 0;
+  const auto floats = static_cast<uint64_t>(distances + (sines ? (ctx + s.position_offset) * s.dim : 0));
+  return require_memory(floats * sizeof(float), "tables of positions", "lower the context length (ctx)");
+}
+
 Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
   const bool exact =
       options.precision == graph::Precision::f32 || (all_f32 && options.precision == graph::Precision::file);
@@ -93,10 +101,12 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
   std::unique_ptr<Model> model(new Model(std::move(spec), options, context));
   const ModelSpec& s = model->spec_;
   MIAO_TRY(model->ctx_, choose_ctx(options, s));
+  MIAO_CHECK_OK(check_tables(s, model->ctx_));
   if (s.encoder) {
     LoadOptions own = options;  // a sequence's limit says nothing about what an encoder with fewer positions reads
     if (s.encoder->positions > 0) own.ctx = std::min(own.ctx, s.encoder->positions - s.encoder->position_offset);
     MIAO_TRY(model->encoder_ctx_, choose_ctx(own, *s.encoder));
+    MIAO_CHECK_OK(check_tables(*s.encoder, model->encoder_ctx_));
   }
   if (const int64_t limit = ctx_of_scaling(s.rope, s.ctx); limit > 0 && model->ctx_ > limit) {
     log_warn("a context of more than " + std::to_string(limit) + " positions changes the rotation of this model (" +

@@ -55,7 +55,7 @@ static Result<ModelSpec> side(const Source& source, bool encoder) {
   if (!encoder) {
     MIAO_TRY(s.layers, source.integer({"decoder_block_count", "num_decoder_layers"}, 1, kMaxLayers, s.layers));
   }
-  MIAO_TRY(s.ctx, source.integer({"context_length", "n_positions"}, 1, 1 << 20, 512));
+  MIAO_TRY(s.ctx, source.integer({"context_length", "n_positions"}, 1, 1 << 16, 512));
   MIAO_TRY(s.eps, source.number({"attention.layer_norm_rms_epsilon", "layer_norm_epsilon"}, 1e-12, 0.1, 1e-6));
   MIAO_TRY(a.heads, source.integer({"attention.head_count", "num_heads"}, 1, 1 << 12, 8));
   MIAO_TRY(a.head_dim, source.integer({"attention.key_length", "d_kv"}, 1, 1024, 64));
