@@ -157,7 +157,7 @@ class Engine {
   using Sink = std::function<Result<void>(int64_t first, const Logits& logits)>;
   // An Error in the middle leaves the chunks before it in the sequence.
   Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink,
-                           Cancel cancel = nullptr);
+                           Cancel cancel = nullptr, const Sequence* memory = nullptr);
 
   // After each named step of each pass: fn(name, values, rows, columns, stride). Empty = off.
   using Tap =

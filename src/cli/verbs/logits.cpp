@@ -23,7 +23,7 @@ namespace {
 struct Options {
   ModelArgument model;
   EngineFlags engine;
-  std::string ids, text, output;
+  std::string ids, text, input_ids, output;
 };
 
 Result<int> run(const Options& o, const Common& common) {
@@ -50,6 +50,16 @@ Result<int> run(const Options& o, const Common& common) {
     ids = std::move(*read);
     if (ids.empty()) return usage_error(verb_logits, "--ids: there are no tokens");
   }
+  std::vector<runtime::Sequence> memory;
+  if (engine->spec().encoder && o.input_ids.empty()) {
+    return usage_error(verb_logits, "this model is an encoder-decoder: give what its encoder reads with --input-ids");
+  }
+  if (!o.input_ids.empty()) {
+    const auto input = parse_ids(o.input_ids, engine->vocab());
+    if (!input.ok()) return usage_error(verb_logits, "--input-ids: " + input.error().message);
+    MIAO_TRY(memory, engine->encode({{{.ids = *input}}}, &interrupted()));
+  }
+  const runtime::Sequence* const read = memory.empty() ? nullptr : memory.data();
   runtime::Sequence sequence = engine->new_sequence();
   if (o.output == "-") {
     out().write(io::npy_header(static_cast<int64_t>(ids.size()), engine->vocab()));
@@ -60,7 +70,7 @@ Result<int> run(const Options& o, const Common& common) {
       }
       return out().flush();
     };
-    MIAO_CHECK_OK(engine->forward_all(sequence, ids, show, &interrupted()));
+    MIAO_CHECK_OK(engine->forward_all(sequence, ids, show, &interrupted(), read));
     return kOk;
   }
   MIAO_TRY(auto file, io::NpyWriter::create(o.output, engine->vocab()));
@@ -68,7 +78,7 @@ Result<int> run(const Options& o, const Common& common) {
     for (int64_t i = 0; i < logits.rows(); ++i) MIAO_CHECK_OK(file.append(logits.row(i)));
     return {};
   };
-  MIAO_CHECK_OK(engine->forward_all(sequence, ids, append, &interrupted()));
+  MIAO_CHECK_OK(engine->forward_all(sequence, ids, append, &interrupted(), read));
   MIAO_CHECK_OK(file.finish());
   if (common.json) {
     out().line(dump_json(Json{{"output", o.output}, {"ids", ids}, {"rows", ids.size()}, {"vocab", engine->vocab()}}));
@@ -83,6 +93,7 @@ Run add(CLI::App& app, const Common& common) {
   add_model_argument(app, o->model);
   auto* ids = app.add_option("--ids", o->ids, "Token ids, separated by spaces or commas")->type_name("IDS");
   app.add_option("--text", o->text, "A file to tokenise; - is standard input")->type_name("FILE")->excludes(ids);
+  app.add_option("--input-ids", o->input_ids, "What the encoder of an encoder-decoder reads")->type_name("IDS");
   app.add_option("-o,--output", o->output, "The file to write; - is standard output")
       ->required()
       ->type_name("FILE.npy");
@@ -101,6 +112,7 @@ const Verb verb_logits = {
         "the result depend on the model, the tokens, --dtype and --kv only, not on threads, --chunk or processor.",
     .examples =
         "miao logits smollm2 --ids '1 2 3' -o logits.npy\n"
+        "miao logits flan-t5 --input-ids '13 4 1' --ids '0 27' -o logits.npy\n"
         "miao logits smollm2 --text prompt.txt -o exact.npy --dtype fp32   # the reference of quality measures",
     .json = true,
     .add = add,
