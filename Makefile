@@ -41,6 +41,7 @@ golden:
 	@scripts/venv.sh --oracle
 	build/venv/bin/python tools/make_golden.py
 	build/venv/bin/python tools/make_golden_encoders.py
+	build/venv/bin/python tools/make_golden_seq2seq.py
 	build/venv/bin/python tools/make_golden_mel.py
 
 oracle: build

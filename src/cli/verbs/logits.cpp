@@ -55,7 +55,8 @@ Result<int> run(const Options& o, const Common& common) {
     return usage_error(verb_logits, "this model is an encoder-decoder: give what its encoder reads with --input-ids");
   }
   if (!o.input_ids.empty()) {
-    const auto input = parse_ids(o.input_ids, engine->vocab());
+    const auto& encoder = engine->spec().encoder;
+    const auto input = parse_ids(o.input_ids, encoder ? encoder->vocab : engine->vocab());
     if (!input.ok()) return usage_error(verb_logits, "--input-ids: " + input.error().message);
     MIAO_TRY(memory, engine->encode({{{.ids = *input}}}, &interrupted()));
   }
