@@ -153,7 +153,8 @@ Result<void> write_file_atomic(const std::filesystem::path& path, std::string_vi
 Result<void> write_file_atomic(const std::filesystem::path& path, std::span<const std::string_view> parts,
                                unsigned mode) {
   MIAO_CHECK_OK(replaceable(path));
-  const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid());
+  static std::atomic<unsigned> count{0};  // threads may write the same file
+  const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(count++);
   const auto failed = [&](const char* what) {
     Error error = system_error(temporary, what);
     ::unlink(temporary.c_str());
