@@ -158,6 +158,9 @@ Result<std::vector<Source>> read_sources(std::span<const std::string> paths, con
     if (!fs::exists(status)) {
       return not_readable(path, error ? error : std::make_error_code(std::errc::no_such_file_or_directory));
     }
+    if (!fs::is_directory(status) && !fs::is_regular_file(status) && !fs::is_fifo(status)) {
+      return Error{Code::invalid, "is not a file of text, nor a folder", path};  // a device may never end
+    }
     if (fs::is_directory(status)) {
       MIAO_CHECK_OK(read_folder(path, options, out));
     } else {

@@ -11,6 +11,8 @@
 
 namespace miao::search {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 static_assert(sizeof(Passage) == 24);
@@ -74,7 +76,7 @@ Store empty_store(const std::string& key, int64_t dim) { return {VectorIndex(dim
 
 }  // namespace
 
-Result<Store> Store::load(const std::filesystem::path& path, const std::string& key, int64_t dim) {
+Result<Store> Store::load(const fs::path& path, const std::string& key, int64_t dim) {
   const auto anew = [&](const char* why) {
     log_warn(path.string() + ": " + why + "; it is made anew");
     return empty_store(key, dim);
@@ -100,12 +102,12 @@ Result<Store> Store::load(const std::filesystem::path& path, const std::string& 
   return out;
 }
 
-Result<void> Store::save(const std::filesystem::path& path) const { return vectors.save(path, table_of(*this)); }
+Result<void> Store::save(const fs::path& path) const { return vectors.save(path, table_of(*this)); }
 
-std::vector<IndexFile> list_indexes(const std::filesystem::path& folder) {
+std::vector<IndexFile> list_indexes(const fs::path& folder) {
   std::vector<IndexFile> out;
   std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
     const uint64_t bytes = it->file_size(ignored);
     if (!ignored && it->path().filename().string().find(Store::kExtension) != std::string::npos) {

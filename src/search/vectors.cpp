@@ -37,7 +37,9 @@ static_assert(sizeof(Header) == 72);
 
 Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-uint64_t sum_of(const Header& header) { return checksum(std::as_bytes(std::span(&header, 1)).first(offsetof(Header, sum))); }
+uint64_t sum_of(const Header& header) {
+  return checksum(std::as_bytes(std::span(&header, 1)).first(offsetof(Header, sum)));
+}
 
 // False: a number that is none, or beyond what can be squared.
 bool normalise(std::span<float> row) {
@@ -75,15 +77,14 @@ VectorIndex::~VectorIndex() = default;
 
 int64_t VectorIndex::dim() const { return state_->rows.dim; }
 int64_t VectorIndex::rows() const { return state_->rows.count(); }
-std::span<const float> VectorIndex::row(int64_t i) const {
-  return {state_->rows.row(i), static_cast<size_t>(dim())};
-}
+std::span<const float> VectorIndex::row(int64_t i) const { return {state_->rows.row(i), static_cast<size_t>(dim())}; }
 
 Result<void> VectorIndex::add(std::span<const float> vectors) {
   const auto width = static_cast<size_t>(dim());
   if (vectors.size() % width != 0) {
     return Error{Code::invalid,
-                 std::to_string(vectors.size()) + " numbers are no whole vectors of " + std::to_string(width), {}};
+                 std::to_string(vectors.size()) + " numbers are no whole vectors of " + std::to_string(width),
+                 {}};
   }
   std::vector<float>& data = state_->rows.data;
   const size_t before = data.size();
@@ -96,8 +97,8 @@ Result<void> VectorIndex::add(std::span<const float> vectors) {
   for (size_t at = before; at < data.size(); at += width) {
     if (normalise(std::span(data).subspan(at, width))) continue;
     data.resize(before);
-    return Error{Code::invalid, "vector " + std::to_string((at - before) / width + 1) + " holds a number that is none",
-                 {}};
+    return Error{
+        Code::invalid, "vector " + std::to_string((at - before) / width + 1) + " holds a number that is none", {}};
   }
   return {};
 }

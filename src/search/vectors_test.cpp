@@ -115,8 +115,7 @@ TEST(Vectors, BadVectorsAreErrors) {
   EXPECT_EQ(index.add(none).error().message, "vector 2 holds a number that is none");
   EXPECT_FALSE(index.add(huge).ok());
   EXPECT_EQ(index.rows(), 0);
-  EXPECT_EQ(index.query(part, 1, Method::exact).error().message,
-            "the vector has 3 numbers, those of the index have 2");
+  EXPECT_EQ(index.query(part, 1, Method::exact).error().message, "the vector has 3 numbers, those of the index have 2");
   EXPECT_FALSE(index.query(huge, 1, Method::exact).ok());
 }
 

@@ -116,24 +116,25 @@ class Search {
     const std::string prompt = o_.own_query_prompt ? o_.query_prompt : search::query_prompt(encoder_);
     const bool approximate = index_.approximate() && !o_.exact;
     const auto method = approximate ? search::Method::approximate : search::Method::exact;
-    const auto dim = static_cast<size_t>(encoder_.spec().dim);
-    for (size_t at = 0; at < queries.size(); at += kBatch) {
-      const auto batch = queries.subspan(at, std::min(kBatch, queries.size() - at));
-      auto vectors = runtime::embed(encoder_, batch, {.prompt = prompt, .cancel = &interrupted()});
-      if (!vectors.ok()) return std::move(vectors.error()).at("queries from " + std::to_string(at + 1));
-      for (size_t i = 0; i < batch.size(); ++i) {
-        const double start = now_seconds();
-        MIAO_TRY(const auto found, index_.find(std::span(*vectors).subspan(i * dim, dim), o_.top, method));
-        if (queries.size() > 1 && !common_.json) out().line((at + i > 0 ? "\n" : "") + printable(batch[i]));
-        show(batch[i], found, approximate, now_seconds() - start);
+    for (const std::string& query : queries) {
+      const double start = now_seconds();
+      auto vector = runtime::embed(encoder_, {&query, 1}, {.prompt = prompt, .cancel = &interrupted()});
+      if (!vector.ok()) {
+        vector.error().where = "query '" + shorten(query, kShownQuery) + "'";
+        return vector.error();
       }
+      MIAO_TRY(const auto found, index_.find(*vector, o_.top, method));
+      if (queries.size() > 1 && !common_.json) {
+        out().line((&query == queries.data() ? "" : "\n") + printable(query));
+      }
+      show(query, found, approximate, now_seconds() - start);
       MIAO_CHECK_OK(out().flush());
     }
     return {};
   }
 
  private:
-  static constexpr size_t kBatch = 64;
+  static constexpr size_t kShownQuery = 40;  // columns in an error
 
   void show(const std::string& query, std::span<const search::Found> found, bool approximate, double seconds) const {
     if (common_.json) return out().line(results_json(query, found, approximate));

@@ -25,7 +25,7 @@ namespace {
 using Index = hnswlib::HierarchicalNSW<float>;
 
 // Higher values find more and cost more. Recall is held above 0.95 by vectors_test.cpp.
-constexpr size_t kLinks = 16;         // of a node on each level above 0; twice as many on level 0
+constexpr size_t kLinks = 16;          // of a node on each level above 0; twice as many on level 0
 constexpr size_t kBuildBreadth = 128;  // candidates looked at to place a node
 constexpr size_t kMinBreadth = 128;    // candidates looked at for a query
 constexpr size_t kSeed = 100;
