@@ -4,8 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mkdir -p build/models
-if path=$(build/release/miao pull --quiet smollm2); then
-  ln -sfn "$path" build/models/smollm2-q4_1.gguf
-else
-  echo "smollm2 cannot be fetched: the tests of a real model are skipped" >&2
-fi
+while read -r model name; do
+  if path=$(build/release/miao pull --quiet "$model"); then
+    ln -sfn "$path" "build/models/$name"
+  else
+    echo "$model cannot be fetched: its tests are skipped" >&2
+  fi
+done <<END
+smollm2 smollm2-q4_1.gguf
+minilm all-MiniLM-L6-v2
+END

@@ -24,7 +24,8 @@ SHARED_FOLDERS = {"tensor/formats"}  # block layouts: one public header each
 WORDS = [
     (r"\b(?:secure_)?getenv\b", "getenv", ["base/env.cpp"], False),
     (r"\bthrow\b", "throw", ["base/check.cpp", "base/thread_pool.cpp", "python/errors.cpp"], True),
-    (r"\bcatch\s*\(", "catch", ["base/thread_pool.cpp", "cli/entry.cpp", "python/errors.cpp", "python/task.cpp"], True),
+    (r"\bcatch\s*\(", "catch", ["base/thread_pool.cpp", "cli/entry.cpp", "python/errors.cpp", "python/task.cpp",
+                              "search/hnsw/graph.cpp"], True),
     (r"\bstd::c(?:out|err|log)\b|\b(?:v?f?printf|f?puts|putchar|perror)\s*\(|\b(?:fmt|std)::print(?:ln)?\b",
      "printing", ["base/log.cpp", "cli/"], True),
     (r"\bstd::w?regex\b|#\s*include\s*<regex>", "std::regex", [], False),

@@ -147,26 +147,31 @@ Result<void> replaceable(const std::filesystem::path& path) {
 }
 
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {
+  return write_file_atomic(path, {&bytes, 1}, 0644);
+}
+
+Result<void> write_file_atomic(const std::filesystem::path& path, std::span<const std::string_view> parts,
+                               unsigned mode) {
   MIAO_CHECK_OK(replaceable(path));
-  const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid());
+  static std::atomic<unsigned> count{0};  // threads may write the same file
+  const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(count++);
+  const auto failed = [&](const char* what) {
+    Error error = system_error(temporary, what);
+    ::unlink(temporary.c_str());
+    return error;
+  };
   {
-    Fd file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+    Fd file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)};
     if (file.fd < 0) return system_error(temporary, "cannot create");
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(file.fd, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) {
-        Error error = system_error(temporary, "cannot write");
-        ::unlink(temporary.c_str());
-        return error;
+    for (std::string_view bytes : parts) {
+      while (!bytes.empty()) {
+        const ssize_t n = ::write(file.fd, bytes.data(), bytes.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return failed("cannot write");
+        bytes.remove_prefix(static_cast<size_t>(n));
       }
-      bytes.remove_prefix(static_cast<size_t>(n));
     }
-    if (::fsync(file.fd) != 0) {
-      Error error = system_error(temporary, "cannot flush");
-      ::unlink(temporary.c_str());
-      return error;
-    }
+    if (::fsync(file.fd) != 0) return failed("cannot flush");
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
     Error error = system_error(path, "cannot rename into place");

@@ -65,5 +65,8 @@ Result<void> replaceable(const std::filesystem::path& path);
 Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 30);
 // Writes to a temporary beside `path`, fsyncs, renames: a reader sees the old or the new content, nothing between.
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
+// The same for bytes that stand in several places; `mode` is that of the file.
+Result<void> write_file_atomic(const std::filesystem::path& path, std::span<const std::string_view> parts,
+                               unsigned mode);
 
 }  // namespace miao

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
+#include <utf8proc.h>
 
 #include <algorithm>
 #include <charconv>
@@ -80,18 +81,41 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+namespace {
+
+// The character at the front of `text`: its bytes, and the columns it takes. What is not UTF-8 takes one a byte.
+struct Glyph {
+  size_t bytes, columns;
+};
+Glyph glyph(std::string_view text) {
+  utf8proc_int32_t c = -1;
+  const auto bytes = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                      static_cast<utf8proc_ssize_t>(text.size()), &c);
+  if (bytes <= 0) return {1, 1};
+  return {static_cast<size_t>(bytes), static_cast<size_t>(utf8proc_charwidth(c))};
+}
+
+}  // namespace
+
 size_t display_width(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  size_t width = 0;
+  while (!text.empty()) {
+    const Glyph g = glyph(text);
+    width += g.columns;
+    text.remove_prefix(g.bytes);
+  }
+  return width;
 }
 
 std::string shorten(std::string_view text, size_t width) {
   if (display_width(text) <= width) return std::string(text);
   const size_t keep = width > 3 ? width - 3 : width;
-  size_t count = 0, at = 0;
-  while (at < text.size()) {
-    if ((static_cast<unsigned char>(text[at]) & 0xc0) != 0x80 && count++ == keep) break;
-    ++at;
+  size_t at = 0;
+  for (size_t columns = 0; at < text.size();) {
+    const Glyph g = glyph(text.substr(at));
+    columns += g.columns;
+    if (columns > keep) break;
+    at += g.bytes;
   }
   return std::string(text.substr(0, at)) + (width > 3 ? "..." : "");
 }

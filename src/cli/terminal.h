@@ -26,7 +26,7 @@ struct Style {
 // Control characters (line breaks too) and broken UTF-8 as escapes, so that text of a file can neither move the
 // cursor nor break a table.
 std::string printable(std::string_view text);
-size_t display_width(std::string_view text);               // code points
+size_t display_width(std::string_view text);               // columns of a terminal
 std::string shorten(std::string_view text, size_t width);  // with "..." at the end when cut
 std::string human_bytes(uint64_t bytes);                   // "98.4 MB", powers of 1000
 std::string human_count(uint64_t count);                   // "134.5 M"

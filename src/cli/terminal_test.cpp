@@ -44,6 +44,14 @@ TEST(Terminal, Shortening) {
             2u);
 }
 
+TEST(Terminal, WidthsAreThoseOfTheTerminal) {
+  EXPECT_EQ(display_width("\xe7\x8b\x90\xf0\x9f\x98\x80"), 4u);  // a CJK character and an emoji
+  EXPECT_EQ(display_width("e\xcc\x81"), 1u);                     // e and a combining accent
+  EXPECT_EQ(display_width("\xff"), 1u);
+  EXPECT_EQ(shorten("\xe7\x8b\x90\xe7\x8b\x90\xe7\x8b\x90", 6), "\xe7\x8b\x90\xe7\x8b\x90\xe7\x8b\x90");
+  EXPECT_EQ(shorten("\xe7\x8b\x90\xe7\x8b\x90\xe7\x8b\x90", 5), "\xe7\x8b\x90...");
+}
+
 TEST(Terminal, TablesAlign) {
   Table table({{"NAME"}, {"SIZE", true}, {"REST"}});
   table.add({"\xc3\xa9", "1", "x"});

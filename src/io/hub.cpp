@@ -85,6 +85,7 @@ Result<fs::path> resolve(std::string_view text, const ResolveOptions& options) {
 
 fs::path packs_folder() { return miao_cache() / "packed"; }
 bool packs_wanted() { return env_flag("MIAO_PACK_CACHE", true); }
+fs::path indexes_folder() { return miao_cache() / "search"; }
 
 Result<std::vector<CachedModel>> list_models() {
   std::vector<CachedModel> out;

@@ -42,8 +42,9 @@ struct ResolveOptions {
 // (wrong hash), cancelled, unsupported.
 Result<std::filesystem::path> resolve(std::string_view ref, const ResolveOptions& options = {});
 
-std::filesystem::path packs_folder();  // of packed weights (models/pack_cache.h) in miao's own cache
-bool packs_wanted();                   // MIAO_PACK_CACHE does not switch them off
+std::filesystem::path packs_folder();    // of packed weights (models/pack_cache.h) in miao's own cache
+bool packs_wanted();                     // MIAO_PACK_CACHE does not switch them off
+std::filesystem::path indexes_folder();  // of search indexes (search/store.h), beside it
 
 struct Alias {
   std::string_view name, ref;

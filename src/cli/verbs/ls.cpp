@@ -11,17 +11,23 @@
 #include "cli/verb.h"
 #include "io/hub.h"
 #include "models/pack_cache.h"
+#include "search/store.h"
 
 namespace miao::cli {
 
 namespace {
 
-// Beside the list: packs belong to any model, cached or not.
-void tell_packed() {
+// Beside the list: packs and indexes belong to any model, cached or not.
+void tell_others() {
   uint64_t bytes = 0;
   for (const models::PackFile& pack : models::list_packs(io::packs_folder())) bytes += pack.bytes;
   if (bytes > 0) {
     fmt::print(stderr, "Packed weights take {} more; miao rm --packed deletes them.\n", human_bytes(bytes));
+  }
+  bytes = 0;
+  for (const search::IndexFile& index : search::list_indexes(io::indexes_folder())) bytes += index.bytes;
+  if (bytes > 0) {
+    fmt::print(stderr, "Search indexes take {} more; miao rm --indexes deletes them.\n", human_bytes(bytes));
   }
 }
 
@@ -41,7 +47,7 @@ Result<int> run(const Common& common) {
   }
   if (cached.empty()) {
     fmt::print(stderr, "No models are cached. Fetch one with: miao pull smollm2\n");
-    tell_packed();
+    tell_others();
     return kOk;
   }
   Table table({{"MODEL"}, {"SIZE", true}, {"MODIFIED"}, {"PATH"}});
@@ -51,7 +57,7 @@ Result<int> run(const Common& common) {
                printable(model.path.string())});
   }
   out().write(table.str());
-  tell_packed();
+  tell_others();
   return kOk;
 }
 

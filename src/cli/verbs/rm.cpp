@@ -11,6 +11,7 @@
 #include "cli/verb.h"
 #include "io/hub.h"
 #include "models/pack_cache.h"
+#include "search/store.h"
 
 namespace miao::cli {
 
@@ -18,7 +19,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> models;
-  bool packed = false, yes = false, dry_run = false;
+  bool packed = false, indexes = false, yes = false, dry_run = false;
 };
 
 io::Removal packed_weights() {
@@ -26,6 +27,15 @@ io::Removal packed_weights() {
   for (const models::PackFile& pack : models::list_packs(io::packs_folder())) {
     out.paths.push_back(pack.path);
     out.bytes += pack.bytes;
+  }
+  return out;
+}
+
+io::Removal search_indexes() {
+  io::Removal out;
+  for (const search::IndexFile& index : search::list_indexes(io::indexes_folder())) {
+    out.paths.push_back(index.path);
+    out.bytes += index.bytes;
   }
   return out;
 }
@@ -42,7 +52,9 @@ bool confirmed(const std::string& model, const io::Removal& removal) {
 }
 
 Result<int> run(const Options& o, const Common& common) {
-  if (o.models.empty() && !o.packed) return usage_error(verb_rm, "name a cached model, or say --packed");
+  if (o.models.empty() && !o.packed && !o.indexes) {
+    return usage_error(verb_rm, "name a cached model, or say --packed or --indexes");
+  }
   std::vector<io::Removal> removals;  // all of them are known before anything is deleted
   std::vector<std::string> names = o.models;
   for (const std::string& model : o.models) {
@@ -51,6 +63,10 @@ Result<int> run(const Options& o, const Common& common) {
   if (o.packed) {
     removals.push_back(packed_weights());
     names.emplace_back("packed weights");
+  }
+  if (o.indexes) {
+    removals.push_back(search_indexes());
+    names.emplace_back("search indexes");
   }
   if (!o.yes && !o.dry_run && !is_tty(STDIN_FILENO)) {
     return usage_error(verb_rm, "nobody can be asked here: say --yes to delete");
@@ -76,6 +92,7 @@ Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<Options>();
   app.add_option("model", o->models, "Cached models, as miao ls names them")->type_name("MODEL");
   app.add_flag("--packed", o->packed, "Delete the packed weights of all models, which the next start makes anew");
+  app.add_flag("--indexes", o->indexes, "Delete the indexes of miao search, which it then makes anew");
   app.add_flag("-y,--yes", o->yes, "Do not ask");
   app.add_flag("--dry-run", o->dry_run, "Print the paths that would be deleted");
   return [o, &common] { return run(*o, common); };
@@ -95,7 +112,7 @@ const Verb verb_rm = {
         "miao rm --yes hf:ORG/REPO               # every cached revision of it\n"
         "miao rm hf:ORG/REPO@v1.0                # one revision\n"
         "miao rm hf:ORG/REPO-GGUF:Q4_K_M         # one quantisation\n"
-        "miao rm --packed                        # packed weights alone",
+        "miao rm --packed --indexes              # packed weights and search indexes alone",
     .add = add,
 };
 
