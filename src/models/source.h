@@ -26,7 +26,7 @@ struct TensorName {
   const char* hf;    // "self_attn.q_proj" of "model.layers.N.self_attn.q_proj.weight"; "/lm_head": without the root
 };
 struct KeyName {
-  const char* usual;  // "hidden_size"
+  const char* usual;  // "hidden_size", read where the file has not the other
   const char* own;    // "n_embd"
 };
 // How the Hugging Face files of a family differ from Llama's in names.
