@@ -3,13 +3,14 @@
 #   make test       unit tests, fast and slow     make check    tree rules, formatting
 #   make golden     reference data anew           make format   clang-format over src
 #   make python-test   builds the Python package, runs its tests
+#   make conformance   docs/conformance.md anew from the golden tests
 #   make oracle     token ids, chat templates and logits against the libraries that define them (ten minutes)
 JOBS ?= $(shell nproc)
 RELEASE := build/release
 SOURCES = $(shell find src -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 PROMPT ?= Write one sentence about cats.
 
-.PHONY: all setup build demo test python-test bench-peers golden oracle format check tidy clean
+.PHONY: all setup build demo test python-test bench-peers golden conformance oracle format check tidy clean
 all: build
 
 setup:
@@ -44,6 +45,9 @@ golden:
 	build/venv/bin/python tools/make_golden_seq2seq.py
 	build/venv/bin/python tools/make_golden_mel.py
 
+conformance: build
+	tools/gen_conformance.py $(RELEASE)/runtime_test
+
 oracle: build
 	@scripts/venv.sh --oracle
 	build/venv/bin/python tools/tokenizer_oracle.py --miao $(RELEASE)/miao --results docs/results/oracles.json
@@ -62,6 +66,7 @@ check:
 	@tools/check_tree.py
 	@python3 tools/check_tree_test.py
 	@python3 tests/oracle/golden_files_test.py
+	@tools/gen_conformance.py --check
 	@clang-format --dry-run -Werror $(SOURCES)
 
 # The checks of .clang-tidy; minutes, so not part of every run.

@@ -18,7 +18,7 @@ ARCHITECTURES = {"LlamaForCausalLM": "llama", "MistralForCausalLM": "llama", "Qw
                  "Gemma2ForCausalLM": "gemma2", "Phi3ForCausalLM": "phi3", "GPT2LMHeadModel": "gpt2",
                  "GPTNeoXForCausalLM": "gptneox", "Olmo2ForCausalLM": "olmo2", "GraniteForCausalLM": "granite",
                  "Starcoder2ForCausalLM": "starcoder2", "StableLmForCausalLM": "stablelm",
-                 "SmolLM3ForCausalLM": "smollm3", "MixtralForCausalLM": "llama", "BertModel": "bert", "Qwen3MoeForCausalLM": "qwen3moe"}
+                 "SmolLM3ForCausalLM": "smollm3", "MixtralForCausalLM": "llama", "Qwen3MoeForCausalLM": "qwen3moe"}
 PAIRED = ("llama", "granite", "smollm3")  # rows of q and k are reordered
 
 
@@ -90,10 +90,7 @@ def add_keys(writer, config, architecture):
     writer.add_feed_forward_length(getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
     writer.add_head_count(heads)
     writer.add_head_count_kv(kv_heads)
-    if architecture == "bert":
-        writer.add_causal_attention(False)
-        writer.add_pooling_type(gguf.PoolingType.MEAN)
-    if architecture not in ("bert", "gpt2", "gptneox", "stablelm", "starcoder2"):
+    if architecture not in ("gpt2", "gptneox", "stablelm", "starcoder2"):
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     if hasattr(config, "rms_norm_eps"):
@@ -119,7 +116,7 @@ def add_keys(writer, config, architecture):
         writer.add_expert_used_count(config.num_experts_per_tok)
     if architecture == "qwen3moe":
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
-    if architecture not in ("bert", "gpt2"):
+    if architecture != "gpt2":
         add_rope(writer, config, head_dim)
 
 
@@ -176,7 +173,7 @@ def write(folder, name, model):
     order = {name: i for i, name in enumerate(model.state_dict())}  # experts are not in it by name: they come last
     tensors = dict(sorted(tensors.items(), key=lambda item: order.get(item[0], len(order))))
     for source, tensor in stacked(tensors):
-        if source == "lm_head.weight" and config.tie_word_embeddings or source.startswith("pooler."):
+        if source == "lm_head.weight" and config.tie_word_embeddings:
             continue
         values = converted(config, architecture, source, tensor.float().numpy())
         kind = gguf.GGMLQuantizationType.F32

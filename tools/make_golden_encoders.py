@@ -5,9 +5,10 @@
     build/venv/bin/python tools/make_golden_encoders.py --check
                                         recomputes into build/golden-encoders and compares with what is committed
 
-Each case is a folder: config.json and safetensors in bfloat16 as the hub has them, for BERT also model.gguf, and out.npy:
-the rows of the last hidden state, or of the head's logits, of several inputs of different lengths, each computed alone
-in float32, one below the other. manifest.json lists the cases with ids and segments of the inputs.
+Each case is a folder: config.json and safetensors in bfloat16 as the hub has them, model.gguf where llama.cpp's
+converter makes one, and out.npy: the rows of the last hidden state, or of the head's logits, of several inputs of
+different lengths, each computed alone in float32, one below the other. manifest.json lists the cases with ids and
+segments of the inputs.
 """
 import argparse
 import json
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 import transformers
 
-import golden_gguf
+import golden_gguf_encoders
 import make_golden
 
 ROOT = make_golden.ROOT
@@ -45,6 +46,8 @@ FAMILIES = {
                             num_attention_heads=2, max_position_embeddings=64, local_attention=8, pad_token_id=0,
                             bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2, classifier_pooling="mean",
                             norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True),
+    "NomicBert": SMALL,
+    "Camembert": PADDED | dict(num_hidden_layers=1, pad_token_id=2, max_position_embeddings=67),
 }
 
 
@@ -91,8 +94,8 @@ def make_case(family, head, out):
     config = json.loads((folder / "config.json").read_text())
     config.pop("transformers_version", None)
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    if name == "bert":
-        golden_gguf.write(folder, name, model)
+    if name in golden_gguf_encoders.CONVERTED:
+        golden_gguf_encoders.write(folder, name, model)
     model = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     segments = config.get("type_vocab_size", 0)
     inputs, rows = [], []
@@ -103,7 +106,7 @@ def make_case(family, head, out):
         rows.append(outputs(model, ids, types))
     np.save(folder / "out.npy", np.ascontiguousarray(np.concatenate(rows)))
     files = {path.name: make_golden.sha256(path) for path in sorted(folder.iterdir()) if path.suffix != ".npy"}
-    return dict(name=name, architecture=kind.__name__, files=files, inputs=inputs, gguf=name == "bert")
+    return dict(name=name, architecture=kind.__name__, files=files, inputs=inputs, gguf=name in golden_gguf_encoders.CONVERTED)
 
 
 def compare(made, committed):

@@ -16,6 +16,8 @@ namespace miao {
 
 namespace {
 
+constexpr uintptr_t kPageBytes = 4096;
+
 Error system_error(const std::filesystem::path& path, const char* what) {
   const Code code = errno == ENOENT ? Code::not_found : Code::io;
   return {code, std::string(what) + ": " + std::strerror(errno), path.string()};
@@ -86,10 +88,16 @@ void MappedFile::want_huge_pages() const {
   if (data_) ::madvise(const_cast<std::byte*>(data_), size_, MADV_HUGEPAGE);
 }
 
+bool MappedFile::readable(std::span<const std::byte> range) const {
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(range.data()) & ~(kPageBytes - 1);
+  const uintptr_t end = reinterpret_cast<uintptr_t>(range.data()) + range.size();
+  if (begin >= end || ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_READ) == 0) return true;
+  return errno != EFAULT && errno != EHWPOISON;
+}
+
 void MappedFile::release(std::span<const std::byte> range) const {
-  const uintptr_t page = 4096;
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(range.data()) + page - 1) & ~(page - 1);
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(range.data()) + range.size()) & ~(page - 1);
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(range.data()) + kPageBytes - 1) & ~(kPageBytes - 1);
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(range.data()) + range.size()) & ~(kPageBytes - 1);
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 

@@ -31,6 +31,9 @@ class MappedFile {
   const std::string& identity() const { return identity_; }
   // For data that is streamed: read it into huge pages where the file system has them. Before the first touch.
   void want_huge_pages() const;
+  // Brings the pages of a range in. False where one cannot be read, for a disk error or because the file has become
+  // shorter; touching it would end the process. Kernels before Linux 5.14 cannot tell: true.
+  bool readable(std::span<const std::byte> range) const;
   // Gives the pages of a range back to the page cache (they fault in again when read).
   void release(std::span<const std::byte> range) const;
 

@@ -118,6 +118,21 @@ TEST_F(File, ANamelessFileIsThereWhenItIsNamed) {
   EXPECT_FALSE(NamelessFile::create(dir_ / "absent").ok());
 }
 
+// Asking is safe where touching would end the process.
+TEST_F(File, PagesThatAreGoneAreNotReadable) {
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", std::string(5 * 4096 + 10, 'x')).ok());
+  auto file = MappedFile::open(dir_ / "f");
+  ASSERT_TRUE(file.ok());
+  EXPECT_TRUE(file->readable(file->bytes()));
+  EXPECT_TRUE(file->readable({}));
+  fs::resize_file(dir_ / "f", 4096 + 1);
+  if (file->readable(file->bytes())) GTEST_SKIP() << "this kernel cannot tell";
+  EXPECT_TRUE(file->readable(file->bytes().first(4097)));
+  EXPECT_TRUE(file->readable(file->bytes().subspan(4000, 4096)));
+  EXPECT_FALSE(file->readable(file->bytes().subspan(2 * 4096 - 1, 2)));
+  EXPECT_FALSE(file->readable(file->bytes().last(1)));
+}
+
 TEST_F(File, OneThatWasWrittenToHasAnotherIdentity) {
   const fs::path path = dir_ / "a";
   ASSERT_TRUE(write_file_atomic(path, "text").ok());

@@ -3,6 +3,7 @@
 #include "graph/linear.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <string>
 
@@ -100,17 +101,26 @@ std::string Linear::recipe() const {
   return out + '\n';
 }
 
-void Linear::pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done) {
+Result<void> Linear::pack(const Context& context, std::byte* memory,
+                          const std::function<void(const TensorView&)>& done) {
   const std::byte* const begin = memory;
   for (const Segment& s : segments_) {
     const int64_t source_bytes = kLanes * row_bytes(s.source.dtype, cols_);  // of a block
     const int64_t slice = std::max<int64_t>(context.pool.threads(), kSliceBytes / source_bytes);
+    std::vector<int64_t> bad(static_cast<size_t>(context.pool.threads()), s.rows);  // the first row of each thread
     for (int64_t first = 0; first < s.blocks; first += slice) {
       const int64_t count = std::min(slice, s.blocks - first);
       context.pool.run([&](Worker& worker) {
         const Range mine = worker.split(count);
-        pack_blocks(s, {first + mine.begin, first + mine.end}, memory);
+        bad[static_cast<size_t>(worker.index)] = pack_blocks(s, {first + mine.begin, first + mine.end}, memory);
       });
+      if (const int64_t row = *std::min_element(bad.begin(), bad.end()); row < s.rows) {
+        return Error{
+            Code::corrupt,
+            "output row " + std::to_string(s.map(row)) +
+                " holds an infinity or a NaN, for which int8 has no code; fetch the file again, or compute in fp32",
+            s.source.name};
+      }
       if (!done || s.map.run > 0 || s.map.transposed) continue;
       TensorView packed = s.source;
       packed.shape[0] = std::min(count * kLanes, s.rows - first * kLanes);
@@ -122,13 +132,15 @@ void Linear::pack(const Context& context, std::byte* memory, const std::function
     memory += kernels::round_up(s.blocks * s.block_bytes, 64);
   }
   attach(begin);
+  return {};
 }
 
-void Linear::pack_blocks(const Segment& s, Range blocks, std::byte* memory) const {
+int64_t Linear::pack_blocks(const Segment& s, Range blocks, std::byte* memory) const {
   // Rows that the kernel cannot read where they stand: decoded ones, and columns of a transposed tensor.
   const int64_t value_bytes = format(s.source.dtype).bytes;  // transposed: of one value
   const int64_t copy_bytes = s.map.transposed ? value_bytes * cols_ : static_cast<int64_t>(sizeof(float)) * cols_;
   std::vector<std::byte> copies(s.decode || s.map.transposed ? static_cast<size_t>(kLanes * copy_bytes) : 0);
+  int64_t bad = s.rows;
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
     const void* rows[kLanes];
     for (int lane = 0; lane < kLanes; ++lane) {
@@ -150,7 +162,13 @@ void Linear::pack_blocks(const Segment& s, Range blocks, std::byte* memory) cons
       }
     }
     s.kernel->pack(rows, cols_, memory + b * s.block_bytes);
+    for (int lane = 0; lane < kLanes && s.kernel->reads == kernels::Reads::row_codes; ++lane) {
+      float first = 0;  // of a row whose scale is NaN, as any other value
+      s.kernel->unpack(memory + b * s.block_bytes, 1, lane, &first);
+      if (std::isnan(first)) bad = std::min(bad, b * kLanes + lane);
+    }
   }
+  return bad;
 }
 
 template <class F>

@@ -49,8 +49,9 @@ class Linear {
 
   int64_t packed_bytes() const { return packed_bytes_; }
   // Packs to `memory` (packed_bytes(), 64-byte aligned) with all threads. `done(rows)` gets the rows of a source that
-  // have just been packed and are not read again, some MiB at a time, so that their pages can go.
-  void pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done);
+  // have just been packed and are not read again, some MiB at a time, so that their pages can go. Error: corrupt, where
+  // Precision::int8 meets an infinity or a NaN; it names tensor and row.
+  Result<void> pack(const Context& context, std::byte* memory, const std::function<void(const TensorView&)>& done);
   // Takes `memory` for what pack() would write there.
   void attach(const std::byte* memory);
   // Before either: what pack() will write, as text. With the same text, the tensors of the same files give the same
@@ -99,7 +100,8 @@ class Linear {
   // f(segment, packed blocks, their number, column of y) for each part of a range.
   template <class F>
   void each_segment(Range blocks, F f) const;
-  void pack_blocks(const Segment& segment, Range blocks, std::byte* memory) const;
+  // Returns the first row that has no codes, or the number of rows.
+  int64_t pack_blocks(const Segment& segment, Range blocks, std::byte* memory) const;
 
   std::vector<Segment> segments_;
   std::vector<float> bias_;

@@ -94,7 +94,7 @@ TEST(Linear, StacksPartsOfDifferentFormats) {
     EXPECT_EQ(linear->offset(2), 64);
     EXPECT_TRUE(linear->reads_codes());
     auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
-    linear->pack(context, memory->data(), {});
+    ASSERT_TRUE(linear->pack(context, memory->data(), {}).ok());
     const std::vector<float> y = product(*linear, in, {0, 5});
     const Source* sources[] = {&a, &b, &c};
     for (size_t part = 0; part < 3; ++part) {
@@ -130,7 +130,7 @@ TEST(Linear, Fp32ModeDecodesIntegers) {
   EXPECT_FALSE(linear->reads_codes());
   EXPECT_EQ(linear->file_dtype(0), DType::q4_0);
   auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
-  linear->pack(context, memory->data(), {});
+  ASSERT_TRUE(linear->pack(context, memory->data(), {}).ok());
   const std::vector<float> y = product(*linear, in, {0, 2});
   for (int64_t t = 0; t < 2; ++t) {
     for (int64_t r = 0; r < 20; ++r) EXPECT_NEAR(y[static_cast<size_t>(t * 32 + r)], exact(w, r, in, t), 1e-5);
@@ -146,7 +146,7 @@ TEST(Linear, Int8ModeQuantisesFloatingTypesOnly) {
   EXPECT_TRUE(linear->reads_row_codes() && linear->reads_codes());
   EXPECT_EQ(linear->file_dtype(0), DType::f32);
   auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
-  linear->pack(context, memory->data(), {});
+  ASSERT_TRUE(linear->pack(context, memory->data(), {}).ok());
   std::vector<float> row(96);
   for (int64_t r = 0; r < 20; ++r) {
     linear->row(r, row.data());
@@ -162,6 +162,47 @@ TEST(Linear, Int8ModeQuantisesFloatingTypesOnly) {
   EXPECT_TRUE(Linear::describe(context, {{wide, {}}}, Precision::file).ok());
 }
 
+// A row of zeros is zeros. A row with an infinity or a NaN has no codes: the first such row of the first such tensor is
+// named, wherever its values stand.
+TEST(Linear, Int8OfRowsWithoutAScale) {
+  const auto owner = *ThreadPool::create(3);
+  const Context context{scalar(), *owner};
+  const auto pack = [&](std::vector<float>& values, bool transposed, std::vector<float>* row) -> Result<void> {
+    const TensorView view{"odd",
+                          DType::f32,
+                          {transposed ? 70 : 100, transposed ? 100 : 70},
+                          reinterpret_cast<const std::byte*>(values.data()),
+                          values.size() * sizeof(float)};
+    const Source good("good", DType::bf16, 20, 70, 3);
+    auto linear = Linear::describe(context, {{good.view, {}}, {.weight = view, .map = {.transposed = transposed}}},
+                                   Precision::int8);
+    EXPECT_TRUE(linear.ok());
+    auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
+    MIAO_CHECK_OK(linear->pack(context, memory->data(), {}));
+    *row = product(*linear, Input(1, 70), {2, 9});
+    return {};
+  };
+  std::vector<float> row;
+  std::vector<float> values(7000, 0.5f);
+  std::fill_n(values.begin() + 99 * 70, 70, 0.0f);
+  std::fill_n(values.begin() + 3 * 70, 70, 1e-40f);  // less than any scale
+  ASSERT_TRUE(pack(values, false, &row).ok());
+  EXPECT_EQ(row[99], 0);
+  EXPECT_EQ(row[3], 0);
+  EXPECT_NE(row[98], 0);
+  for (const bool transposed : {false, true}) {
+    for (const float wrong : {std::nanf(""), std::numeric_limits<float>::infinity(), -INFINITY}) {
+      std::vector<float> broken = values;
+      for (const size_t r : {size_t{81}, size_t{37}}) broken[transposed ? 69 * 100 + r : r * 70 + 69] = wrong;
+      const auto packed = pack(broken, transposed, &row);
+      ASSERT_FALSE(packed.ok());
+      EXPECT_EQ(packed.error().code, Code::corrupt);
+      EXPECT_EQ(packed.error().where, "odd");
+      EXPECT_NE(packed.error().message.find("row 37 "), std::string::npos) << packed.error().message;
+    }
+  }
+}
+
 TEST(Linear, GivesSourceRowsBackInOrder) {
   const Source w("w", DType::f32, 9000, 512, 6);  // 18 MB: several slices
   const auto owner = *ThreadPool::create(2);
@@ -172,12 +213,13 @@ TEST(Linear, GivesSourceRowsBackInOrder) {
   auto memory = Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
   const std::byte* next = w.view.data;
   int calls = 0;
-  linear->pack(context, memory->data(), [&](const TensorView& rows) {
+  const auto packed = linear->pack(context, memory->data(), [&](const TensorView& rows) {
     EXPECT_EQ(rows.data, next);
     EXPECT_EQ(rows.bytes, static_cast<uint64_t>(rows.rows()) * 2048);
     next += rows.bytes;
     ++calls;
   });
+  EXPECT_TRUE(packed.ok());
   EXPECT_EQ(next, w.view.data + w.view.bytes);
   EXPECT_GE(calls, 3);
 }

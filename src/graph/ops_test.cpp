@@ -40,7 +40,7 @@ struct Rig {
   const Linear& pack(std::vector<LinearPart> parts, Precision precision = Precision::file) {
     linear = std::make_unique<Linear>(*Linear::describe(context, std::move(parts), precision));
     memory = *Memory::allocate(static_cast<size_t>(linear->packed_bytes()));
-    linear->pack(context, memory.data(), {});
+    EXPECT_TRUE(linear->pack(context, memory.data(), {}).ok());
     return *linear;
   }
   void run(int64_t rows) {

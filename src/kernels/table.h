@@ -177,7 +177,8 @@ struct Kernels {
   MatMul matmul[static_cast<size_t>(DType::count)];
   // int8 codes with one scale a row, packed from F32, F16 or BF16 rows by index 0, 1, 2 (see kv_index). Reads
   // Activations::row_codes and sums all of K in int32: cols is at most kMaxRowCodes.
-  // y = float(sum) * scale of the weight row * scale of the activations, in this order.
+  // y = float(sum) * scale of the weight row * scale of the activations, in this order. A weight row with an infinity
+  // or a NaN packs to a scale of NaN: each of its values unpacks to NaN, with any `cols`.
   MatMul int8[3];
 
   // Entries index .. index + count - 1, the j-th from the 32 values at x + j * step. Infinities and NaN come out as

@@ -21,6 +21,7 @@ constexpr Key kVocab{"vocab_size", "vocab_size"};
 constexpr Key kEps{"attention.layer_norm_epsilon", "layer_norm_eps"};
 constexpr Key kTypes{nullptr, "type_vocab_size"};
 constexpr Key kPositionKind{nullptr, "position_embedding_type"};
+constexpr Key kLabels{"classifier.output_labels", nullptr};
 
 // A key that Hugging Face files may leave out.
 Result<int64_t> integer(const Source& source, Key key, int64_t high, int64_t fallback) {
@@ -37,7 +38,10 @@ Result<void> set_head(const Source& source, const EncoderDefaults& defaults, Mod
   const std::string& name = source.architecture();
   HeadSpec& h = s.head;
   const char* output = nullptr;
-  if (name.ends_with("ForSequenceClassification")) {
+  // GGUF files name no head: it is there or not. A classifier without the dense layer before it, which llama.cpp's
+  // converter leaves out of BERT, cannot be computed; the rows can.
+  const bool classifies = source.gguf() && source.find("cls.output.weight") && source.find("cls.weight");
+  if (classifies || name.ends_with("ForSequenceClassification")) {
     h.task = HeadSpec::Task::sequence;
     h.dense = defaults.dense;
     h.act = defaults.dense_act;
@@ -58,6 +62,12 @@ Result<void> set_head(const Source& source, const EncoderDefaults& defaults, Mod
   if (h.task == HeadSpec::Task::span && h.outputs != 2) {
     return Error{Code::invalid, "has " + std::to_string(h.outputs) + " outputs, expected 2: start and end",
                  source.place(source.tensor_name(output))};
+  }
+  if (source.has(kLabels)) {
+    MIAO_TRY(h.labels, source.strings(kLabels));
+    if (static_cast<int64_t>(h.labels.size()) == h.outputs) return {};
+    return source.invalid(
+        kLabels, "has " + std::to_string(h.labels.size()) + " labels for " + std::to_string(h.outputs) + " outputs");
   }
   for (int64_t i = 0; i < h.outputs; ++i) {
     const std::string key = "id2label." + std::to_string(i);
@@ -93,7 +103,7 @@ Result<ModelSpec> encoder_spec(const Source& source, const EncoderDefaults& defa
   a.qkv_bias = a.o_bias = f.bias = defaults.biases;
   f.gated = false;
 
-  const Key act_key{nullptr, defaults.act_key};
+  const Key act_key{"hidden_activation", defaults.act_key};
   MIAO_TRY(std::string act_name, source.string(act_key, defaults.act));
   const std::optional<kernels::Act> act = act_of(act_name);
   if (!act) return source.unsupported(act_key, "is '" + act_name + "', expected gelu, gelu_new, relu, silu or tanh");

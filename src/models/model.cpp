@@ -148,7 +148,7 @@ Result<void> Model::check_memory() const {
   return require_memory(
       static_cast<uint64_t>(weights + buffers),
       "the weights (" + std::to_string(weights >> 20) + " MiB) and buffers (" + std::to_string(buffers >> 20) + " MiB)",
-      "free some, or use a smaller or more quantised model or a smaller --chunk");
+      "free some, or use a smaller or more quantised model or a smaller chunk of tokens (chunk)");
 }
 
 std::vector<WeightGroup> Model::groups() const {

@@ -50,9 +50,11 @@ struct Parsed {
   std::string source;
 };
 
-std::optional<Parsed> parse(Bytes file) {
+// No value for a file that is damaged, or a disk that does not give it.
+std::optional<Parsed> parse(const MappedFile& mapped) {
+  const Bytes file = mapped.bytes();
   Parsed out;
-  if (file.size() < sizeof(Trailer)) return std::nullopt;
+  if (file.size() < sizeof(Trailer) || !mapped.readable(file.last(sizeof(Trailer)))) return std::nullopt;
   Trailer& t = out.trailer;
   std::memcpy(&t, file.data() + file.size() - sizeof t, sizeof t);
   if (std::memcmp(t.magic, kMagic, sizeof kMagic) != 0 || t.version != kVersion || t.bytes > file.size()) {
@@ -61,6 +63,7 @@ std::optional<Parsed> parse(Bytes file) {
   const uint64_t sums = 8 * regions(t.bytes);
   if (file.size() != t.bytes + sums + t.source_bytes + sizeof t) return std::nullopt;
   const Bytes tail = file.subspan(t.bytes);
+  if (!mapped.readable(tail)) return std::nullopt;
   if (checksum(tail.first(tail.size() - sizeof t.checksum)) != t.checksum) return std::nullopt;
   out.bytes = file.first(t.bytes);
   out.sums = tail.first(sums);
@@ -68,7 +71,7 @@ std::optional<Parsed> parse(Bytes file) {
   return out;
 }
 
-bool verify(const Parsed& pack, ThreadPool& pool) {
+bool verify(const MappedFile& mapped, const Parsed& pack, ThreadPool& pool) {
   std::atomic<int64_t> next{0};
   std::atomic<bool> good{true};
   const auto count = static_cast<int64_t>(regions(pack.bytes.size()));
@@ -76,7 +79,8 @@ bool verify(const Parsed& pack, ThreadPool& pool) {
     for (int64_t i; good && (i = worker.next(next)) < count;) {
       uint64_t want;
       std::memcpy(&want, pack.sums.data() + 8 * i, sizeof want);
-      if (checksum(region(pack.bytes, static_cast<uint64_t>(i))) != want) good = false;
+      const Bytes bytes = region(pack.bytes, static_cast<uint64_t>(i));
+      if (!mapped.readable(bytes) || checksum(bytes) != want) good = false;
     }
   });
   return good;
@@ -132,12 +136,12 @@ Result<Pack> open_pack(const fs::path& folder, const PackKey& key, uint64_t byte
   MIAO_TRY(out.file, MappedFile::open(path));
   out.file.want_huge_pages();
   const int64_t before = page_faults();
-  const std::optional<Parsed> pack = parse(out.file.bytes());
+  const std::optional<Parsed> pack = parse(out.file);
   if (!pack || std::string_view(pack->trailer.key, sizeof pack->trailer.key) != key.name ||
-      pack->trailer.bytes != bytes || !verify(*pack, pool)) {
+      pack->trailer.bytes != bytes || !verify(out.file, *pack, pool)) {
     std::error_code ignored;
     fs::remove(path, ignored);
-    return Error{Code::corrupt, "is damaged; deleted", path.string()};
+    return Error{Code::corrupt, "is damaged or cannot be read; deleted", path.string()};
   }
   ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);  // used now; a folder that cannot be written stays as it is
   // verify() was the first to touch the bytes: one fault for each huge page, or one for 64 KiB of small pages.
@@ -191,7 +195,7 @@ std::vector<PackFile> list_packs(const fs::path& folder) {
     PackFile pack{.path = it->path(), .bytes = static_cast<uint64_t>(info.st_size)};
     pack.used = info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec;
     if (const auto file = MappedFile::open(pack.path); file.ok()) {
-      if (const auto parsed = parse(file->bytes())) pack.source = parsed->source;
+      if (const auto parsed = parse(*file)) pack.source = parsed->source;
     }
     out.push_back(std::move(pack));
   }

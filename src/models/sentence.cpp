@@ -108,7 +108,8 @@ class Reader {
   const io::Checkpoint& checkpoint_;
 };
 
-// LLAMA_POOLING_TYPE: 1 mean, 2 the first token. llama.cpp gives vectors of length 1.
+// LLAMA_POOLING_TYPE: 0 none, 1 mean, 2 the first token, 4 the model's own classes. llama.cpp gives vectors of
+// length 1.
 Result<std::optional<SentenceSpec>> read_gguf(const io::Checkpoint& checkpoint) {
   std::optional<SentenceSpec> out;
   MIAO_TRY(std::string_view architecture, checkpoint.meta().string("general.architecture"));
@@ -117,7 +118,7 @@ Result<std::optional<SentenceSpec>> read_gguf(const io::Checkpoint& checkpoint) 
   MIAO_TRY(const int64_t type, checkpoint.meta().integer(key));
   if (type == 1) out = SentenceSpec{.pool = Pool::mean, .normalise = true};
   if (type == 2) out = SentenceSpec{.pool = Pool::first, .normalise = true};
-  if (type > 2) {
+  if (type == 3 || type > 4) {
     return Error{Code::unsupported, "'" + key + "' is " + std::to_string(type) + ", expected 1 (mean) or 2 (first)",
                  checkpoint.meta().source()};
   }

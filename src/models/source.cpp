@@ -95,7 +95,9 @@ std::string Source::name(Key key) const {
   const char* own = gguf() ? key.gguf : key.hf;
   if (!own) return {};
   for (const KeyName& k : naming_.keys) {
-    if (!gguf() && std::string_view(own) == k.usual) own = k.own;
+    if (gguf() || std::string_view(key.hf) != k.usual) continue;
+    const KeyValues& meta = checkpoint_->meta();  // as transformers, which reads either
+    if (meta.has(prefix_ + k.own) || !meta.has(prefix_ + k.usual)) own = k.own;
   }
   return prefix_ + own;
 }

@@ -29,7 +29,7 @@ struct TensorName {
                    // "final_logits_bias!": that is all of the name, without ".weight"; "a|b": what the file has
 };
 struct KeyName {
-  const char* usual;  // "hidden_size"
+  const char* usual;  // "hidden_size", read where the file has not the other
   const char* own;    // "n_embd"
 };
 // How the Hugging Face files of a family differ from Llama's in names.

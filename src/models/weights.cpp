@@ -324,8 +324,8 @@ class Reader {
       MIAO_TRY(graph::LinearPart gate, expert(blk + "ffn_gate", e, f.dim, spec_.dim));
       MIAO_TRY(graph::LinearPart up, expert(blk + "ffn_up", e, f.dim, spec_.dim));
       MIAO_TRY(graph::LinearPart down, expert(blk + "ffn_down", e, spec_.dim, f.dim));
-      MIAO_TRY(graph::Linear gate_up, describe({std::move(gate), std::move(up)}, outer_));
-      MIAO_TRY(graph::Linear down_linear, describe({std::move(down)}, outer_));
+      MIAO_TRY(graph::Linear gate_up, describe({std::move(gate), std::move(up)}, precision_));
+      MIAO_TRY(graph::Linear down_linear, describe({std::move(down)}, precision_));
       b.expert_gate_up.push_back(std::move(gate_up));
       b.expert_down.push_back(std::move(down_linear));
     }
@@ -372,7 +372,7 @@ class Reader {
   const std::string& side_;
   const graph::Context& context_;
   graph::Precision precision_;
-  graph::Precision outer_;  // outside the blocks, and of experts: what little they cost is not worth a loss
+  graph::Precision outer_;  // outside the blocks: what little is there is not worth a loss
   bool all_f32_ = true;
   std::vector<std::string> used_;
 };
@@ -468,13 +468,14 @@ Result<void> pack_weights(const Source& source, const graph::Context& context, W
   }
   MIAO_TRY(weights.memory, Memory::allocate(bytes));
   std::byte* at = weights.memory.data();
+  Result<void> packed;
   for_linears(weights, [&](const char*, graph::Linear& linear) {
-    if (cancel && *cancel) return;
-    linear.pack(context, at, [&](const TensorView& t) { pages.add(t); });
+    if (!packed.ok()) return;
+    packed = cancel && *cancel ? Error{Code::cancelled, "interrupted", {}}
+                               : linear.pack(context, at, [&](const TensorView& t) { pages.add(t); });
     at += padded_bytes(linear);
   });
-  if (cancel && *cancel) return Error{Code::cancelled, "interrupted", {}};
-  return {};
+  return packed;
 }
 
 }  // namespace miao::models

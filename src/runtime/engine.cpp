@@ -73,7 +73,7 @@ Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
   return require_memory(bytes - std::min(bytes, idle),
                         "keys and values of " + std::to_string(sequences) + (sequences == 1 ? " text" : " texts") +
                             " of " + std::to_string(positions) + " positions",
-                        "take fewer, lower --ctx, or choose --kv f16");
+                        "take fewer, lower the context length (ctx), or choose f16 for keys and values (kv)");
 }
 
 const models::ModelSpec& Engine::spec() const { return state_->model->spec(); }

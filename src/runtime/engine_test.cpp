@@ -69,6 +69,18 @@ bool same_bits(const Rows& a, const Rows& b) {
   return true;
 }
 
+// Root of the mean square of the difference, of that of the exact values.
+double error_of(const Rows& rows, const Rows& exact) {
+  double error = 0, power = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    for (size_t j = 0; j < exact[i].size(); ++j) {
+      error += std::pow(double{exact[i][j]} - double{rows[i][j]}, 2);
+      power += std::pow(double{exact[i][j]}, 2);
+    }
+  }
+  return std::sqrt(error / power);
+}
+
 std::vector<std::string> isas() {
   const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
   const int n = kernels::available(cpu_features(), tables);
@@ -132,16 +144,77 @@ TEST(Engine, QuantisedIsCloseToFp32) {
     const auto ids = some_ids(24, 64);
     const Rows exact = all_rows(*file.open({.threads = 1, .compute = Compute::f32}), ids);
     const Rows fast = all_rows(*file.open({.threads = 1}), ids);
-    double error = 0;
-    double power = 0;
-    for (size_t i = 0; i < exact.size(); ++i) {
-      for (size_t j = 0; j < exact[i].size(); ++j) {
-        error += std::pow(static_cast<double>(exact[i][j]) - static_cast<double>(fast[i][j]), 2);
-        power += std::pow(static_cast<double>(exact[i][j]), 2);
+    EXPECT_LT(error_of(fast, exact), 0.05) << format(dtype).name;
+    EXPECT_GT(error_of(fast, exact), 0) << "FP32 must not read int8 activations";
+  }
+}
+
+// int8 with a scale a row, of dense models and of experts: near the file's own weights, the same bits on every
+// instruction set, whatever threads, chunks and neighbours.
+TEST(Engine, Int8) {
+  const TinyModel all{.dim = 40, .ffn = 56, .dtype = DType::f32, .experts = 4, .experts_used = 4};
+  const TinyModel two_of_five{.dim = 40, .ffn = 56, .dtype = DType::bf16, .experts = 5, .experts_used = 2};
+  const TinyModel one_of_many{.dim = 72, .ffn = 40, .dtype = DType::f16, .experts = 30, .experts_used = 1};
+  for (const TinyModel& model : {kFloat, all, two_of_five, one_of_many}) {
+    const File file(model);
+    const auto ids = some_ids(90, model.vocab);
+    const Rows exact = all_rows(*file.open({.threads = 2}), ids);
+    const Rows want = all_rows(*file.open({.threads = 1, .compute = Compute::int8, .isa = "scalar"}), ids);
+    EXPECT_GT(error_of(want, exact), 0);
+    // Near ties of the router fall the other way for some rows, which then get other experts.
+    EXPECT_LT(error_of(want, exact), model.experts_used == model.experts ? 0.1 : 0.4);
+    if (model.dtype == DType::f32 && model.experts > 0) {  // the experts, which are most of it, have codes too
+      EXPECT_LT(file.open({.compute = Compute::int8})->memory().weights, file.open({})->memory().weights * 2 / 3);
+    }
+    for (const std::string& isa : isas()) {
+      for (const auto& [threads, chunk] : {std::pair{3, 256}, {1, 37}, {2, 5}, {2, 1}}) {
+        const auto engine = file.open({.threads = threads, .compute = Compute::int8, .chunk = chunk, .isa = isa});
+        EXPECT_TRUE(same_bits(want, all_rows(*engine, ids))) << isa << " threads " << threads << " chunk " << chunk;
       }
     }
-    EXPECT_LT(std::sqrt(error / power), 0.05) << format(dtype).name;
-    EXPECT_GT(error, 0) << "FP32 must not read int8 activations";
+  }
+}
+
+// Experts of one layer in formats of their own: products read both kinds of codes side by side.
+TEST(Engine, Int8OfExpertsInTwoFormats) {
+  const TinyModel model{.dim = 64, .ffn = 96, .experts = 3, .experts_used = 3};
+  io::GgufBuilder builder = model.gguf();
+  std::mt19937 random(3);
+  for (auto& tensor : builder.tensors) {
+    if (!tensor.name.ends_with("ffn_gate_exps.weight")) continue;
+    tensor.type = static_cast<uint32_t>(format(DType::q8_0).gguf);
+    tensor.data = models::random_blocks(DType::q8_0, model.experts * model.ffn * model.dim, 0.25, random);
+  }
+  io::TempDir dir;
+  ASSERT_TRUE(builder.write(dir / "m.gguf").ok());
+  const auto run = [&](const EngineOptions& options) {
+    auto engine = Engine::open(dir / "m.gguf", options);
+    EXPECT_TRUE(engine.ok()) << engine.error().str();
+    return all_rows(**engine, some_ids(50, model.vocab));
+  };
+  const Rows exact = run({.threads = 2, .compute = Compute::f32}), want = run({.threads = 2, .compute = Compute::int8});
+  EXPECT_LT(error_of(want, exact), 0.1);
+  for (const std::string& isa : isas()) {
+    EXPECT_TRUE(same_bits(want, run({.threads = 1, .compute = Compute::int8, .chunk = 7, .isa = isa}))) << isa;
+  }
+}
+
+// What has no codes is told when the model is loaded, by tensor and row; without int8 the model can be looked at.
+TEST(Engine, Int8OfBrokenWeightsNamesTheTensor) {
+  for (const char* name : {"blk.1.attn_k.weight", "blk.0.ffn_down_exps.weight"}) {
+    io::GgufBuilder builder = TinyModel{.experts = 3, .experts_used = 1}.gguf();
+    for (auto& tensor : builder.tensors) {
+      if (tensor.name == name) tensor.data.replace(tensor.data.size() - 4, 4, "\x00\x00\x80\x7f", 4);  // +inf
+    }
+    io::TempDir dir;
+    ASSERT_TRUE(builder.write(dir / "m.gguf").ok());
+    const auto engine = Engine::open(dir / "m.gguf", {.threads = 2, .compute = Compute::int8});
+    ASSERT_FALSE(engine.ok());
+    EXPECT_EQ(engine.error().code, Code::corrupt);
+    EXPECT_NE(engine.error().str().find("m.gguf"), std::string::npos) << engine.error().str();
+    EXPECT_NE(engine.error().str().find(name), std::string::npos) << engine.error().str();
+    EXPECT_NE(engine.error().str().find("infinity or a NaN"), std::string::npos) << engine.error().str();
+    EXPECT_TRUE(Engine::open(dir / "m.gguf", {.threads = 2}).ok());
   }
 }
 

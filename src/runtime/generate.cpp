@@ -1,6 +1,7 @@
 #include "runtime/generate.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/clock.h"
 #include "prep/tokenizer.h"
@@ -55,13 +56,16 @@ Result<Generated> Generator::run(std::span<const int32_t> prompt, const Generate
   if (count >= engine_.ctx()) {
     return Error{Code::invalid,
                  "has " + std::to_string(count) + " tokens, but the context holds " + std::to_string(engine_.ctx()) +
-                     " with the answer; shorten it or raise the context (--ctx)",
+                     " with the answer; shorten it or raise the context length (ctx)",
                  "prompt"};
   }
-  MIAO_TRY(const prep::Tokenizer* const tokenizer, engine_.tokenizer());
+  const auto found = engine_.tokenizer();
+  if (!found.ok() && !options.stop.empty()) return found.error();  // there is no text to find them in
+  const prep::Tokenizer* const tokenizer = found.ok() ? *found : nullptr;
   MIAO_TRY(Sampler sampler, Sampler::create(options.sampling, engine_.vocab()));
   MIAO_TRY(StopMatcher matcher, StopMatcher::create(options.stop));
-  prep::StreamDecoder decoder(*tokenizer, !options.show_special);
+  std::optional<prep::StreamDecoder> decoder;
+  if (tokenizer) decoder.emplace(*tokenizer, !options.show_special);
   sampler.accept(prompt);
 
   Generated out;
@@ -69,7 +73,7 @@ Result<Generated> Generator::run(std::span<const int32_t> prompt, const Generate
   out.stats.prompt_tokens = count;
   const auto ends = [&](int32_t id) {
     return !options.ignore_end &&
-           (tokenizer->is_eog(id) ||
+           ((tokenizer && tokenizer->is_eog(id)) ||
             std::find(options.stop_tokens.begin(), options.stop_tokens.end(), id) != options.stop_tokens.end());
   };
   const auto show = [&](const std::string& text) {
@@ -113,11 +117,11 @@ Result<Generated> Generator::run(std::span<const int32_t> prompt, const Generate
       break;
     }
     out.tokens.push_back(id);
-    show(matcher.push(decoder.push(id)));
+    if (decoder) show(matcher.push(decoder->push(id)));
     if (matcher.stopped()) break;
     next = {&id, 1};
   }
-  if (!matcher.stopped()) show(matcher.push(decoder.flush()));
+  if (decoder && !matcher.stopped()) show(matcher.push(decoder->flush()));
   show(matcher.finish());
   if (matcher.stopped()) {
     out.reason = StopReason::stop_string;

@@ -59,7 +59,8 @@ class Generator {
 
   // on_text gets each piece of text as soon as it is certain; pieces are valid UTF-8. Errors: invalid for an empty
   // prompt or one that fills the context (nothing is cut off), for bad sampling options and stop strings; corrupt for
-  // logits that are not numbers; those of Engine::forward and Engine::tokenizer.
+  // logits that are not numbers; those of Engine::forward. Where Engine::tokenizer() is an Error, ids come out alone:
+  // the text is empty, only options.stop_tokens end it, and stop strings are that Error.
   using OnText = std::function<void(std::string_view)>;
   Result<Generated> run(std::span<const int32_t> prompt, const GenerateOptions& options, const OnText& on_text = {});
 

@@ -171,6 +171,28 @@ TEST_F(Generate, BadRequests) {
   EXPECT_EQ(run(generator, prompt_, options(3)).tokens, fresh(prompt_, options(3)).tokens);  // nothing is broken
 }
 
+// A checkpoint without a tokenizer continues ids as the same one with a tokenizer does.
+TEST_F(Generate, IdsNeedNoTokenizer) {
+  ASSERT_TRUE(models::TinyModel{.vocab = engine_->vocab()}.gguf().write(dir_ / "mute.gguf").ok());
+  auto mute = Engine::open(dir_ / "mute.gguf", {.threads = 2, .ctx = 128, .chunk = 16});
+  ASSERT_TRUE(mute.ok()) << mute.error().str();
+  ASSERT_FALSE((*mute)->tokenizer().ok());
+  Generator generator(**mute);
+  GenerateOptions o = options(5);
+  const Generated got = run(generator, prompt_, o);
+  EXPECT_EQ(got.tokens, fresh(prompt_, o).tokens);
+  EXPECT_EQ(got.text, "");
+  EXPECT_EQ(got.reason, StopReason::max_tokens);
+  o.stop_tokens = {got.tokens[3]};
+  const Generated ended = run(generator, prompt_, o);
+  EXPECT_EQ(ended.reason, StopReason::end_of_text);
+  EXPECT_LE(ended.tokens.size(), 3u);
+  o.stop = {"word"};
+  const auto refused = generator.run(prompt_, o);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().str(), (*mute)->tokenizer().error().str());
+}
+
 TEST_F(Generate, Cancel) {
   std::atomic<bool> stop{true};
   GenerateOptions o = options(1);

@@ -2,7 +2,6 @@
 // kinds of files, with the kernels of every instruction set of this processor.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <string>
 #include <vector>
 
@@ -12,12 +11,12 @@
 #include "io/npy.h"
 #include "kernels/kernels.h"
 #include "runtime/engine.h"
+#include "runtime/test_golden.h"
 
 namespace miao::runtime {
 namespace {
 
 const std::filesystem::path kModels = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/models";
-constexpr double kTolerance = 1e-5;  // of the largest logit
 
 Json manifest() {
   auto text = read_file(kModels / "manifest.json");
@@ -35,8 +34,7 @@ std::vector<std::string> isas() {
   return out;
 }
 
-void check_run(const std::filesystem::path& model, const std::filesystem::path& folder, const Json& run,
-               const std::string& isa) {
+void check_run(const Json& c, const std::filesystem::path& model, const Json& run, const std::string& isa) {
   const auto ids = run["ids"].get<std::vector<int32_t>>();
   const auto positions = run["positions"].get<std::vector<int64_t>>();
   EngineOptions options;
@@ -50,22 +48,14 @@ void check_run(const std::filesystem::path& model, const std::filesystem::path& 
   Sequence sequence = (*engine)->new_sequence();
   auto logits = (*engine)->forward(sequence, ids, Want::all);
   ASSERT_TRUE(logits.ok()) << logits.error().str();
-  auto golden = io::read_npy(folder / run["logits"].get<std::string>());
+  auto golden = io::read_npy(kModels / c["name"].get<std::string>() / run["logits"].get<std::string>());
   ASSERT_TRUE(golden.ok()) << golden.error().str();
   ASSERT_EQ(golden->rows, static_cast<int64_t>(positions.size()));
   ASSERT_EQ(golden->cols, logits->vocab());
-  double largest = 0;
-  double worst = 0;
-  for (size_t i = 0; i < positions.size(); ++i) {
-    const auto want = golden->row(static_cast<int64_t>(i));
-    const auto got = logits->row(positions[i]);
-    for (size_t j = 0; j < want.size(); ++j) {
-      largest = std::max(largest, std::fabs(static_cast<double>(want[j])));
-      const double difference = std::fabs(static_cast<double>(want[j]) - static_cast<double>(got[j]));
-      worst = difference <= worst ? worst : difference;  // keeps a NaN
-    }
-  }
-  EXPECT_LE(worst, kTolerance * largest) << "largest logit " << largest;
+  Difference difference;
+  for (size_t i = 0; i < positions.size(); ++i)
+    difference.add(golden->row(static_cast<int64_t>(i)), logits->row(positions[i]));
+  expect_close(c, model, difference);
 }
 
 TEST(Golden, LogitsOfTransformers) {
@@ -77,11 +67,11 @@ TEST(Golden, LogitsOfTransformers) {
       for (const Json& run : c["runs"]) {
         const auto name = run["name"].get<std::string>();
         SCOPED_TRACE(c["name"].get<std::string>() + " " + name + " " + isa);
-        check_run(folder, folder, run, isa);
+        check_run(c, folder, run, isa);
         if (!c.contains("gguf") || c["gguf"].is_null()) continue;
         for (const Json& same : c["gguf"]["runs"]) {
           SCOPED_TRACE("GGUF");
-          if (same == name) check_run(folder / c["gguf"]["file"].get<std::string>(), folder, run, isa);
+          if (same == name) check_run(c, folder / c["gguf"]["file"].get<std::string>(), run, isa);
         }
       }
     }

@@ -68,6 +68,23 @@ def test_a_broken_tokenizer_is_no_hindrance_to_ids(tmp_path):
             model.tokenizer
 
 
+def test_ids_are_continued_without_a_tokenizer(folder, tmp_path):
+    mute = miao.load(broken(tmp_path, lambda f: (f / "tokenizer.json").unlink()))
+    options = {"greedy": True, "max_tokens": 12, "ignore_end": True}
+    got = mute.generate([1, 2, 3], **options)
+    assert got.ids == miao.load(folder).generate([1, 2, 3], **options).ids and len(got.ids) == 12
+    assert got.text == "" and got.finish_reason == "max tokens"
+    assert list(mute.generate([1, 2, 3], stream=True, **options)) == []
+    for call in lambda: mute.generate("text"), lambda: mute.generate([1], stop="x", **options):
+        with pytest.raises(miao.NotFound, match="tokenizer.json"):
+            call()
+
+
+def test_errors_name_no_flags_of_the_program(folder):
+    with pytest.raises(miao.Invalid, match=r"raise the context length \(ctx\)"):
+        miao.load(folder, ctx=4).generate([1, 2, 3, 4], max_tokens=1)
+
+
 @pytest.mark.parametrize("options, error", [
     ({"threads": -1}, miao.Invalid), ({"threads": 10**6}, miao.Invalid), ({"threads": "two"}, TypeError),
     ({"ctx": -1}, miao.Invalid), ({"ctx": 2**40}, miao.Invalid), ({"ctx": 1.5}, TypeError), ({"dtype": "int3"}, miao.Invalid),

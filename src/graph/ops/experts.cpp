@@ -21,6 +21,7 @@ using kernels::kLanes;
 using kernels::kTileRows;
 using kernels::Quantised;
 using kernels::round_up;
+using kernels::RowCodes;
 
 constexpr int64_t kTaskBlocks = 4;  // of a task
 
@@ -36,8 +37,8 @@ class ExpertsStep final : public Step {
       const Linear &up = *e_.gate_up[i], &down = *e_.down[i];
       MIAO_CHECK(up.parts() == 2 && up.cols() == dim_ && up.rows(0) == ffn_ && up.rows(1) == ffn_ && !up.bias());
       MIAO_CHECK(down.parts() == 1 && down.cols() == ffn_ && down.rows(0) == dim_ && !down.bias());
-      up_codes_ |= up.reads_codes();
-      down_codes_ |= down.reads_codes();
+      up_.add(up);
+      down_.add(down);
       scratch_ = std::max({scratch_, up.scratch_bytes(), down.scratch_bytes(), e_.router->scratch_bytes()});
     }
   }
@@ -78,7 +79,7 @@ class ExpertsStep final : public Step {
       }
     });
     worker.barrier();
-    if (down_codes_) {
+    if (down_.any()) {
       quantise(worker, io, a, hidden_rows(a));
       worker.barrier();
     }
@@ -102,16 +103,34 @@ class ExpertsStep final : public Step {
     int32_t *active, *active_count;     // experts that have entries
     int64_t* places;                    // (2, experts): where the codes of an expert start in both areas
     float *x, *hidden;                  // (entries, dim), (entries, ffn)
-    std::byte *x_codes, *hidden_codes;  // Quantised of each expert's entries, one behind the other
+    std::byte *x_codes, *hidden_codes;  // codes of each expert's entries, one expert behind the other
   };
 
   int64_t count() const { return static_cast<int64_t>(e_.gate_up.size()); }
   static int64_t ld(int64_t cols) { return round_up(cols, kLanes); }
 
-  // Codes of all entries: each expert fills whole tiles, and whole cache lines.
-  int64_t code_bytes(int64_t entries, int64_t cols) const {
+  // The codes that some expert's product reads: Quantised | RowCodes of its entries.
+  struct Coded {
+    bool groups = false, rows = false;
+
+    void add(const Linear& linear) {
+      groups |= linear.reads_codes();
+      rows |= linear.reads_row_codes();
+    }
+    bool any() const { return groups || rows; }
+    int64_t group_bytes(int64_t entries, int64_t cols) const {
+      return groups ? round_up(Quantised::bytes(entries, cols), 64) : 0;
+    }
+    int64_t bytes(int64_t entries, int64_t cols) const {
+      return group_bytes(entries, cols) + (rows ? round_up(RowCodes::bytes(entries, cols), 64) : 0);
+    }
+  };
+
+  // Codes of all entries: each expert fills whole tiles, and every array of it whole cache lines.
+  int64_t code_bytes(int64_t entries, int64_t cols, const Coded& coded) const {
+    constexpr int64_t kRounding = 10 * 64;
     const int64_t experts = std::min(entries, count());
-    return Quantised::bytes(entries + experts * kTileRows, cols) + experts * 512;
+    return coded.any() ? coded.bytes(entries + experts * kTileRows, cols) + experts * kRounding : 0;
   }
 
   Layout layout(int64_t rows) const {
@@ -133,8 +152,8 @@ class ExpertsStep final : public Step {
     l.places = place(2 * count() * 8);
     l.x = place(padded * ld(dim_) * 4);
     l.hidden = place(padded * ld(ffn_) * 4);
-    l.x_codes = place(up_codes_ ? code_bytes(entries, dim_) : 0);
-    l.hidden_codes = place(down_codes_ ? code_bytes(entries, ffn_) : 0);
+    l.x_codes = place(code_bytes(entries, dim_, up_));
+    l.hidden_codes = place(code_bytes(entries, ffn_, down_));
     return l;
   }
 
@@ -208,8 +227,8 @@ class ExpertsStep final : public Step {
       const int32_t e = a.active[i], rows = a.first[e + 1] - a.first[e];
       a.places[e] = x_at;
       a.places[count() + e] = hidden_at;
-      x_at += round_up(Quantised::bytes(rows, dim_), 64);
-      hidden_at += round_up(Quantised::bytes(rows, ffn_), 64);
+      x_at += up_.bytes(rows, dim_);
+      hidden_at += down_.bytes(rows, ffn_);
     }
   }
 
@@ -217,7 +236,7 @@ class ExpertsStep final : public Step {
     const Range mine = worker.split(io.rows * e_.used);
     for (int64_t i = mine.begin; i < mine.end; ++i)
       std::memcpy(a.x + i * ld(dim_), a.normed + a.row[i] * ld(dim_), static_cast<size_t>(dim_) * sizeof(float));
-    if (!up_codes_) return;
+    if (!up_.any()) return;
     worker.barrier();
     quantise(worker, io, a, x_rows(a));
   }
@@ -229,26 +248,34 @@ class ExpertsStep final : public Step {
     const int64_t* places;
     std::byte* codes;
     int64_t cols;
-    bool coded;
+    Coded coded;
   };
-  Rows x_rows(const Areas& a) const { return {a.x, ld(dim_), a.places, a.x_codes, dim_, up_codes_}; }
+  Rows x_rows(const Areas& a) const { return {a.x, ld(dim_), a.places, a.x_codes, dim_, up_}; }
   Rows hidden_rows(const Areas& a) const {
-    return {a.hidden, ld(ffn_), a.places + count(), a.hidden_codes, ffn_, down_codes_};
+    return {a.hidden, ld(ffn_), a.places + count(), a.hidden_codes, ffn_, down_};
   }
 
   static Activations activations(const Areas& a, int64_t expert, const Rows& r) {
     const int64_t first = a.first[expert], rows = a.first[expert + 1] - first;
     Activations out{r.x + first * r.ldx, r.ldx, {}, rows};
-    if (r.coded) out.codes = Quantised::at(r.codes + r.places[expert], rows, r.cols);
+    if (!r.coded.any()) return out;
+    std::byte* const codes = r.codes + r.places[expert];
+    if (r.coded.groups) out.codes = Quantised::at(codes, rows, r.cols);
+    if (r.coded.rows) out.row_codes = RowCodes::at(codes + r.coded.group_bytes(rows, r.cols), rows, r.cols);
     return out;
   }
 
-  static void quantise(const Worker& worker, const StepIo& io, const Areas& a, const Rows& r) {
+  void quantise(const Worker& worker, const StepIo& io, const Areas& a, const Rows& r) const {
+    const Range entries = worker.split(io.rows * e_.used);
     for (int32_t i = 0; i < *a.active_count; ++i) {
-      const Activations in = activations(a, a.active[i], r);
-      const Range mine = worker.split(quantize_units(in.rows, in.codes));
-      for (int64_t unit = mine.begin; unit < mine.end; ++unit)
+      const int64_t expert = a.active[i], first = a.first[expert];
+      const Activations in = activations(a, expert, r);
+      const Range units = worker.split(r.coded.groups ? quantize_units(in.rows, in.codes) : 0);
+      for (int64_t unit = units.begin; unit < units.end; ++unit)
         quantize_unit(io.kernels, in.x, in.ldx, in.rows, in.codes, unit);
+      const int64_t end = r.coded.rows ? std::min<int64_t>(entries.end, a.first[expert + 1]) : 0;
+      for (int64_t entry = std::max(entries.begin, first); entry < end; ++entry)
+        io.kernels.quantize_row(r.x + entry * r.ldx, r.cols, in.row_codes, entry - first);
     }
   }
 
@@ -269,7 +296,7 @@ class ExpertsStep final : public Step {
   Norm norm_;
   Buffer* x_;
   int64_t dim_ = 0, ffn_ = 0, scratch_ = 0;
-  bool up_codes_ = false, down_codes_ = false;
+  Coded up_, down_;
 };
 
 }  // namespace

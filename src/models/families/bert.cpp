@@ -1,5 +1,6 @@
-// BERT and its kin with the same tensors: RoBERTa and XLM-RoBERTa, whose positions begin behind the padding id, and
-// ELECTRA, whose embeddings have a width of their own. The roots and the heads of sequences have other names.
+// BERT and its kin with the same tensors: RoBERTa, XLM-RoBERTa and CamemBERT, whose positions begin behind the padding
+// id, and ELECTRA, whose embeddings have a width of their own. The roots and the heads of sequences have other names.
+// GGUF files call all of them and DistilBERT "bert".
 #include "models/family.h"
 
 namespace miao::models {
@@ -25,7 +26,12 @@ static constexpr TensorName kBertHead[] = {{"cls", "pooler.dense"}, {"cls.output
 static constexpr TensorName kRobertaHead[] = {{"cls", "/classifier.dense"}, {"cls.output", "/classifier.out_proj"}};
 static constexpr std::string_view kBlocks = "encoder.layer.";
 
-static Result<ModelSpec> bert_spec(const Source& source) { return encoder_spec(source); }
+static Result<ModelSpec> bert_spec(const Source& source) {
+  MIAO_TRY(ModelSpec s, encoder_spec(source));
+  // The one without segments is DistilBERT, whose head has another activation.
+  if (source.gguf() && s.token_types == 0) s.head.act = kernels::Act::relu;
+  return s;
+}
 
 static Result<ModelSpec> roberta_spec(const Source& source) {
   return encoder_spec(source, {.vocab = 50265, .positions_behind_padding = true});
@@ -57,6 +63,13 @@ extern const Family xlm_roberta_family = {
     .shape = ModelSpec::Shape::encoder,
     .answers_to = {"XLMRobertaModel", "XLMRobertaForMaskedLM", "XLMRobertaForSequenceClassification",
                    "XLMRobertaForTokenClassification", "XLMRobertaForQuestionAnswering"},
+    .spec = roberta_spec,
+    .hf = {.root = "roberta.", .blocks = kBlocks, .tensors = kRobertaHead, .shared = kNames}};
+extern const Family camembert_family = {
+    .name = "camembert",
+    .shape = ModelSpec::Shape::encoder,
+    .answers_to = {"CamembertModel", "CamembertForMaskedLM", "CamembertForSequenceClassification",
+                   "CamembertForTokenClassification", "CamembertForQuestionAnswering"},
     .spec = roberta_spec,
     .hf = {.root = "roberta.", .blocks = kBlocks, .tensors = kRobertaHead, .shared = kNames}};
 extern const Family electra_family = {

@@ -23,6 +23,23 @@ static constexpr TensorName kNames[] = {
 };
 static constexpr KeyName kKeys[] = {{"layer_norm_eps", "norm_eps"}};
 
+// GGUF files do not say which biases there are; they hold them.
+static Result<bool> bias(const Source& source, const char* key, const char* tensor) {
+  return source.gguf() ? Result<bool>(source.find(tensor) != nullptr) : source.boolean({nullptr, key}, false);
+}
+
+// How a sequence's row is found for its classes. llama.cpp takes the mean where the file does not say.
+static Result<SentenceSpec::Pool> classifier_pool(const Source& source) {
+  constexpr Key kPooling{"classifier.pooling_type", "classifier_pooling"};
+  if (source.gguf()) {
+    MIAO_TRY(int64_t type, source.integer(kPooling, 1, 2, 1));
+    return type == 1 ? SentenceSpec::Pool::mean : SentenceSpec::Pool::first;
+  }
+  MIAO_TRY(std::string pooling, source.string(kPooling, "cls"));
+  if (pooling != "cls" && pooling != "mean") return source.unsupported(kPooling, "is '" + pooling + "'");
+  return pooling == "mean" ? SentenceSpec::Pool::mean : SentenceSpec::Pool::first;
+}
+
 static Result<ModelSpec> spec(const Source& source) {
   MIAO_TRY(ModelSpec s, encoder_spec(source, {.vocab = 50368,
                                               .ctx = 8192,
@@ -32,9 +49,11 @@ static Result<ModelSpec> spec(const Source& source) {
                                               .token_types = 0,
                                               .biases = false}));
   AttentionSpec& attn = s.block.attn;
-  MIAO_TRY(s.norm_bias, source.boolean({nullptr, "norm_bias"}, false));
-  MIAO_TRY(attn.qkv_bias, source.boolean({nullptr, "attention_bias"}, false));
-  MIAO_TRY(s.block.ffn.bias, source.boolean({nullptr, "mlp_bias"}, false));
+  constexpr Key kOtherEps{"attention.layer_norm_rms_epsilon", nullptr};  // llama.cpp's converter calls it that
+  MIAO_TRY(s.eps, source.number(kOtherEps, 1e-20, 0.1, s.eps));
+  MIAO_TRY(s.norm_bias, bias(source, "norm_bias", "token_embd_norm.bias"));
+  MIAO_TRY(attn.qkv_bias, bias(source, "attention_bias", "blk.0.attn_qkv.bias"));
+  MIAO_TRY(s.block.ffn.bias, bias(source, "mlp_bias", "blk.0.ffn_up.bias"));
   attn.o_bias = attn.qkv_bias;
   attn.fused = AttentionSpec::Fused::stacked;
   s.block.ffn.gated = s.block.ffn.fused = true;
@@ -48,9 +67,11 @@ static Result<ModelSpec> spec(const Source& source) {
   MIAO_TRY(double local_theta, source.number({nullptr, "local_rope_theta"}, 1, 1e12, 10000));
   MIAO_TRY(s.rope, read_rope(source, attn.rotary_dim, s.ctx, global_theta));
   MIAO_TRY(s.local_rope, read_local_rope(source, attn.rotary_dim, s.ctx, local_theta));
-  MIAO_TRY(int64_t local, source.integer({nullptr, "local_attention"}, 2, int64_t{1} << 30, 128));
+  constexpr Key kLocal{"attention.sliding_window", "local_attention"};
+  constexpr Key kPattern{"attention.sliding_window_pattern", "global_attn_every_n_layers"};
+  MIAO_TRY(int64_t local, source.integer(kLocal, 2, int64_t{1} << 30, 128));
   s.window = local / 2 + 1;  // less than so many tokens away
-  MIAO_TRY(int64_t pattern, source.integer({nullptr, "global_attn_every_n_layers"}, 1, 1000, 3));
+  MIAO_TRY(int64_t pattern, source.integer(kPattern, 1, 1000, 3));
   std::vector<bool> rule(static_cast<size_t>(s.layers));
   for (size_t i = 0; i < rule.size(); ++i) rule[i] = static_cast<int64_t>(i) % pattern != 0;
   MIAO_CHECK_OK(set_sliding_layers(source, s, rule));
@@ -58,15 +79,13 @@ static Result<ModelSpec> spec(const Source& source) {
   HeadSpec& h = s.head;
   if (h.task == HeadSpec::Task::hidden) return s;
   h.dense = h.dense_norm = true;
-  MIAO_TRY(h.dense_bias, source.boolean({nullptr, "classifier_bias"}, false));
-  constexpr Key kAct{nullptr, "classifier_activation"}, kPooling{nullptr, "classifier_pooling"};
+  MIAO_TRY(h.dense_bias, bias(source, "classifier_bias", "cls.bias"));
+  MIAO_TRY(h.pool, classifier_pool(source));
+  constexpr Key kAct{nullptr, "classifier_activation"};
   MIAO_TRY(std::string act_name, source.string(kAct, "gelu"));
   const std::optional<kernels::Act> act = act_of(act_name);
   if (!act) return source.unsupported(kAct, "is '" + act_name + "'");
   h.act = *act;
-  MIAO_TRY(std::string pooling, source.string(kPooling, "cls"));
-  if (pooling != "cls" && pooling != "mean") return source.unsupported(kPooling, "is '" + pooling + "'");
-  h.pool = pooling == "mean" ? SentenceSpec::Pool::mean : SentenceSpec::Pool::first;
   return s;
 }
 
@@ -74,7 +93,7 @@ extern const Family modernbert_family = {
     .name = "modernbert",
     .shape = ModelSpec::Shape::encoder,
     .answers_to = {"ModernBertModel", "ModernBertForMaskedLM", "ModernBertForSequenceClassification",
-                   "ModernBertForTokenClassification", "ModernBertForQuestionAnswering"},
+                   "ModernBertForTokenClassification", "ModernBertForQuestionAnswering", "gguf:modern-bert"},
     .spec = spec,
     .hf = {.root = "model.", .tensors = kNames, .keys = kKeys}};
 

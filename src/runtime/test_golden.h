@@ -1,0 +1,52 @@
+// For golden tests: how far outputs are from an oracle's, checked and noted.
+//
+//   Difference d;
+//   d.add(want, got);                 // row by row
+//   expect_close(case, file, d);      // within 1e-5 of the oracle's largest value
+//
+// Where MIAO_CONFORMANCE names a folder, each comparison leaves a line of JSON there: tools/gen_conformance.py makes
+// docs/conformance.md of them.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <span>
+
+#include "base/env.h"
+#include "base/json.h"
+
+namespace miao::runtime {
+
+struct Difference {
+  double worst = 0, largest = 0;
+
+  void add(std::span<const float> want, std::span<const float> got) {
+    ASSERT_EQ(want.size(), got.size());
+    for (size_t i = 0; i < want.size(); ++i) {
+      largest = std::max(largest, std::fabs(double{want[i]}));
+      const double difference = std::fabs(double{want[i]} - double{got[i]});
+      worst = difference <= worst ? worst : difference;  // keeps a NaN
+    }
+  }
+};
+
+// `golden` is the case in its manifest, `file` what was loaded.
+inline void expect_close(const Json& golden, const std::filesystem::path& file, const Difference& d) {
+  constexpr double kTolerance = 1e-5;
+  EXPECT_LE(d.worst, kTolerance * d.largest) << "largest " << d.largest;
+  const auto folder = env("MIAO_CONFORMANCE");
+  if (!folder) return;
+  const Json line = {{"architecture", golden["architecture"]},
+                     {"case", golden["name"]},
+                     {"format", file.extension() == ".gguf" ? "GGUF" : "safetensors"},
+                     {"worst", d.worst / d.largest}};
+  std::ofstream(std::filesystem::path(*folder) / (std::to_string(::getpid()) + ".jsonl"), std::ios::app)
+      << line.dump() << '\n';
+}
+
+}  // namespace miao::runtime
