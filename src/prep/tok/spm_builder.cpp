@@ -94,11 +94,14 @@ Result<std::optional<int32_t>> SpmBuilder::role(std::string_view name, std::stri
 }
 
 Result<void> SpmBuilder::configured() {
+  // added_tokens.json does not say which are control tokens; those that are have a role or stand in a list.
+  Vocab named;
+  for (const auto& [role, text] : config_.roles) named.add(text);
+  for (const std::string& text : config_.additional) named.add(text);
   std::vector<AddedToken> listed = config_.added;
   std::ranges::stable_sort(listed, {}, &AddedToken::id);
   for (AddedToken& token : listed) {
-    // added_tokens.json does not say which are control tokens; those that are have a role or stand in a list.
-    token.special = token.special || is_named(token.content);
+    token.special = token.special || named.find(token.content) >= 0;
     MIAO_CHECK_OK(cut_out(token, token.id));
   }
   return {};
@@ -119,11 +122,6 @@ Result<std::shared_ptr<const TokenizerData>> SpmBuilder::finish() {
   }
   data_->collect_eog();
   return std::shared_ptr<const TokenizerData>(std::move(data_));
-}
-
-bool SpmBuilder::is_named(std::string_view text) const {
-  return std::ranges::any_of(config_.roles, [&](const auto& role) { return role.second == text; }) ||
-         std::ranges::find(config_.additional, text) != config_.additional.end();
 }
 
 // Gives the token an id behind all that there are.

@@ -44,7 +44,6 @@ class SpmBuilder {
   TokenizerData& data() { return *data_; }
 
  private:
-  bool is_named(std::string_view text) const;
   Result<void> append(const AddedToken& token);
 
   const HfConfig& config_;

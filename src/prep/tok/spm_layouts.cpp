@@ -93,7 +93,7 @@ Result<TokenizerPtr> spm_t5(const SpmFile& file, const HfConfig& config) {
   SpmBuilder b(config);
   b.add_pieces(file);
   MIAO_CHECK_OK(b.close());
-  MIAO_CHECK_OK(b.use(file, {}, false));
+  MIAO_CHECK_OK(b.use(file, {}, true));
   TokenizerData& d = b.data();
   MIAO_CHECK_OK(b.configured());
   for (int64_t i = config.extra_ids - 1; i >= 0; --i) {
@@ -224,8 +224,9 @@ Result<TokenizerPtr> spm_marian_side(const SpmFile& file, std::string_view vocab
   }
   table.source = config.source_language;
   table.target = config.target_language;
+  // The ids that the configuration lists are those of the source.
+  if (target || !config.separate_vocabs.value_or(false)) MIAO_CHECK_OK(b.configured());
   d.target = std::move(target);
-  MIAO_CHECK_OK(b.configured());
   MIAO_TRY(d.eos, b.role("eos_token", "</s>"));
   MIAO_TRY(d.unk, b.role("unk_token", "<unk>"));
   MIAO_TRY(d.pad, b.role("pad_token", "<pad>"));
