@@ -51,6 +51,7 @@ conformance: build
 oracle: build
 	@scripts/venv.sh --oracle
 	build/venv/bin/python tools/tokenizer_oracle.py --miao $(RELEASE)/miao --results docs/results/oracles.json
+	build/venv/bin/python tools/sentencepiece_oracle.py --miao $(RELEASE)/miao
 	build/venv/bin/python tools/template_oracle.py --miao $(RELEASE)/miao --results docs/results/oracles.json
 	tools/gen_oracle_table.py
 	build/venv/bin/python tools/make_golden.py --check

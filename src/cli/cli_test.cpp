@@ -174,6 +174,10 @@ TEST_F(Cli, TokensByLineFileAndPrompt) {
   EXPECT_EQ(run({"tokens", model, "--json", "--no-special", "-p", "<s>ab"}).out, "[6,3]\n");
   EXPECT_EQ(run({"tokens", model, "-p", "ab c"}).out, "      6  <s>\n      3  ab\n      4  \xc4\xa0\n      2  c\n");
   const std::string text = put("text", "ab\nab\n").string();
+  const std::string pieces = std::string(MIAO_SOURCE_DIR) + "/tests/golden/sentencepiece/llama";  // no weights
+  const std::string ids = run({"tokens", pieces, "--json", "-p", "the water"}).out;
+  EXPECT_TRUE(ids.starts_with("[1,")) << ids;
+  EXPECT_EQ(run({"tokens", pieces + "/tokenizer.model", "--json", "-p", "the water"}).out, "[" + ids.substr(3));
   const Outcome whole = run({"tokens", model, "--json", "--no-special", "--text", text});
   EXPECT_EQ(whole.out, run({"tokens", model, "--json", "--no-special", "--text", "-"}, "ab\nab\n").out);
   EXPECT_EQ(std::count(whole.out.begin(), whole.out.end(), '\n'), 1);

@@ -36,17 +36,31 @@ Result<fs::path> find_model(const ModelArgument& argument, const Common& common)
 
 Result<prep::Tokenizer> load_tokenizer(const fs::path& path) {
   std::error_code ignored;
-  fs::path json = path;
-  if (fs::is_directory(path, ignored)) json = path / "tokenizer.json";
-  if (path.extension() == ".safetensors") json = path.parent_path() / "tokenizer.json";
-  if (json.extension() == ".json" && fs::exists(json, ignored)) {
-    MIAO_TRY(const std::string text, read_file(json));
-    const fs::path config = json.parent_path() / "tokenizer_config.json";
+  const std::string extension = path.extension().string();
+  if (extension == ".model" || extension == ".spm") {
+    MIAO_TRY(const std::string bytes, read_file(path));
+    return prep::Tokenizer::from_sentencepiece(bytes, path.string());
+  }
+  if (extension == ".json") {
+    MIAO_TRY(const std::string text, read_file(path));
+    const fs::path config = path.parent_path() / "tokenizer_config.json";
     std::string config_text;
     if (fs::exists(config, ignored)) {
       MIAO_TRY(config_text, read_file(config));
     }
-    return prep::Tokenizer::from_json(text, config_text, json.string());
+    return prep::Tokenizer::from_json(text, config_text, path.string());
+  }
+  fs::path folder = fs::is_directory(path, ignored) ? path : fs::path();
+  if (extension == ".safetensors") folder = path.parent_path().empty() ? fs::path(".") : path.parent_path();
+  if (!folder.empty()) {  // the weights need not be there
+    auto tokenizer = prep::Tokenizer::from_files(
+        [&](const char* name) -> Result<std::optional<std::string>> {
+          if (!fs::exists(folder / name, ignored)) return std::optional<std::string>();
+          MIAO_TRY(std::string text, read_file(folder / name));
+          return std::optional<std::string>(std::move(text));
+        },
+        folder.string());
+    if (tokenizer.ok() || tokenizer.error().code != Code::not_found) return tokenizer;
   }
   MIAO_TRY(const io::Checkpoint checkpoint, io::Checkpoint::open(path));
   return runtime::load_tokenizer(checkpoint);

@@ -131,6 +131,8 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
   return machine.finish();
 }
 
+Tokenizer Tokenizer::target() const { return data_->target ? Tokenizer(data_->target) : *this; }
+
 int32_t Tokenizer::vocab_size() const { return data_->vocab.size(); }
 std::string_view Tokenizer::id_to_piece(int32_t id) const {
   return id < 0 || id >= data_->vocab.size() ? std::string_view{} : data_->vocab.piece(id);

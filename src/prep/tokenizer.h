@@ -1,15 +1,18 @@
-// Tokenizer: text to token ids and back, from tokenizer.json or from the metadata of a GGUF file.
+// Tokenizer: text to token ids and back, from tokenizer.json, from SentencePiece models, or from the metadata of a GGUF
+// file.
 //
 //   text -> added tokens cut out -> normalizer -> pre-tokenizer -> model (BPE, Unigram, WordPiece) -> begin / end ids
 //   ids  -> pieces -> decoder -> text
 //
-// Ids are those of Hugging Face `tokenizers` for tokenizer.json, those of SentencePiece for the SentencePiece models of
-// GGUF files. A tokenizer is immutable and may be used from many threads; copies share it. Text that is not valid
-// UTF-8 is read as if each broken sequence were U+FFFD. Time and memory are linear in the text (time n log n within one
-// word) whatever the file of the tokenizer holds.
+// Ids are those of Hugging Face `tokenizers` for tokenizer.json, those of SentencePiece for SentencePiece models, in
+// GGUF files too, numbered as transformers numbers them where a directory holds such models. A tokenizer is immutable
+// and may be used from many threads; copies share it. Text that is not valid UTF-8 is read as if each broken sequence
+// were U+FFFD. Time and memory are linear in the text (time n log n within one word) whatever the file of the tokenizer
+// holds.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,6 +39,9 @@ struct EncodedPair {
   size_t second = 0, second_size = 0;  // where the tokens of the second text stand
 };
 
+// The text of a file of a model's directory; no value when there is none of that name.
+using ReadFile = std::function<Result<std::optional<std::string>>(const char* name)>;
+
 class Tokenizer {
  public:
   // `tokenizer_config_json` may be empty; it names the special tokens (bos_token, eos_token, ...) and add_bos_token.
@@ -43,6 +49,11 @@ class Tokenizer {
   // that contradicts itself.
   static Result<Tokenizer> from_json(std::string_view tokenizer_json, std::string_view tokenizer_config_json,
                                      std::string_view where);
+  // From tokenizer.json where there is one, otherwise from the SentencePiece models of T5, Llama, Gemma, XLM-RoBERTa,
+  // mBART, NLLB, M2M-100 and Marian (tok/from_files.cpp). not_found: none of these files.
+  static Result<Tokenizer> from_files(const ReadFile& read, std::string_view where);
+  // A SentencePiece model alone, with its own ids.
+  static Result<Tokenizer> from_sentencepiece(std::string_view bytes, std::string_view where);
   // Reads the keys tokenizer.ggml.*; keeps nothing of `meta`.
   static Result<Tokenizer> from_gguf(const KeyValues& meta);
 
@@ -56,6 +67,10 @@ class Tokenizer {
   Result<EncodedPair> encode_pair(std::string_view first, std::string_view second, size_t limit = SIZE_MAX) const;
   // Valid UTF-8. Ids outside the vocabulary are skipped; `skip_special` leaves control tokens out.
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
+
+  // Of the texts that the model writes. It is this one, but for a Marian model, whose two sides have pieces (and with
+  // separate vocabularies also ids) of their own.
+  Tokenizer target() const;
 
   int32_t vocab_size() const;                      // ids are 0 .. vocab_size() - 1; some of them may have no piece
   std::string_view id_to_piece(int32_t id) const;  // as its file spells it; empty: no such id
@@ -71,6 +86,7 @@ class Tokenizer {
 
  private:
   friend class StreamDecoder;
+  friend class Languages;
   explicit Tokenizer(std::shared_ptr<const TokenizerData> data) : data_(std::move(data)) {}
   std::shared_ptr<const TokenizerData> data_;
 };

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,11 +11,27 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/key_values.h"
+#include "prep/tokenizer.h"
 
 namespace miao::prep::test {
 
 inline std::filesystem::path golden_directory() {
   return std::filesystem::path(MIAO_SOURCE_DIR) / "tests" / "golden" / "tokenizers";
+}
+
+inline std::filesystem::path sentencepiece_directory() {
+  return std::filesystem::path(MIAO_SOURCE_DIR) / "tests" / "golden" / "sentencepiece";
+}
+
+// The files of a directory; `replaced` stand in for those of the same name, no value for a missing one.
+inline ReadFile reader_of(const std::filesystem::path& directory,
+                          std::map<std::string, std::optional<std::string>> replaced = {}) {
+  return [=](const char* name) -> Result<std::optional<std::string>> {
+    if (const auto found = replaced.find(name); found != replaced.end()) return found->second;
+    if (!std::filesystem::exists(directory / name)) return std::optional<std::string>();
+    MIAO_TRY(std::string text, read_file(directory / name));
+    return std::optional<std::string>(std::move(text));
+  };
 }
 
 inline Json golden_json(const std::string& name) {

@@ -40,11 +40,8 @@ Result<Template> template_of(const io::Checkpoint& checkpoint, const char* name)
 
 Result<prep::Tokenizer> load_tokenizer(const io::Checkpoint& checkpoint) {
   if (checkpoint.kind() == io::Checkpoint::Kind::gguf) return prep::Tokenizer::from_gguf(checkpoint.meta());
-  MIAO_TRY(std::optional<std::string> json, checkpoint.text_file("tokenizer.json"));
-  const std::string where = (checkpoint.path() / "tokenizer.json").string();
-  if (!json) return Error{Code::not_found, "this model has no tokenizer.json; give token ids instead of text", where};
-  MIAO_TRY(std::optional<std::string> config, checkpoint.text_file("tokenizer_config.json"));
-  return prep::Tokenizer::from_json(*json, config.value_or(""), where);
+  return prep::Tokenizer::from_files([&](const char* name) { return checkpoint.text_file(name); },
+                                     checkpoint.path().string());
 }
 
 Result<Template> load_chat_template(const io::Checkpoint& checkpoint) {

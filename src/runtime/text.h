@@ -10,8 +10,8 @@
 
 namespace miao::runtime {
 
-// GGUF: the keys tokenizer.ggml.*. Hugging Face: tokenizer.json and tokenizer_config.json. not_found when there is
-// none.
+// GGUF: the keys tokenizer.ggml.*. Hugging Face: tokenizer.json, or the SentencePiece models of older directories, and
+// tokenizer_config.json. not_found when there is none.
 Result<prep::Tokenizer> load_tokenizer(const io::Checkpoint& checkpoint);
 
 // GGUF: tokenizer.chat_template. Hugging Face: the first of chat_template.jinja, chat_template.json and

@@ -89,5 +89,18 @@ TEST(Text, NoTokenizer) {
   EXPECT_NE(tokenizer.error().str().find("tokenizer.json"), std::string::npos);
 }
 
+TEST(Text, SentencePieceWithoutTokenizerJson) {
+  Folder f;
+  const auto golden = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/sentencepiece/t5";
+  f.put("spiece.model", *read_file(golden / "spiece.model"));
+  f.put("config.json", R"({"architectures":["T5ForConditionalGeneration"],"model_type":"t5"})");
+  auto checkpoint = io::Checkpoint::open(f.dir.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().str();
+  auto tokenizer = load_tokenizer(*checkpoint);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().str();
+  EXPECT_EQ(tokenizer->encode("the water")->back(), 1);
+  EXPECT_EQ(tokenizer->decode(*tokenizer->encode("the water")), "the water");
+}
+
 }  // namespace
 }  // namespace miao::runtime

@@ -111,9 +111,46 @@ def archive_seeds():
             yield "targz", b"1" + gzip.compress(tar, mtime=0)
 
 
+def varint(value):
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def proto(number, value):
+    """A field of a protobuf message by the kind of its value."""
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def spm(pieces, trainer=b"", normalizer=b""):
+    """pieces: (text, score, type)"""
+    out = b"".join(proto(1, proto(1, text) + proto(2, float(score)) + proto(3, kind)) for text, score, kind in pieces)
+    return out + proto(2, trainer) + proto(3, normalizer)
+
+
+def spm_seeds():
+    ends = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3)]
+    words = [("\u2581the", -1, 1), ("\u2581", -2, 1), ("he", -3, 1), ("h", -4, 1), ("e", -4.5, 1), ("o", -5, 1)]
+    byte = [("<0x%02X>" % b, 0, 6) for b in range(256)]
+    yield "unigram", spm(ends + words)
+    yield "bpe", spm(ends + words, proto(3, 2))
+    yield "bytes", spm(ends + byte + words, proto(3, 2) + proto(35, 1), proto(3, 0) + proto(4, 0))
+    yield "symbols", spm(ends + words + [("hell", 0, 4), ("  ", 0, 4), ("x", 0, 5)], proto(24, 1) + proto(43, 1))
+    yield "symbols-bpe", spm(ends + words + [("hell", 0, 4), ("  ", 0, 4)], proto(3, 2), proto(5, 0))
+    yield "map", spm(ends + words, b"", proto(2, struct.pack("<3I", 8, 0x80000400, 0) + b"a\0"))
+
+
 def main():
     for target, seeds in (("gguf_fuzz", gguf_seeds()), ("safetensors_fuzz", safetensors_seeds()),
-                          ("ct2_fuzz", ct2_seeds()), ("archive_fuzz", archive_seeds())):
+                          ("ct2_fuzz", ct2_seeds()), ("archive_fuzz", archive_seeds()),
+                          ("spm_fuzz", spm_seeds())):
         (HERE / target).mkdir(exist_ok=True)
         for name, data in seeds:
             (HERE / target / name).write_bytes(data)

@@ -145,7 +145,8 @@ const Verb verb_tokens = {
     .summary = "Turn text into token ids, or ids into text",
     .details =
         "Reads standard input line by line; a line gives one array of ids with --json, otherwise one token a line. "
-        "MODEL may also be a GGUF file without weights, a directory with tokenizer.json, or that file.",
+        "MODEL may also be a GGUF file without weights, a directory that has a tokenizer alone, a tokenizer.json, or a "
+        "SentencePiece model (.model, .spm).",
     .examples =
         "miao tokens smollm2 -p 'Hello, world'               # ids and pieces\n"
         "miao tokens smollm2 --json < corpus.txt > ids.jsonl  # a line in, an array out\n"

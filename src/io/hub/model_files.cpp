@@ -27,6 +27,7 @@ constexpr std::array kDescriptions = {
     "special_tokens_map.json",
     "spiece.model",
     "target.spm",
+    "target_vocab.json",
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",

@@ -45,6 +45,7 @@ AddedTokens::Found AddedTokens::next(bool normalized, std::string_view text, siz
 bool AddedTokens::fits(const AddedToken& token, std::string_view text, size_t done, size_t* white, Found* f) {
   const char* begin = text.data();
   const char* end = begin + text.size();
+  if (token.leading && f->begin > 0) return false;
   if (token.single_word) {
     if (f->begin > 0 && (class_before(begin, begin + f->begin) & kWord)) return false;
     if (f->end < text.size() && (class_at(begin + f->end).flags & kWord)) return false;

@@ -22,6 +22,7 @@ struct AddedToken {
   bool rstrip = false;       // and after it
   bool normalized = false;
   bool special = false;
+  bool leading = false;  // only where the text begins
 };
 
 class AddedTokens {

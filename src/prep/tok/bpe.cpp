@@ -16,6 +16,7 @@ constexpr uint64_t kNoKey = UINT64_MAX;
 constexpr size_t kShort = 40;  // symbols
 constexpr size_t kKeptSymbols = 1 << 16;
 constexpr uint8_t kSpaceCode = 0xFF;
+constexpr uint32_t kMaxSurface = 256;  // bytes; a run of unknown text is looked up at each of its characters
 
 uint64_t pair_key(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -285,8 +286,8 @@ void Bpe::merge_word(std::string_view word, Ids& out) const {
       if (best + 1 < n) pairs[best] = pair_of(word.data(), symbols[best], symbols[best + 1]);
       if (best > 0) pairs[best - 1] = pair_of(word.data(), symbols[best - 1], symbols[best]);
     }
-    bool unk = false;
-    for (size_t i = 0; i < n; ++i) emit(word, symbols[i], &unk, out);
+    uint32_t unknown = 0;
+    for (size_t i = 0; i < n; ++i) emit(word, symbols[i], &unknown, out);
   }
   if (symbols.capacity() > kKeptSymbols) s = {};  // one giant word must not pin its memory to the thread
 }
@@ -387,26 +388,32 @@ void Bpe::merge_heap(std::string_view word, Scratch& s, Ids& out) const {
     const int32_t before = s.links[left].prev;
     if (before >= 0 && consider(before)) std::push_heap(s.heap.begin(), s.heap.end());
   }
-  bool unk = false;
-  for (int32_t i = 0; i >= 0; i = s.links[i].next) emit(word, symbols[i], &unk, out);
+  uint32_t unknown = 0;
+  for (int32_t i = 0; i >= 0; i = s.links[i].next) emit(word, symbols[i], &unknown, out);
 }
 
-// `unk`: the last symbol was unknown (sentencepiece gives one id for a run of them).
-void Bpe::emit(std::string_view word, const Symbol& symbol, bool* unk, Ids& out) const {
+// `unknown`: bytes of the unknown text that ends at this symbol (sentencepiece gives one id for all of it).
+void Bpe::emit(std::string_view word, const Symbol& symbol, uint32_t* unknown, Ids& out) const {
   if (!options_.sentencepiece) return out.push_back(symbol.id);
   const std::string_view text = word.substr(symbol.begin, symbol.size);
   const Pair piece = find_text(text);
   if (piece.rank != kNoRank) {
-    *unk = false;
+    *unknown = 0;
     return out.push_back(piece.id);
   }
   if (std::ranges::all_of(text, [&](char c) { return byte_id_[static_cast<uint8_t>(c)] >= 0; })) {
     for (char c : text) out.push_back(byte_id_[static_cast<uint8_t>(c)]);
-    *unk = false;
+    *unknown = 0;
     return;
   }
-  if (options_.unk >= 0 && !*unk) out.push_back(options_.unk);
-  *unk = true;
+  if (options_.unk < 0) return;
+  if (*unknown == 0) out.push_back(options_.unk);
+  *unknown += symbol.size;
+  if (!options_.surfaces) return;
+  int32_t surface = -1;
+  if (*unknown <= kMaxSurface)
+    surface = options_.surfaces->find(word.substr(symbol.begin + symbol.size - *unknown, *unknown));
+  out.back() = surface < 0 ? options_.unk : vocab_.size() + surface;
 }
 
 }  // namespace miao::prep

@@ -29,6 +29,8 @@ struct BpeOptions {
   bool fuse_unk = false;
   bool ignore_merges = false;  // a word that is a piece is that piece
   int32_t unk = -1;
+  const Vocab* surfaces = nullptr;  // sentencepiece: unknown text that is spelled here has this id, counted from the
+                                    // vocabulary's size
   std::string prefix;  // of a symbol that does not begin a word
   std::string suffix;  // of the symbol that ends a word
 };
@@ -75,7 +77,7 @@ class Bpe : public Model {
   void merge_word(std::string_view word, Ids& out) const;
   void first_symbols(std::string_view word, std::vector<Symbol>& symbols) const;
   void merge_heap(std::string_view word, Scratch& s, Ids& out) const;
-  void emit(std::string_view word, const Symbol& symbol, bool* unk, Ids& out) const;
+  void emit(std::string_view word, const Symbol& symbol, uint32_t* unknown, Ids& out) const;
 
   const Vocab& vocab_;
   BpeOptions options_;

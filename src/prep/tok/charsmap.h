@@ -18,18 +18,19 @@ class Charsmap {
  public:
   static Result<Charsmap> parse(std::string_view blob);
 
+  struct Hit {
+    size_t size;  // bytes of the text
+    std::string_view replacement;
+  };
+  // The shortest or the longest entry that begins `text`.
+  std::optional<Hit> find(std::string_view text, bool longest) const;
+
   // `clusters`: as Hugging Face's library reads the map (whole grapheme clusters of under 6 bytes first, and the
   // shortest entry wins); otherwise as SentencePiece does (the longest entry at each place). Stops behind the place
   // where `out` has more than `most` bytes.
   void normalize(std::string_view text, bool clusters, size_t most, std::string& out) const;
 
  private:
-  struct Hit {
-    size_t size;  // bytes of the text
-    std::string_view replacement;
-  };
-  std::optional<Hit> find(std::string_view text, bool longest) const;
-
   std::vector<uint32_t> units_;
   std::string replacements_;
 };

@@ -8,6 +8,7 @@
 
 #include "prep/tok/added_tokens.h"
 #include "prep/tok/decoder.h"
+#include "prep/tok/language_table.h"
 #include "prep/tok/model.h"
 #include "prep/tok/normalizer.h"
 #include "prep/tok/pre_tokenizer.h"
@@ -47,6 +48,8 @@ struct TokenizerData {
   Frame frame;
   std::optional<int32_t> bos, eos, unk, pad;
   std::vector<int32_t> eog;  // ascending
+  LanguageTable languages;
+  std::shared_ptr<const TokenizerData> target;  // of the texts that a translation model writes; null: this one
 
   int32_t find(std::string_view piece) const {
     if (const int32_t id = vocab.find(piece); id >= 0) return id;

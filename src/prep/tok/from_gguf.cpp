@@ -279,9 +279,9 @@ class Loader {
     return {};
   }
 
-  Result<bool> meta_space_normalizer(bool prefix, bool squeeze) {
-    MIAO_TRY(prefix, meta_.boolean(key("add_space_prefix"), prefix));
-    MIAO_TRY(squeeze, meta_.boolean(key("remove_extra_whitespaces"), squeeze));
+  Result<bool> meta_space_normalizer() {
+    MIAO_TRY(const bool prefix, meta_.boolean(key("add_space_prefix"), true));
+    MIAO_TRY(const bool squeeze, meta_.boolean(key("remove_extra_whitespaces"), false));
     if (squeeze) data_->normalizer.steps.push_back({.kind = NormalizerStep::Kind::squeeze});
     if (prefix) data_->normalizer.steps.push_back({.kind = NormalizerStep::Kind::prepend, .a = " "});
     data_->normalizer.steps.push_back({.kind = NormalizerStep::Kind::replace, .a = " ", .b = std::string(kMetaSpace)});
@@ -306,7 +306,7 @@ class Loader {
     MIAO_CHECK_OK(check_bytes());
     bpe->finish({});
     data_->model = std::move(bpe);
-    MIAO_TRY(const bool prefixed, meta_space_normalizer(true, false));
+    MIAO_TRY(const bool prefixed, meta_space_normalizer());
     meta_space_decoder(prefixed);
     add_bos_ = true;
     return {};
@@ -330,6 +330,7 @@ class Loader {
   Result<void> unigram() {
     if (scores_.empty()) return Error{Code::not_found, "a t5 tokenizer needs the scores of its tokens", key("scores")};
     MIAO_CHECK_OK(check_bytes());
+    auto normalizer = std::make_shared<SpmNormalizer>();
     if (meta_.has(key("precompiled_charsmap"))) {
       MIAO_TRY(const KeyValues::Ints* values, meta_.integers(key("precompiled_charsmap")));
       std::string blob;
@@ -341,12 +342,13 @@ class Loader {
       if (!blob.empty()) {
         auto map = Charsmap::parse(blob);
         if (!map.ok()) return std::move(map.error()).at(key("precompiled_charsmap"));
-        data_->normalizer.steps.push_back(
-            {.kind = NormalizerStep::Kind::charsmap, .map = std::make_shared<const Charsmap>(std::move(*map))});
+        normalizer->map = std::move(*map);
       }
     }
-    MIAO_TRY(const bool prefixed, meta_space_normalizer(true, true));
-    meta_space_decoder(prefixed);
+    MIAO_TRY(normalizer->dummy_prefix, meta_.boolean(key("add_space_prefix"), true));
+    MIAO_TRY(normalizer->squeeze, meta_.boolean(key("remove_extra_whitespaces"), true));
+    meta_space_decoder(normalizer->dummy_prefix);
+    data_->normalizer.steps = {{.kind = NormalizerStep::Kind::sentencepiece, .spm = std::move(normalizer)}};
     UnigramOptions options{.unk = data_->unk.value_or(-1), .single = true};
     auto model = Unigram::make(data_->vocab, scores_, text_pieces(), options);
     if (!model.ok()) return std::move(model.error()).at(key("tokens"));

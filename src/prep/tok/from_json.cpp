@@ -22,7 +22,7 @@ std::string name_of(std::string_view text) { return "\"" + std::string(text.subs
 
 class Loader {
  public:
-  Result<std::shared_ptr<const TokenizerData>> load(std::string_view json, std::string_view config) {
+  Result<std::shared_ptr<TokenizerData>> load(std::string_view json, std::string_view config) {
     MIAO_TRY(const JsonObject root, parse(parser_, json, "tokenizer.json"));
     const auto model = json_field(root, "model");
     if (!model) return Error{Code::not_found, "there is no \"model\"; is this a tokenizer.json?"};
@@ -52,7 +52,7 @@ class Loader {
     MIAO_CHECK_OK(part(register_added(), "added_tokens"));
     if (config_) MIAO_CHECK_OK(part(read_special_names(*config_), "tokenizer_config.json"));
     data_->collect_eog();
-    return std::shared_ptr<const TokenizerData>(std::move(data_));
+    return std::move(data_);
   }
 
  private:
@@ -411,7 +411,7 @@ class Loader {
 
 }  // namespace
 
-Result<std::shared_ptr<const TokenizerData>> load_json(std::string_view json, std::string_view config) {
+Result<std::shared_ptr<TokenizerData>> load_json(std::string_view json, std::string_view config) {
   return Loader().load(json, config);
 }
 

@@ -227,6 +227,8 @@ void apply(const NormalizerStep& step, std::string_view text, size_t most, std::
       return step.map->normalize(text, step.left, most, out);
     case Kind::squeeze:
       return squeeze(text, out);
+    case Kind::sentencepiece:
+      return step.spm->run(text, most, out);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "prep/tok/charsmap.h"
 #include "prep/tok/scanners.h"
+#include "prep/tok/spm_normalizer.h"
 
 namespace miao::prep {
 
@@ -28,6 +29,7 @@ struct NormalizerStep {
     nmt,            // SentencePiece's own rules for control characters
     charsmap,       // a precompiled SentencePiece map
     squeeze,        // SentencePiece's remove_extra_whitespaces: spaces at the ends go, runs become one
+    sentencepiece,  // all that SentencePiece does, as its model's file says
   };
   Kind kind = Kind::replace;
   std::string a, b;
@@ -35,6 +37,7 @@ struct NormalizerStep {
   bool left = false, right = false;
   bool clean_text = false, chinese = false, accents = false, lower = false;
   std::shared_ptr<const Charsmap> map;
+  std::shared_ptr<const SpmNormalizer> spm;
 };
 
 class Normalizer {

@@ -49,6 +49,15 @@ class Trie {
     if (n.follower == byte) return node + 1;
     return n.branches ? find(node, byte) : -1;
   }
+  // Bytes of the longest text that begins `text`; 0: none does.
+  size_t longest(std::string_view text) const {
+    size_t best = 0;
+    int32_t node = kRoot;
+    for (size_t i = 0; i < text.size() && (node = next(node, text[i])) >= 0; ++i) {
+      if (value(node) >= 0) best = i + 1;
+    }
+    return best;
+  }
   int32_t value(int32_t node) const { return nodes_[static_cast<size_t>(node)].value; }  // -1: no text ends here
 
  private:

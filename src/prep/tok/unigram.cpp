@@ -35,6 +35,8 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
   if (options.unk >= vocab.size()) return Error{Code::invalid, "the unknown id is outside the vocabulary"};
   model->scores_ = scores;
   model->unk_ = options.unk;
+  model->surfaces_ = options.surfaces;
+  model->size_ = vocab.size();
   model->unk_score_ = options.lowest.value_or(lowest) - 10.0;
   for (int b = 0; b < 256; ++b) {
     constexpr char kHex[] = "0123456789ABCDEF";
@@ -90,6 +92,8 @@ void Unigram::best_path(std::string_view word, Ids& out) const {
     const std::string_view text = word.substr(begin, end - begin);
     if (std::ranges::all_of(text, [&](char c) { return byte_id_[static_cast<uint8_t>(c)] >= 0; })) {
       for (size_t i = text.size(); i > 0; --i) out.push_back(byte_id_[static_cast<uint8_t>(text[i - 1])]);
+    } else if (const int32_t surface = surfaces_ ? surfaces_->find(text) : -1; surface >= 0) {
+      out.push_back(size_ + surface);
     } else if (unk_ >= 0) {
       out.push_back(unk_);
     }

@@ -17,6 +17,7 @@ struct UnigramOptions {
   bool byte_fallback = true;     // where the vocabulary has all byte tokens of an unknown text
   bool single = false;           // sums in float, as SentencePiece; it decides between paths of nearly one score
   std::optional<double> lowest;  // score that unknown text is measured from; absent: the lowest of the model's pieces
+  const Vocab* surfaces = nullptr;  // unknown text that is spelled here has this id, counted from the vocabulary's size
 };
 
 class Unigram : public Model {
@@ -37,6 +38,8 @@ class Unigram : public Model {
   std::vector<double> scores_;
   double unk_score_ = 0;
   int32_t unk_ = -1;
+  const Vocab* surfaces_ = nullptr;
+  int32_t size_ = 0;  // of the vocabulary
   std::array<int32_t, 256> byte_id_;
 };
 
