@@ -24,16 +24,17 @@ std::unique_ptr<Encoder> open(const fs::path& path, runtime::Compute compute = r
   return encoder.ok() ? std::move(*encoder) : nullptr;
 }
 
+constexpr const char* kTokenizer = R"({"pre_tokenizer":{"type":"Whitespace"},
+ "model":{"type":"WordPiece","unk_token":"?","continuing_subword_prefix":"##","max_input_chars_per_word":100,
+  "vocab":{"?":0,"a":1,"cat":2}}})";
+
 // The golden model with a vocabulary of words beside it.
 class Reader {
  public:
   Reader() {
     for (const char* name : {"config.json", "model.safetensors"})
       fs::copy_file(kModels / "bert" / name, folder_.path() / name);
-    EXPECT_TRUE(write_file_atomic(folder_.path() / "tokenizer.json", R"({"pre_tokenizer":{"type":"Whitespace"},
- "model":{"type":"WordPiece","unk_token":"?","continuing_subword_prefix":"##","max_input_chars_per_word":100,
-  "vocab":{"?":0,"a":1,"cat":2}}})"
-                    .ok());
+    EXPECT_TRUE(write_file_atomic(folder_.path() / "tokenizer.json", kTokenizer).ok());
     encoder = open(folder_.path());
   }
   std::unique_ptr<Encoder> encoder;

@@ -1,9 +1,12 @@
 """The Python engines that encode texts, each behind the same few calls. Runs in the venv of the engines (worker.py).
 
 An engine gives one vector a text, the mean of the last hidden state over its tokens, at length 1. Texts go through it from
-the longest to the shortest, `batch` in a call, so that padding costs little: the best order for engines that pad.
+the longest to the shortest, `batch` in a call, so that padding costs little: the best order for engines that pad. With
+several streams, as many copies with fewer threads each take the calls in turn.
 """
+import concurrent.futures
 import pathlib
+import queue
 import time
 
 import numpy
@@ -32,6 +35,8 @@ class Engine:
 
     def __init__(self, folder, texts, threads, **settings):
         self.folder, self.threads = pathlib.Path(folder), threads
+        self.arguments, self.streams = (folder, texts), {1: [self]}
+        self.settings = settings
         self.texts = pathlib.Path(texts).read_text().splitlines()
         self.tokenizer = tokenizers.Tokenizer.from_file(str(self.folder / "minilm" / "tokenizer.json"))
         self.tokenizer.no_padding()
@@ -46,9 +51,38 @@ class Engine:
         padded_ids, mask = padded(ids)
         return pooled(self.states(padded_ids, mask), mask)
 
-    def encode_all(self, ids, batch):
+    def use_threads(self):
+        """For libraries that have one number of threads for all."""
+
+    def lanes(self, streams):
+        if streams not in self.streams:
+            self.streams[streams] = [type(self)(*self.arguments, max(1, self.threads // streams), **self.settings) for _ in range(streams)]
+        return self.streams[streams]
+
+    def encode_all(self, ids, batch, streams=1):
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-        out = [self.vectors_of([ids[i] for i in order[at:at + batch]]) for at in range(0, len(ids), batch)]
+        calls = [[ids[i] for i in order[at:at + batch]] for at in range(0, len(ids), batch)]
+        out = [None] * len(calls)
+        waiting = queue.SimpleQueue()
+        for number in range(len(calls)):
+            waiting.put(number)
+
+        def work(lane):
+            lane.use_threads()
+            while True:
+                try:
+                    number = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                out[number] = lane.vectors_of(calls[number])
+
+        lanes = self.lanes(streams)
+        if streams == 1:
+            work(self)
+        else:
+            with concurrent.futures.ThreadPoolExecutor(streams) as pool:
+                for done in [pool.submit(work, lane) for lane in lanes]:
+                    done.result()
         rows = numpy.concatenate(out)
         back = numpy.empty_like(rows)
         back[order] = rows
@@ -62,18 +96,20 @@ class Engine:
     def vectors(self, file, batch):
         numpy.save(file, self.encode_all(self.tokenise(), batch).astype(numpy.float32))
 
-    def throughput(self, batch):
+    def throughput(self, batch, streams=1):
         """Texts a second, from ids and from text."""
+        self.lanes(streams)
         start = time.perf_counter()
         ids = self.tokenise()
         tokenised = time.perf_counter()
-        self.encode_all(ids, batch)
+        self.encode_all(ids, batch, streams)
         end = time.perf_counter()
         return {"ids": len(ids) / (end - tokenised), "text": len(ids) / (end - start)}
 
     def latency(self, tokens, count):
         """Milliseconds of single texts of so many tokens, p50 and p99."""
         random = numpy.random.default_rng(1)
+        self.use_threads()
         ids = [[101, *random.integers(1000, 30000, tokens - 2).tolist(), 102]]
         for _ in range(count // 10 + 1):
             self.vectors_of(ids)
@@ -89,11 +125,13 @@ class PyTorch(Engine):
     def load(self, int8=False):
         import torch
         import transformers
-        torch.set_num_threads(self.threads)
         self.torch = torch
         self.model = transformers.AutoModel.from_pretrained(self.folder / "minilm", dtype=torch.float32).eval()
         if int8:
             self.model = torch.ao.quantization.quantize_dynamic(self.model, {torch.nn.Linear}, torch.qint8)
+
+    def use_threads(self):
+        self.torch.set_num_threads(self.threads)
 
     def states(self, ids, mask):
         with self.torch.inference_mode():
@@ -119,7 +157,7 @@ class OpenVino(Engine):
     def load(self, file, precision=None):
         import openvino
         core = openvino.Core()
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": self.threads}
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": self.threads, "ENABLE_CPU_PINNING": False}
         if precision:  # else what the plugin finds best, which is BF16 where there is AMX
             options["INFERENCE_PRECISION_HINT"] = precision
         self.request = core.compile_model(str(self.folder / file), "CPU", options).create_infer_request()

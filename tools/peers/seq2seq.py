@@ -6,7 +6,7 @@ runtime for these yet: contenders() is where it enters, with a `seconds(batch, b
 import pathlib
 
 from peers import venv
-from peers.common import PEERS, compare, header, must, say, take_turns
+from peers.common import PEERS, best_of, compare, header, must, say, take_turns
 from peers.seq2seq_engines import SHAPES
 from peers.worker import Worker
 
@@ -14,8 +14,9 @@ FOLDER = PEERS / "seq2seq"
 SUBJECT = "random weights"
 GROUPS = ("CTranslate2",)
 TOKENS = 32
-# Rows of weights packed for the processor's own layout: faster here, experimental there.
-SETTINGS = {"CTranslate2": {}, "CTranslate2, packed": {"environment": {"CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"}}}
+# All run once in each case; the best one stays for its rounds.
+SETTINGS = {"CTranslate2, MKL": {}, "CTranslate2, MKL, packed weights": {"environment": {"CT2_USE_EXPERIMENTAL_PACKED_GEMM": "1"}},
+            "CTranslate2, MKL, one thread": {"threads": 1}, "CTranslate2, oneDNN": {"environment": {"CT2_USE_MKL": "0"}}}
 
 
 def model_of(python, shape):
@@ -29,7 +30,7 @@ def model_of(python, shape):
 
 def contenders(python, shape, threads):
     folder = model_of(python, shape)
-    return {name: Worker(python, "seq2seq_engines", "Translator", {"folder": str(folder), **settings}, threads)
+    return {name: Worker(python, "seq2seq_engines", "Translator", {"folder": str(folder), **settings}, settings.get("threads", threads))
             for name, settings in SETTINGS.items()}
 
 
@@ -37,17 +38,18 @@ def run(o, doctor):
     python = venv.python()
     result = header(o, doctor, venv.versions(), subject=SUBJECT, lines=[],
                     workload=f"INT8, {TOKENS} tokens read and {TOKENS} written by each sequence; tokens written a second")
-    reps = 1 if o.quick else 3
     for shape in o.cases:
         engines = contenders(python, shape, o.threads)
         for beam in (1, 4):
             for batch in (1, 16):
                 say(f"{shape}: beam {beam}, batch {batch}")
 
-                def speed(engine):
-                    return batch * TOKENS / engine.call("seconds", batch=batch, beam=beam, tokens=TOKENS, reps=reps)
+                def speed(name):
+                    reps = 3 if batch == 1 and not o.quick else 1
+                    return batch * TOKENS / engines[name].call("seconds", batch=batch, beam=beam, tokens=TOKENS, reps=reps)
 
-                raw = take_turns(o.rounds, {n: (lambda e=e: speed(e)) for n, e in engines.items()})
+                best = best_of({n: speed(n) for n in engines}, 1)
+                raw = take_turns(o.rounds, {n: (lambda n=n: speed(n)) for n in best})
                 name = "greedy" if beam == 1 else f"beam {beam}"
                 result["lines"].append(compare(f"{name}, batch {batch}", shape, "tok/s", raw, GROUPS))
         for engine in engines.values():
