@@ -140,10 +140,10 @@ def measure(o, precision, python, base, work):
     flags, contenders = PRECISIONS[precision]
     count = 64 if o.quick else 320
     workers, failed = start(python, contenders, o.threads)
-    everyone = {"miao": Miao(o, flags), **{n: w for n, w in workers.items()}}
+    everyone = {"miao": Miao(o, flags), **workers}
     accuracy, trials = {}, {"throughput": {}, "latency": {}}
 
-    def take(name, method, *arguments, **named):
+    def take(name, method, **named):
         """None where an engine fails: it then stays out."""
         try:
             worker = everyone[name]
@@ -162,6 +162,9 @@ def measure(o, precision, python, base, work):
             trials["latency"][name] = take(name, "latency", tokens=TOKENS, count=count)
             for streams in {1} if name == "miao" else {1, o.threads}:
                 trials["throughput"][name, streams] = take(name, "throughput", batch=BATCH, streams=streams)
+        if name not in failed:
+            speeds = [f"{t['ids']:.0f}" for n, t in trials["throughput"].items() if n[0] == name]
+            say(f"{name}: {' and '.join(speeds)}/s, {trials['latency'][name]['p50']:.2f} ms, cosine {accuracy[name]['mean']:.5f}")
     fast = best_settings({n: t["ids"] for n, t in trials["throughput"].items() if n[0] not in failed}, True)
     prompt = best_settings({n: t["p50"] for n, t in trials["latency"].items() if n not in failed}, False)
     say(f"{precision}: {o.rounds} rounds of {len(fast)} engines")
