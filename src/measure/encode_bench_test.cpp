@@ -75,7 +75,7 @@ TEST(EncodeBench, TextsRunFromTheLongestToTheShortestWithTheirTokenising) {
   EXPECT_EQ(name_of(*row), "t.txt, batch 2");
   const auto none = bench_texts(*reader.encoder, {}, "t.txt", 2, {});
   ASSERT_FALSE(none.ok());
-  EXPECT_EQ(none.error().str(), "t.txt: there are no texts in it");
+  EXPECT_EQ(none.error().str(), "t.txt: there are no texts in it (invalid)");
 }
 
 TEST(EncodeBench, SharesFollowFromSpeedsAndLimits) {
