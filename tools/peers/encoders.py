@@ -84,8 +84,12 @@ class Miao:
     def bench(self, *flags):
         return json.loads(must([self.binary, "bench", FOLDER / "minilm", *self.flags, *flags, "--json", "-q"]))
 
-    def throughput(self, batch, streams):
-        row = self.bench("-p", 0, "-b", batch, "--texts", FOLDER / "texts.txt", "-r", 1)
+    def throughput(self, batch, streams, part):
+        texts = (FOLDER / "texts.txt").read_text().splitlines()[::part]
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write("\n".join(texts) + "\n")
+            file.flush()
+            row = self.bench("-p", 0, "-b", batch, "--texts", file.name, "-r", 1)
         self.kernels = row["kernels"]
         return {"ids": row["inputs_s"]["median"], "text": row["inputs_s_with_tokenising"]["median"]}
 
@@ -172,8 +176,9 @@ def measure(o, precision, python, base, work):
     fast = [("miao", 1)] + best_settings({n: t["ids"] for n, t in trials["throughput"].items() if n[0] not in failed}, True)
     prompt = ["miao"] + best_settings({n: t["p50"] for n, t in trials["latency"].items() if n not in failed}, False)
     say(f"{precision}: {o.rounds} rounds of {len(fast)} engines")
+    part = 4 if o.quick else 1
     lines = []
-    raw = take_turns(o.rounds, {shown(n): (lambda n=n: take(n[0], "throughput", batch=BATCH, streams=n[1])) for n in fast})
+    raw = take_turns(o.rounds, {shown(n): (lambda n=n: take(n[0], "throughput", batch=BATCH, streams=n[1], part=part)) for n in fast})
     for key, label in (("ids", "sentences from ids"), ("text", "sentences from text")):
         lines.append(compare(label, precision, "1/s", {n: [v[key] for v in values] for n, values in raw.items()}, GROUPS))
     raw = take_turns(o.rounds, {n: (lambda n=n: take(n, "latency", tokens=TOKENS, count=count)) for n in prompt})
