@@ -35,7 +35,7 @@ python-test: setup
 	@scripts/test_python.sh
 
 bench-peers: build
-	@scripts/venv.sh
+	@scripts/venv.sh --oracle
 	build/venv/bin/python tools/bench_peers.py --tokenise
 
 golden:
@@ -66,6 +66,8 @@ check:
 	@scripts/setup.sh --ci
 	@tools/check_tree.py
 	@python3 tools/check_tree_test.py
+	@python3 tools/peers_test.py
+	@tools/gen_results_table.py --check
 	@python3 tests/oracle/golden_files_test.py
 	@tools/gen_conformance.py --check
 	@clang-format --dry-run -Werror $(SOURCES)

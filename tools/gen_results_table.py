@@ -1,78 +1,130 @@
 #!/usr/bin/env python3
-"""Writes the table of docs/results/peers.json between the markers of README.md.
+"""Writes the tables of docs/results/*.json (tools/bench_peers.py) between the markers of README.md.
 
     tools/gen_results_table.py            writes
-    tools/gen_results_table.py --check    exit code 1 when the table is not that of the results
+    tools/gen_results_table.py --check    exit code 1 when a table is not that of its results
 
-The markers are lines of their own: <!-- results:begin --> and <!-- results:end -->.
+The markers of docs/results/NAME.json are lines of their own: <!-- results NAME begin --> and <!-- results NAME end -->. A
+file that is not there yet leaves nothing between its markers.
 """
 import argparse
 import json
 import pathlib
+import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+BLOCK = re.compile(r"(<!-- results (\w+) begin -->\n)(.*?)(<!-- results \2 end -->)", re.S)
 
 
 def number(value):
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def table(result):
-    peers = [p for p in ("llama.cpp", "ik_llama.cpp") if any(p in line["peers"] for line in result["lines"])]
-    machine = result["machine"]
-    out = [f"Measured {result['date']} on {machine['processor']} (miao's kernels: {result['isa']}), {result['threads']} threads, "
-           f"{result['rounds']} interleaved rounds of {result['repetitions']} repetition(s); medians, ratios with their range over "
-           f"the rounds (above 1: miao is ahead). Command: `{result['command']}`.", ""]
+def table(title, head, rows, numbers):
+    """`numbers`: how many of the columns, the last ones, are numbers."""
+    left = 1 + len(head) - numbers
+    return ["| " + " | ".join([title, *head]) + " |", "|" + "---|" * left + "--:|" * numbers,
+            *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def opening(result):
+    repeated = f" of {result['repetitions']} repetition(s)" if "repetitions" in result else ""
+    ratios = ", ratios with their range over the rounds (above 1: miao is ahead)" if any(line["miao"] for line in result["lines"]) else ""
+    out = [f"Measured {result['date']} on {result['machine']['processor']} (miao's kernels: {result['isa']}), {result['threads']} threads, "
+           f"{result['rounds']} interleaved rounds{repeated}; medians{ratios}. Command: `{result['command']}`.", ""]
+    if "workload" in result:
+        out += [result["workload"][0].upper() + result["workload"][1:] + ".", ""]
     if result["note"]:
         out += [result["note"], ""]
-    failed = sorted({name for chosen in result["settings"].values() for name in chosen["failed"]})
+    failed = sorted({name for chosen in result.get("settings", {}).values() for name in chosen["failed"]})
     if failed:
         out += ["Settings of peers that crashed or gave no result on some file here, and so are not in the comparison: "
                 + "; ".join(failed) + ".", ""]
-    out.append("| SmolLM2-135M | file | miao | " + " | ".join(f"{p} | ratio" for p in peers) + " |")
-    out.append("|---|---|--:|" + "--:|--:|" * len(peers))
-    for line in result["lines"]:
-        cells = [f"{line['test']}, {line['unit']}", line["model"], number(line["miao"]["median"])]
+    return out
+
+
+def shapes(result):
+    fewer = [f"{name} {s['layers']} of {s['layers_of_the_model']}" for name, s in result.get("shapes", {}).items()
+             if s["layers"] != s["layers_of_the_model"]]
+    return ["Real widths, fewer layers: " + ", ".join(fewer) + ".", ""] if fewer else []
+
+
+def speeds(result):
+    lines = result["lines"]
+    peers = list(dict.fromkeys(peer for line in lines for peer in line["peers"]))
+    mine = any(line["miao"] for line in lines)
+    rows = []
+    for line in lines:
+        cells = [f"{line['test']}, {line['unit']}", line["model"]]
+        if mine:
+            cells.append(number(line["miao"]["median"]) if line["miao"] else "-")
         for peer in peers:
             p = line["peers"].get(peer)
-            cells += [number(p["median"]), f"{p['ratio']['median']:.2f} ({p['ratio']['min']:.2f} - {p['ratio']['max']:.2f})"] if p else ["-", "-"]
-        out.append("| " + " | ".join(cells) + " |")
-    quality = result.get("quality", {}).get("models", {})
-    if quality:
-        out += ["", f"KL divergence from FP32 of the same weights in thousandths (lower is better) with its standard error, share of equal best tokens, "
-                f"over {result['quality']['chunks']} windows of 512 tokens:", "",
-                "| file | miao | llama.cpp | miao --dtype fp32 |", "|---|--:|--:|--:|"]
-        for name, row in quality.items():
-            theirs = [v for n, v in row.items() if n.startswith("llama.cpp")]
-            best = min(theirs, key=lambda v: v["mean_kl"]) if theirs else None
+            cells.append(number(p["median"]) if p else "-")
+            if mine:
+                r = p.get("ratio") if p else None
+                cells.append(f"{r['median']:.2f} ({r['min']:.2f} - {r['max']:.2f})" if r else "-")
+        rows.append(cells)
+    head = ["model" if "workload" in result else "file", *(["miao"] if mine else []), *(h for p in peers for h in ([p, "ratio"] if mine else [p]))]
+    return table(result.get("subject", "SmolLM2-135M"), head, rows, len(head) - 1)
 
-            def cell(v):
-                return "-" if v is None else f"{1e3 * v['mean_kl']:.3f} \u00b1 {1e3 * v['kl_error']:.3f}" + (f", {100 * v['same_top']:.1f} %" if v["same_top"] is not None else "")
 
-            out.append(f"| {name} | {cell(row['miao'])} | {cell(best)} | {cell(row['miao --dtype fp32'])} |")
-    tokenising = result.get("tokenising", {}).get("median", {})
-    if tokenising:
-        out += ["", "Tokenising: " + ", ".join(f"{n} {v:.1f} MB/s" for n, v in tokenising.items())
-                + (", the same ids." if result["tokenising"]["same_ids"] else ".")]
-    return "\n".join(out)
+def quality(result):
+    models = result.get("quality", {}).get("models", {})
+    if not models:
+        return []
+
+    def cell(v):
+        return "-" if v is None else f"{1e3 * v['mean_kl']:.3f} \u00b1 {1e3 * v['kl_error']:.3f}" + (f", {100 * v['same_top']:.1f} %" if v["same_top"] is not None else "")
+
+    rows = []
+    for name, row in models.items():
+        theirs = [v for n, v in row.items() if n.startswith("llama.cpp")]
+        best = min(theirs, key=lambda v: v["mean_kl"]) if theirs else None
+        rows.append([name, cell(row["miao"]), cell(best), cell(row["miao --dtype fp32"])])
+    return ["", "KL divergence from FP32 of the same weights in thousandths (lower is better) with its standard error, share of equal best "
+            f"tokens, over {result['quality']['chunks']} windows of 512 tokens:", "",
+            *table("file", ["miao", "llama.cpp", "miao --dtype fp32"], rows, 3)]
+
+
+def tokenising(result):
+    median = result.get("tokenising", {}).get("median", {})
+    if not median:
+        return []
+    return ["", "Tokenising: " + ", ".join(f"{n} {v:.1f} MB/s" for n, v in median.items())
+            + (", the same ids." if result["tokenising"]["same_ids"] else ".")]
+
+
+def accuracy(result):
+    """Of the settings that ran in the rounds."""
+    rows = [[name, case, f"{v['mean']:.6f}", f"{v['min']:.6f}"] for case, chosen in result.get("settings", {}).items()
+            for name, v in chosen.get("accuracy", {}).items() if name == "miao" or name in chosen["kept"]]
+    return ["", "Cosine with the vectors of transformers in FP32:", "",
+            *table("engine and its settings", ["model", "mean", "least"], rows, 2)] if rows else []
+
+
+def section(result):
+    return "\n".join([*opening(result), *shapes(result), *speeds(result), *quality(result), *accuracy(result), *tokenising(result)]) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "docs" / "results" / "peers.json")
+    parser.add_argument("--results", type=pathlib.Path, metavar="FOLDER", default=ROOT / "docs" / "results")
     parser.add_argument("--readme", type=pathlib.Path, default=ROOT / "README.md")
     parser.add_argument("--check", action="store_true")
     o = parser.parse_args()
     text = o.readme.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        sys.exit(f"{o.readme}: needs the lines {BEGIN} and {END} once each")
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    wanted = f"{head}{BEGIN}\n{table(json.loads(o.results.read_text()))}\n{END}{tail}"
+    if not BLOCK.search(text):
+        sys.exit(f"{o.readme}: has no pair of lines <!-- results NAME begin --> and <!-- results NAME end -->")
+
+    def filled(match):
+        file = o.results / f"{match[2]}.json"
+        return match[1] + (section(json.loads(file.read_text())) if file.exists() else "") + match[4]
+
+    wanted = BLOCK.sub(filled, text)
     if o.check:
-        sys.exit(0 if wanted == text else f"{o.readme}: the table is out of date; run tools/gen_results_table.py")
+        sys.exit(0 if wanted == text else f"{o.readme}: a table is out of date; run tools/gen_results_table.py")
     o.readme.write_text(wanted)
 
 

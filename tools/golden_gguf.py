@@ -71,6 +71,7 @@ def add_tokenizer(writer, vocab):
     pieces = [chr(code) for code in range(33, 127)] + [space] + [space + chr(code) for code in range(97, 123)]
     pieces += [a + b for a in "abc" for b in "xyz"]
     tokens = (["<unk>", "<s>", "</s>"] + pieces)[:vocab]
+    tokens += [f"<{i}>" for i in range(len(tokens), vocab)]
     types = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
     writer.add_tokenizer_model("llama")
     writer.add_token_list([token.encode() for token in tokens])

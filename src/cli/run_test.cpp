@@ -27,6 +27,33 @@ TEST_F(Cli, ABrokenChatTemplateStopsOnlyChats) {
   EXPECT_NE(chat.err.find("give another with --template, or continue plain text with --raw"), std::string::npos);
 }
 
+TEST_F(Cli, BenchOfAnEncoder) {
+  const std::string encoder = (fs::path(MIAO_SOURCE_DIR) / "tests/golden/encoders/bert").string();
+  const Outcome json = run({"bench", encoder, "-p", "4,8", "-b", "2", "-r", "1", "-t", "1", "--json", "-q"});
+  ASSERT_EQ(json.code, kOk) << json.err;
+  const auto parsed = parse_json(json.out, "out");
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ((*parsed)["rows"].size(), 2u);
+  EXPECT_EQ((*parsed)["rows"][1]["mean_tokens"], 8);
+  const Outcome table = run({"bench", encoder, "-p", "4", "-b", "2", "-r", "1", "-t", "1", "--profile"});
+  EXPECT_NE(table.out.find("4 tokens, batch 2"), std::string::npos) << table.out;
+  EXPECT_NE(table.out.find("us per token"), std::string::npos) << table.out;
+  const struct {
+    std::vector<std::string> flags;
+    const char* message;
+  } cases[] = {{{"-n", "4"}, "this model is an encoder: --gen and --depth are for decoders"},
+               {{"-p", "0"}, "nothing to measure: --prompt is 0, and there are no --texts or --lengths"}};
+  for (const auto& c : cases) {
+    std::vector<std::string> arguments{"bench", encoder};
+    arguments.insert(arguments.end(), c.flags.begin(), c.flags.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, kUsage);
+    EXPECT_NE(outcome.err.find(c.message), std::string::npos) << outcome.err;
+  }
+  EXPECT_NE(run({"bench", encoder, "--texts", "missing.txt"}).err.find("missing.txt"), std::string::npos);
+  EXPECT_EQ(run({"bench", model(), "--texts", "x"}).code, kUsage);
+}
+
 TEST_F(Cli, WrongValuesAreToldBeforeAModelIsLoaded) {
   const struct {
     std::vector<std::string> arguments;

@@ -5,7 +5,6 @@
 #include "base/cpu.h"
 #include "measure/herd.h"
 #include "measure/machine.h"
-#include "tensor/dtype.h"
 
 namespace miao::measure {
 
@@ -14,8 +13,6 @@ using runtime::Rng;
 using runtime::Want;
 
 namespace {
-
-bool integer_format(const std::string& name) { return name != "F32" && name != "F16" && name != "BF16"; }
 
 Spread speeds(int64_t tokens, const std::vector<double>& seconds) {
   if (seconds.empty()) return {};
@@ -26,28 +23,33 @@ Spread speeds(int64_t tokens, const std::vector<double>& seconds) {
 
 }  // namespace
 
+Peak peak_of(std::span<const runtime::KernelReport> kernels, const Limits& limits) {
+  bool integer = true, tiles = true;
+  for (const auto& group : kernels) {
+    if (group.weights == "lm_head") continue;
+    integer = integer && group.integer;
+    tiles = tiles && group.gemm.find("amx") != std::string::npos;
+  }
+  if (!integer) return {.ops = limits.fp32, .name = "FP32"};
+  if (tiles && limits.amx > 0) return {.ops = limits.amx, .name = "AMX int8", .integer = true};
+  return {.ops = limits.int8, .name = "vector int8", .integer = true};
+}
+
 Roofline roofline(const Engine& engine, const Limits& limits, const BenchRow& row, int64_t chunk) {
   Roofline out;
   out.limits = limits;
-  bool integer = true, tiles = true;
   double head = 0;  // bytes of the output matrix, which prefill reads once
-  for (const auto& group : engine.kernels()) {
+  const std::vector<runtime::KernelReport> kernels = engine.kernels();
+  for (const auto& group : kernels) {
     out.bytes_per_token += static_cast<double>(group.bytes);
-    const auto dtype = dtype_from_name(group.format);
-    const double ops =
-        dtype ? 2.0 * static_cast<double>(group.bytes) * format(*dtype).block / format(*dtype).bytes : 0.0;
-    out.decode_ops_per_token += ops;
+    out.decode_ops_per_token += 2 * group.products;
     if (group.weights == "lm_head") {
       head = static_cast<double>(group.bytes);
-      continue;
+    } else {
+      out.prefill_ops_per_token += 2 * group.products;
     }
-    out.prefill_ops_per_token += ops;
-    integer = integer && integer_format(group.format);
-    tiles = tiles && group.gemm.find("amx") != std::string::npos;
   }
-  const bool amx = integer && tiles && limits.amx > 0;
-  out.peak = amx ? limits.amx : integer ? limits.int8 : limits.fp32;
-  out.peak_name = amx ? "AMX int8" : integer ? "vector int8" : "FP32";
+  out.peak = peak_of(kernels, limits);
   const double batch = static_cast<double>(row.what.batch), depth = static_cast<double>(row.what.depth);
   const double kv_token = static_cast<double>(engine.memory().kv_per_token);
   if (row.decode_tok_s.median > 0) {
@@ -64,17 +66,17 @@ Roofline roofline(const Engine& engine, const Limits& limits, const BenchRow& ro
     const double bytes = chunks * (out.bytes_per_token - head) + head + kv;
     out.prefill = {.ops_per_byte = out.prefill_ops_per_token * tokens / bytes,
                    .ops_per_second = out.prefill_ops_per_token * row.prefill_tok_s.median,
-                   .share = out.prefill_ops_per_token * row.prefill_tok_s.median / out.peak};
-    if (integer) out.vector_share = out.prefill.ops_per_second / limits.int8;
+                   .share = out.prefill_ops_per_token * row.prefill_tok_s.median / out.peak.ops};
+    if (out.peak.integer) out.vector_share = out.prefill.ops_per_second / limits.int8;
   }
   return out;
 }
 
-Result<Limits> measure_limits(Engine& engine) {
+Result<Limits> measure_limits(ThreadPool& pool, std::span<const runtime::KernelReport> kernels) {
   Limits out;
-  for (const auto& group : engine.kernels()) out.read_bytes += group.bytes;
-  MIAO_TRY(out.read, read_bandwidth(engine.pool(), out.read_bytes, 0.5));
-  const PeakPoint peaks = compute_peaks(engine.pool(), 0.15);
+  for (const auto& group : kernels) out.read_bytes += group.bytes;
+  MIAO_TRY(out.read, read_bandwidth(pool, out.read_bytes, 0.5));
+  const PeakPoint peaks = compute_peaks(pool, 0.15);
   out.fp32 = peaks.fp32;
   out.int8 = peaks.int8;
   out.amx = peaks.amx;

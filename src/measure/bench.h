@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,8 +33,8 @@ struct Limits {
   int64_t read_bytes = 0;              // as many bytes as the weights have
   double fp32 = 0, int8 = 0, amx = 0;  // operations a second; amx 0 = none
 };
-// Takes about a second. Errors: out_of_memory.
-Result<Limits> measure_limits(runtime::Engine& engine);
+// With the threads of a model that has such weights. Takes about a second. Errors: out_of_memory.
+Result<Limits> measure_limits(ThreadPool& pool, std::span<const runtime::KernelReport> kernels);
 
 // A place under the roofline: how much was computed for each byte read, and how fast.
 struct Load {
@@ -42,6 +43,14 @@ struct Load {
   double share = 0;  // of the limit that the phase is compared with
 };
 
+// The limit of arithmetic that weights with these kernels are under.
+struct Peak {
+  double ops = 0;    // operations a second
+  std::string name;  // "AMX int8", "vector int8", "FP32"
+  bool integer = false;
+};
+Peak peak_of(std::span<const runtime::KernelReport> kernels, const Limits& limits);  // of all but the output matrix
+
 // What a row's phases do, against what the machine can. Operations are those of matrix products with weights; bytes
 // are weights, read once a step or chunk, and keys and values.
 struct Roofline {
@@ -49,8 +58,7 @@ struct Roofline {
   double bytes_per_token = 0;        // weights, read once a step
   double decode_ops_per_token = 0;   // with the output matrix
   double prefill_ops_per_token = 0;  // without: only the last position of a prompt needs it
-  double peak = 0;                   // operations a second of the units that prefill uses
-  std::string peak_name;             // "AMX int8", "vector int8", "FP32"
+  Peak peak;                         // of the units that prefill uses
   Load decode;                       // share of limits.read; zero where not measured
   Load prefill;                      // share of peak
   double vector_share = 0;           // of prefill, of limits.int8, which tiles may exceed; 0 for floating weights

@@ -64,7 +64,7 @@ TEST_F(Bench, SharesFollowFromSpeedsAndLimits) {
   EXPECT_GT(roof.decode_ops_per_token, roof.prefill_ops_per_token);
   EXPECT_DOUBLE_EQ(roof.decode.ops_per_second, 100 * roof.decode_ops_per_token);
   EXPECT_DOUBLE_EQ(roof.decode.share, (weights / 2 + 4 * kv) * 100 / 1e9);
-  EXPECT_DOUBLE_EQ(roof.prefill.share, 1000 * roof.prefill_ops_per_token / roof.peak);
+  EXPECT_DOUBLE_EQ(roof.prefill.share, 1000 * roof.prefill_ops_per_token / roof.peak.ops);
   EXPECT_DOUBLE_EQ(roof.prefill.ops_per_byte,  // 80 tokens are five chunks
                    80 * roof.prefill_ops_per_token / (5 * (weights - head) + head + 80 * kv));
 }

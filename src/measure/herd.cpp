@@ -11,15 +11,11 @@ using runtime::Engine;
 using runtime::Sequence;
 using runtime::Slice;
 
-namespace {
-
 std::vector<int32_t> random_tokens(runtime::Rng& rng, int64_t n, int64_t vocab) {
   std::vector<int32_t> out(static_cast<size_t>(n));
   for (int32_t& id : out) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab)));
   return out;
 }
-
-}  // namespace
 
 Result<void> check_room(const Engine& engine, int64_t sequences, int64_t positions) {
   if (positions > engine.ctx()) {

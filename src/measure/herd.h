@@ -12,6 +12,9 @@
 
 namespace miao::measure {
 
+// Ids of a vocabulary, each as likely.
+std::vector<int32_t> random_tokens(runtime::Rng& rng, int64_t n, int64_t vocab);
+
 // Whether `sequences` of `positions` each can be measured. A batch that does not fit into memory would end the process,
 // not the measurement. Errors: invalid where the context is too small, out_of_memory.
 Result<void> check_room(const runtime::Engine& engine, int64_t sequences, int64_t positions);

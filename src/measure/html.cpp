@@ -28,8 +28,10 @@ std::string memory_section(const BenchReport& report) {
   std::vector<std::vector<Cell>> rows = {{{"packed weights"}, mb(m.weights)}};
   if (m.embedding > 0) rows.push_back({{"embedding, mapped from the file"}, mb(m.embedding)});
   rows.push_back({{"activations and scratch"}, mb(m.buffers)});
-  rows.push_back({{"keys and values"}, mb(m.kv_reserved)});
-  rows.push_back({{"keys and values of 1000 tokens"}, mb(1000 * m.kv_per_token)});
+  if (m.kv_per_token > 0) {
+    rows.push_back({{"keys and values"}, mb(m.kv_reserved)});
+    rows.push_back({{"keys and values of 1000 tokens"}, mb(1000 * m.kv_per_token)});
+  }
   return "<h2>Memory</h2>\n" + table({{"part"}, number("MB")}, rows);
 }
 
@@ -38,13 +40,15 @@ std::string memory_section(const BenchReport& report) {
 std::string to_html(const BenchReport& report) {
   std::string out = "<h1>" + escape_html(report.model) + "</h1>\n";
   const auto fact = [&](const std::string& text) { out += "<p class=\"muted\">" + escape_html(text) + "</p>\n"; };
-  fact(fmt::format("{}, {} kernels, keys and values in {}; miao {}, {}", report.family, report.isa, report.kv,
-                   report.version, report.date));
+  fact(fmt::format("{}, {} kernels{}; miao {}, {}", report.family, report.isa,
+                   report.kv.empty() ? "" : ", keys and values in " + report.kv, report.version, report.date));
   fact(fmt::format("{}, {} cores, {}", report.machine.brand, report.machine.limits.physical_cores,
                    report.machine.kernel));
   for (const std::string& warning : warnings(report))
     out += "<p class=\"warn\">" + escape_html("Warning: " + warning) + "</p>\n";
-  if (!report.rows.empty()) out += speed_section(report) + limits_section(report);
+  if (!report.rows.empty()) out += speed_section(report);
+  if (!report.encodes.empty()) out += encode_section(report);
+  out += limits_section(report);
   for (const LatencyReport& latency : report.latency) out += latency_section(latency);
   return page("miao bench: " + report.model, out + kernel_section(report) + memory_section(report));
 }

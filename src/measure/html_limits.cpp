@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <map>
 
 #include "measure/page.h"
 #include "measure/sections.h"
@@ -24,31 +24,45 @@ std::vector<Roof> roofs(const Limits& limits) {
   return out;
 }
 
+enum class Phase { prefill, decode, encode };
+const char* name(Phase phase) {
+  return phase == Phase::prefill ? "prefill" : phase == Phase::decode ? "decode" : "encode";
+}
+
 struct Place {
   std::string name;
-  bool prefill;
+  Phase phase;
+  int threads;
+  const Limits* limits;
+  const Peak* peak;
   const Load* load;
 };
-std::vector<Place> places(const BenchReport& report, int threads) {
+
+// Every phase of every row that was measured. Rows that differ in what a phase does not see make one place.
+std::vector<Place> places(const BenchReport& report) {
   std::vector<Place> out;
+  const auto add = [&](Place place) {
+    const auto same = [&](const Place& p) { return p.name == place.name && p.threads == place.threads; };
+    if (place.load->ops_per_second > 0 && std::ranges::none_of(out, same)) out.push_back(std::move(place));
+  };
   for (const BenchRow& row : report.rows) {
-    if (row.threads != threads) continue;
-    for (const bool prefill : {true, false}) {
-      const Load& load = prefill ? row.roofline.prefill : row.roofline.decode;
-      std::string name = what_differs(report, row, {prefill ? "gen" : "prompt", "threads"});
-      name = fmt::format("{}{}{}", prefill ? "prefill" : "decode", name.empty() ? "" : ", ", name);
-      const auto same = [&](const Place& p) { return p.name == name; };  // one decode for each of several prompts
-      if (load.ops_per_second > 0 && std::ranges::none_of(out, same)) out.push_back({name, prefill, &load});
+    const Roofline& roof = row.roofline;
+    for (const Phase phase : {Phase::prefill, Phase::decode}) {
+      const bool prefill = phase == Phase::prefill;
+      const std::string which = what_differs(report, row, {prefill ? "gen" : "prompt", "threads"});
+      add({fmt::format("{}{}{}", name(phase), which.empty() ? "" : ", ", which), phase, row.threads, &roof.limits,
+           &roof.peak, prefill ? &roof.prefill : &roof.decode});
     }
   }
+  for (const EncodeRow& row : report.encodes)
+    add({name_of(row), Phase::encode, row.threads, &row.limits, &row.peak, &row.load});
   return out;
 }
 
-std::string roofline_chart(const BenchReport& report, const BenchRow& first) {
-  const Limits& limits = first.roofline.limits;
-  const std::vector<Place> all = places(report, first.threads);
-  if (all.empty() || limits.read <= 0) return {};
-  Chart chart{.title = fmt::format("Roofline, {} thread{}", first.threads, first.threads == 1 ? "" : "s"),
+std::string roofline_chart(const std::vector<Place>& all) {  // of one number of threads
+  const Limits& limits = *all[0].limits;
+  const int threads = all[0].threads;
+  Chart chart{.title = fmt::format("Roofline, {} thread{}", threads, threads == 1 ? "" : "s"),
               .description =
                   "No phase can be above a roof: the slope is what memory feeds, the flat parts what units of "
                   "the processor compute.",
@@ -73,10 +87,10 @@ std::string roofline_chart(const BenchReport& report, const BenchRow& first) {
        .points = {{.x = low, .y = low * limits.read / 1e9}, {.x = top / limits.read, .y = top / 1e9}},
        .mark = Mark::line,
        .colour = 0});
-  for (const bool prefill : {true, false}) {
-    Series s{.name = prefill ? "prefill" : "decode", .points = {}, .mark = Mark::dots, .colour = prefill ? 1 : 2};
+  for (const Phase phase : {Phase::prefill, Phase::decode, Phase::encode}) {
+    Series s{.name = name(phase), .points = {}, .mark = Mark::dots, .colour = phase == Phase::decode ? 2 : 1};
     for (const Place& p : all) {
-      if (p.prefill != prefill) continue;
+      if (p.phase != phase) continue;
       s.points.push_back(
           {.x = p.load->ops_per_byte, .y = p.load->ops_per_second / 1e9, .label = p.name, .plain = all.size() > 2});
     }
@@ -84,11 +98,12 @@ std::string roofline_chart(const BenchReport& report, const BenchRow& first) {
   }
   std::vector<std::vector<Cell>> rows;
   for (const Place& p : all) {
-    rows.push_back({{p.name},
-                    number(fmt::format("{:.1f}", p.load->ops_per_byte)),
-                    number(fmt::format("{:.1f}", p.load->ops_per_second / 1e9)),
-                    number(fmt::format("{:.1f}", p.load->ops_per_second / p.load->ops_per_byte / 1e9)),
-                    number(fmt::format("{:.0f} % of {}", 100 * p.load->share, p.prefill ? "peak" : "bandwidth"))});
+    rows.push_back(
+        {{p.name},
+         number(fmt::format("{:.1f}", p.load->ops_per_byte)),
+         number(fmt::format("{:.1f}", p.load->ops_per_second / 1e9)),
+         number(fmt::format("{:.1f}", p.load->ops_per_second / p.load->ops_per_byte / 1e9)),
+         number(fmt::format("{:.0f} % of {}", 100 * p.load->share, p.phase == Phase::decode ? "bandwidth" : "peak"))});
   }
   return figure(
       chart,
@@ -100,20 +115,21 @@ std::string roofline_chart(const BenchReport& report, const BenchRow& first) {
 std::string limits_section(const BenchReport& report) {
   std::vector<std::vector<Cell>> rows;
   std::string charts, peak;
-  std::vector<int> seen;
-  for (const BenchRow& row : report.rows) {
-    const Limits& l = row.roofline.limits;
-    if (std::ranges::find(seen, row.threads) != seen.end() || l.read <= 0) continue;
-    seen.push_back(row.threads);
-    peak = row.roofline.peak_name;
+  std::map<int, std::vector<Place>> by_threads;
+  for (Place& place : places(report)) {
+    if (place.limits->read > 0) by_threads[place.threads].push_back(std::move(place));
+  }
+  for (const auto& [threads, all] : by_threads) {
+    const Limits& l = *all[0].limits;
+    peak = all[0].peak->name;
     const auto gops = [](double peak_ops) {
       return number(peak_ops > 0 ? fmt::format("{:.0f}", peak_ops / 1e9) : "-");
     };
-    rows.push_back({number(std::to_string(row.threads)),
+    rows.push_back({number(std::to_string(threads)),
                     number(fmt::format("{:.1f}", l.read / 1e9),
                            fmt::format("of {:.0f} MB", static_cast<double>(l.read_bytes) / 1e6)),
                     gops(l.fp32), gops(l.int8), gops(l.amx)});
-    charts += roofline_chart(report, row);
+    charts += roofline_chart(all);
   }
   if (rows.empty()) return {};
   return "<h2>Limits of this machine</h2>\n" +
@@ -122,8 +138,8 @@ std::string limits_section(const BenchReport& report) {
                rows) +
          fmt::format(
              "<p class=\"muted\">Measured in this run. Decode is compared with the read bandwidth (bytes of "
-             "weights, keys and values), prefill with the {} peak (operations of the matrix products; a "
-             "multiply-add is two).</p>\n",
+             "weights, keys and values), prefill and encoders with the {} peak (operations of the matrix products "
+             "with weights; a multiply-add is two).</p>\n",
              escape_html(peak)) +
          side_by_side(charts);
 }

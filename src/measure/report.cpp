@@ -23,6 +23,14 @@ Json json(const Load& load, bool there) {
   return {{"ops_per_byte", load.ops_per_byte}, {"ops_per_s", load.ops_per_second}, {"share", load.share}};
 }
 
+Json json(const Limits& limits) {
+  return {{"read_bytes_per_s", limits.read},
+          {"read_buffer_bytes", limits.read_bytes},
+          {"fp32_ops_per_s", limits.fp32},
+          {"int8_ops_per_s", limits.int8},
+          {"amx_int8_ops_per_s", limits.amx > 0 ? Json(limits.amx) : Json()}};
+}
+
 Json json(const BenchRow& row) {
   const bool prefill = !row.prefill_seconds.empty(), decode = !row.decode_seconds.empty();
   const Roofline& roof = row.roofline;
@@ -37,16 +45,12 @@ Json json(const BenchRow& row) {
   out["ttft_ms"] = prefill ? Json(row.ttft_ms) : Json();
   out["itl_ms"] = decode ? Json{{"p50", row.itl_p50_ms}, {"p95", row.itl_p95_ms}, {"p99", row.itl_p99_ms}} : Json();
   out["peak_rss_bytes"] = row.peak_rss;
-  out["limits"] = {{"read_bytes_per_s", roof.limits.read},
-                   {"read_buffer_bytes", roof.limits.read_bytes},
-                   {"fp32_ops_per_s", roof.limits.fp32},
-                   {"int8_ops_per_s", roof.limits.int8},
-                   {"amx_int8_ops_per_s", roof.limits.amx > 0 ? Json(roof.limits.amx) : Json()}};
+  out["limits"] = json(roof.limits);
   out["roofline"] = {{"bytes_per_token", roof.bytes_per_token},
                      {"prefill_ops_per_token", roof.prefill_ops_per_token},
                      {"decode_ops_per_token", roof.decode_ops_per_token},
-                     {"peak", roof.peak_name},
-                     {"peak_ops_per_s", roof.peak},
+                     {"peak", roof.peak.name},
+                     {"peak_ops_per_s", roof.peak.ops},
                      {"prefill", json(roof.prefill, prefill)},
                      {"prefill_vector_int8_share", prefill && roof.vector_share > 0 ? Json(roof.vector_share) : Json()},
                      {"decode", json(roof.decode, decode)}};
@@ -54,6 +58,31 @@ Json json(const BenchRow& row) {
   out["decode_seconds"] = row.decode_seconds;
   if (!row.prefill_profile.empty()) out["prefill_profile_s"] = json(row.prefill_profile);
   if (!row.decode_profile.empty()) out["decode_profile_s"] = json(row.decode_profile);
+  return out;
+}
+
+Json json(const EncodeRow& row) {
+  const bool texts = !row.texts.empty();
+  Json out;
+  out["texts"] = texts ? Json(row.texts) : Json();
+  out["inputs"] = row.inputs;
+  out["mean_tokens"] = row.mean_tokens();
+  out["batch"] = row.batch;
+  out["threads"] = row.threads;
+  out["tok_s"] = json(row.tok_s);
+  out["inputs_s"] = json(row.inputs_s);
+  out["inputs_s_with_tokenising"] = texts ? json(row.whole_inputs_s) : Json();
+  out["pass_ms"] = {{"p50", row.pass_p50_ms}, {"p90", row.pass_p90_ms}, {"p99", row.pass_p99_ms}};
+  out["peak_rss_bytes"] = row.peak_rss;
+  out["limits"] = json(row.limits);
+  out["roofline"] = {{"ops_per_token", row.ops_per_token},
+                     {"peak", row.peak.name},
+                     {"peak_ops_per_s", row.peak.ops},
+                     {"encode", json(row.load, true)}};
+  out["seconds"] = row.seconds;
+  out["pass_seconds"] = row.pass_seconds;
+  if (texts) out["tokenising_seconds"] = row.tokenising_seconds;
+  if (!row.profile.empty()) out["profile_s"] = json(row.profile);
   return out;
 }
 
@@ -114,17 +143,18 @@ std::vector<std::string> warnings(const BenchReport& report) {
     out.push_back(
         fmt::format("the load was {:.1f} before the run: other programs make the figures worse", report.machine.load));
   }
+  const auto wide = [&](const Spread& s, const std::string& what) {
+    if (s.median > 0 && (s.max - s.min) / s.median > 0.15)
+      out.push_back(fmt::format("{} varies by {:.0f} %", what, 100 * (s.max - s.min) / s.median));
+  };
   for (const BenchRow& row : report.rows) {
-    const auto wide = [&](const Spread& s, const char* what) {
-      if (s.median > 0 && (s.max - s.min) / s.median > 0.15) {
-        out.push_back(fmt::format("{} at prompt {}, gen {}, batch {}, {} threads varies by {:.0f} %", what,
-                                  row.what.prompt, row.what.gen, row.what.batch, row.threads,
-                                  100 * (s.max - s.min) / s.median));
-      }
-    };
-    wide(row.prefill_tok_s, "prefill");
-    wide(row.decode_tok_s, "decode");
+    const std::string at = fmt::format(" at prompt {}, gen {}, batch {}, {} threads", row.what.prompt, row.what.gen,
+                                       row.what.batch, row.threads);
+    wide(row.prefill_tok_s, "prefill" + at);
+    wide(row.decode_tok_s, "decode" + at);
   }
+  for (const EncodeRow& row : report.encodes)
+    wide(row.tok_s, fmt::format("speed at {}, {} threads", name_of(row), row.threads));
   return out;
 }
 
@@ -176,8 +206,11 @@ Json to_json(const BenchReport& report) {
   out["family"] = report.family;
   out["isa"] = report.isa;
   out["dtype"] = report.dtype;
-  out["kv"] = report.kv;
-  if (report.rows.size() == 1) out.update(json(report.rows[0]));
+  out["kv"] = report.kv.empty() ? Json() : Json(report.kv);
+  Json rows = Json::array();
+  for (const BenchRow& row : report.rows) rows.push_back(json(row));
+  for (const EncodeRow& row : report.encodes) rows.push_back(json(row));
+  if (rows.size() == 1) out.update(rows[0]);
   out["load_ms"] = 1e3 * report.load_seconds;
   out["packed"] = report.memory.cached ? "cache" : "file";
   out["memory"] = {{"weights", report.memory.weights},
@@ -192,8 +225,7 @@ Json to_json(const BenchReport& report) {
                               {"gemm", group.gemm},
                               {"bytes", group.bytes}});
   }
-  out["rows"] = Json::array();
-  for (const BenchRow& row : report.rows) out["rows"].push_back(json(row));
+  out["rows"] = std::move(rows);
   for (const LatencyReport& latency : report.latency) out["latency"].push_back(json(latency));
   out["machine"] = to_json(report.machine);
   out["warnings"] = warnings(report);
@@ -201,8 +233,8 @@ Json to_json(const BenchReport& report) {
 }
 
 std::string to_markdown(const BenchReport& report) {
-  std::string out = fmt::format("{} ({}, {}, KV {}) on {}, miao {}\n", report.model, report.family, report.isa,
-                                report.kv, report.machine.brand, report.version);
+  std::string out = fmt::format("{} ({}, {}{}) on {}, miao {}\n", report.model, report.family, report.isa,
+                                report.kv.empty() ? "" : ", KV " + report.kv, report.machine.brand, report.version);
   if (!report.rows.empty()) {
     out +=
         "\n| prompt | gen | batch | depth | threads | prefill tok/s | of peak | decode tok/s | of bandwidth | "
@@ -222,11 +254,27 @@ std::string to_markdown(const BenchReport& report) {
         dash(decode, fmt::format("{:.2f} / {:.2f} / {:.2f}", row.itl_p50_ms, row.itl_p95_ms, row.itl_p99_ms)),
         static_cast<double>(row.peak_rss) / 1e6);
   }
-  if (!report.rows.empty()) {
-    const Roofline& roof = report.rows[0].roofline;
-    out += fmt::format("\nLimits with {} thread{}: reads {:.1f} GB/s, {} peak {:.0f} GOPS\n", report.rows[0].threads,
-                       report.rows[0].threads == 1 ? "" : "s", roof.limits.read / 1e9, roof.peak_name, roof.peak / 1e9);
+  if (!report.encodes.empty()) {
+    out +=
+        "\n| inputs | threads | inputs/s | tokens/s | of peak | with tokenising, inputs/s | pass p50 / p90 / p99 ms | "
+        "peak memory MB |\n|:--|--:|--:|--:|--:|--:|--:|--:|\n";
   }
+  for (const EncodeRow& row : report.encodes) {
+    const auto speed = [](const Spread& s) { return fmt::format("{:.1f} ({:.1f} - {:.1f})", s.median, s.min, s.max); };
+    out += fmt::format("| {} | {} | {} | {:.0f} | {:.0f} % | {} | {:.3f} / {:.3f} / {:.3f} | {:.0f} |\n", name_of(row),
+                       row.threads, speed(row.inputs_s), row.tok_s.median, 100 * row.load.share,
+                       row.texts.empty() ? "-" : speed(row.whole_inputs_s), row.pass_p50_ms, row.pass_p90_ms,
+                       row.pass_p99_ms, static_cast<double>(row.peak_rss) / 1e6);
+  }
+  const auto add_limits = [&](int threads, const Limits& limits, const Peak& peak) {
+    out += fmt::format("\nLimits with {} thread{}: reads {:.1f} GB/s, {} peak {:.0f} GOPS\n", threads,
+                       threads == 1 ? "" : "s", limits.read / 1e9, peak.name, peak.ops / 1e9);
+  };
+  if (!report.rows.empty()) {
+    const BenchRow& row = report.rows[0];
+    add_limits(row.threads, row.roofline.limits, row.roofline.peak);
+  }
+  if (!report.encodes.empty()) add_limits(report.encodes[0].threads, report.encodes[0].limits, report.encodes[0].peak);
   for (const LatencyReport& l : report.latency) {
     const auto row = [](const std::string& what, const Estimate& e) {
       return fmt::format("| {} | {:.3f} | {:.3f} - {:.3f} |\n", what, 1e3 * e.value, 1e3 * e.ci.low, 1e3 * e.ci.high);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "measure/bench.h"
+#include "measure/encode_bench.h"
 #include "measure/kernel_bench.h"
 #include "measure/machine.h"
 #include "measure/workload.h"
@@ -15,12 +16,13 @@ namespace miao::measure {
 struct BenchReport {
   std::string version, date;   // "0.1.0", "2026-01-31 12:00 UTC"
   std::string model, family;   // as the user named it; "llama"
-  std::string isa, dtype, kv;  // "avx512", "auto", "F16"
+  std::string isa, dtype, kv;  // "avx512", "auto", "F16"; no kv where the model is an encoder
   double load_seconds = 0;
   runtime::MemoryReport memory;
   std::vector<runtime::KernelReport> kernels;
-  Machine machine;  // read and peaks may be empty
-  std::vector<BenchRow> rows;
+  Machine machine;                 // read and peaks may be empty
+  std::vector<BenchRow> rows;      // of a decoder
+  std::vector<EncodeRow> encodes;  // of an encoder
   std::vector<LatencyReport> latency;
 };
 

@@ -153,12 +153,18 @@ Result<void> Model::check_memory() const {
 
 std::vector<WeightGroup> Model::groups() const {
   std::vector<WeightGroup> out;
-  const auto add = [&](const char* name, const graph::Linear& linear) {
+  const FfnSpec& ffn = spec_.block.ffn;
+  const auto add = [&](const std::string_view name, const graph::Linear& linear) {
+    const bool mlp = name == "gate_up" || name == "down", block = mlp || name == "qkv" || name == "o";
+    double uses = block && spec_.shared_blocks ? static_cast<double>(spec_.layers) : 1;  // of each weight, by a token
+    if (mlp && ffn.experts > 0) uses *= static_cast<double>(ffn.experts_used) / static_cast<double>(ffn.experts);
     for (size_t i = 0; i < linear.parts(); ++i) {
       auto at = std::find_if(out.begin(), out.end(),
                              [&](const WeightGroup& g) { return g.name == name && g.dtype == linear.file_dtype(i); });
-      if (at == out.end()) at = out.insert(out.end(), {name, linear.file_dtype(i), &linear.kernel(i), 0});
+      if (at == out.end())
+        at = out.insert(out.end(), {std::string(name), linear.file_dtype(i), &linear.kernel(i), 0, 0});
       at->bytes += linear.part_bytes(i);
+      at->products += uses * static_cast<double>(linear.rows(i) * linear.cols());
     }
   };
   for_linears(weights_, add);

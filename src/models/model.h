@@ -41,7 +41,8 @@ struct WeightGroup {
   std::string name;  // "qkv", "o", "gate_up", "down", "lm_head"
   DType dtype;
   const kernels::MatMul* kernel;
-  int64_t bytes;  // packed
+  int64_t bytes;    // packed
+  double products;  // weights that one token is multiplied with: of experts, those of the ones that it goes to
 };
 
 class Model {

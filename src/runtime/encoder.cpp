@@ -14,6 +14,7 @@ struct Encoder::State {
   std::unique_ptr<Loaded> loaded;
   const models::ModelSpec& spec;
   int64_t batch = 0;
+  double load_seconds = 0;
   // Of the run in hand.
   Memory rows;
   std::vector<int64_t> first;
@@ -34,6 +35,7 @@ Encoder::Encoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Encoder::~Encoder() = default;
 
 Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path, const EncoderOptions& options) {
+  const double start = now_seconds();
   models::LoadOptions load;
   load.precision = precision_of(options.compute);
   load.packs = options.packs;
@@ -45,6 +47,7 @@ Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path
   MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load, models::ModelSpec::Shape::encoder));
   auto state = std::make_unique<State>(std::move(loaded));
   state->batch = std::max<int64_t>(options.batch, state->loaded->model->ctx());
+  state->load_seconds = now_seconds() - start;
   return std::unique_ptr<Encoder>(new Encoder(std::move(state)));
 }
 
@@ -58,10 +61,13 @@ Result<const prep::Tokenizer*> Encoder::tokenizer() const {
 const char* Encoder::isa() const { return state_->loaded->context.kernels.name; }
 int64_t Encoder::ctx() const { return state_->loaded->model->ctx(); }
 
-std::vector<KernelReport> Encoder::kernels() const {
-  std::vector<KernelReport> out;
-  for (const models::WeightGroup& g : state_->loaded->model->groups())
-    out.push_back({g.name, format(g.dtype).name, g.kernel->gemv, g.kernel->gemm, g.bytes});
+std::vector<KernelReport> Encoder::kernels() const { return state_->loaded->kernels(); }
+ThreadPool& Encoder::pool() { return *state_->loaded->pool; }
+double Encoder::load_seconds() const { return state_->load_seconds; }
+
+MemoryReport Encoder::memory() const {
+  MemoryReport out = state_->loaded->memory();
+  out.buffers += static_cast<int64_t>(state_->rows.size());
   return out;
 }
 

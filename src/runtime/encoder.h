@@ -61,7 +61,10 @@ class Encoder {
   Result<const prep::Tokenizer*> tokenizer() const;  // Error: why there is none that can be used
   const char* isa() const;
   int64_t ctx() const;  // the limit of an input
+  ThreadPool& pool();
   std::vector<KernelReport> kernels() const;
+  MemoryReport memory() const;
+  double load_seconds() const;
 
   // One row an input where the head is pooled, else one a token. Errors: invalid for an input without ids, with more
   // than ctx(), with an id or a type that the model lacks (the message names the input); cancelled soon after `cancel`

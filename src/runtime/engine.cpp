@@ -98,23 +98,14 @@ double Engine::load_seconds() const { return state_->load_seconds; }
 Sequence Engine::new_sequence() { return Sequence(*state_->kv); }
 
 MemoryReport Engine::memory() const {
-  MemoryReport out;
-  out.weights = state_->model->weight_bytes();
-  out.cached = state_->model->weights_from_cache();
-  if (const TensorView* table = state_->model->embedding()) out.embedding = static_cast<int64_t>(table->bytes);
-  out.buffers = state_->model->buffer_bytes() + static_cast<int64_t>(state_->logits.size() + state_->frames.size());
+  MemoryReport out = state_->loaded->memory();
+  out.buffers += static_cast<int64_t>(state_->logits.size() + state_->frames.size());
   out.kv_reserved = state_->kv->bytes_reserved() + (state_->memory ? state_->memory->bytes_reserved() : 0);
   out.kv_per_token = state_->kv->bytes_per_token();
   return out;
 }
 
-std::vector<KernelReport> Engine::kernels() const {
-  std::vector<KernelReport> out;
-  for (const models::WeightGroup& g : state_->model->groups()) {
-    out.push_back({g.name, format(g.dtype).name, g.kernel->gemv, g.kernel->gemm, g.bytes});
-  }
-  return out;
-}
+std::vector<KernelReport> Engine::kernels() const { return state_->loaded->kernels(); }
 
 void Engine::tap(Tap fn) {
   graph::Program::Tap tap;

@@ -102,7 +102,9 @@ struct KernelReport {
   std::string weights;  // "qkv", "o", "gate_up", "down", "lm_head"
   std::string format;   // "Q4_1"
   std::string gemv, gemm;
-  int64_t bytes = 0;  // read once a token
+  int64_t bytes = 0;     // read once a token
+  double products = 0;   // weights that one token is multiplied with
+  bool integer = false;  // by int8 products, else in FP32
 };
 
 // What a model's architecture is, from its headers alone: which class below runs it.

@@ -45,4 +45,22 @@ Result<std::unique_ptr<Loaded>> Loaded::open(const std::filesystem::path& path, 
   return out;
 }
 
+std::vector<KernelReport> Loaded::kernels() const {
+  std::vector<KernelReport> out;
+  for (const models::WeightGroup& g : model->groups()) {
+    out.push_back({g.name, format(g.dtype).name, g.kernel->gemv, g.kernel->gemm, g.bytes, g.products,
+                   g.kernel->reads != kernels::Reads::values});
+  }
+  return out;
+}
+
+MemoryReport Loaded::memory() const {
+  MemoryReport out;
+  out.weights = model->weight_bytes();
+  out.cached = model->weights_from_cache();
+  if (const TensorView* table = model->embedding()) out.embedding = static_cast<int64_t>(table->bytes);
+  out.buffers = model->program().bytes();
+  return out;
+}
+
 }  // namespace miao::runtime

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
@@ -14,6 +15,7 @@
 #include "kernels/kernels.h"
 #include "models/model.h"
 #include "prep/tokenizer.h"
+#include "runtime/engine.h"
 
 namespace miao::runtime {
 
@@ -31,6 +33,9 @@ struct Loaded {
   }
   Loaded(const Loaded&) = delete;
   Loaded& operator=(const Loaded&) = delete;
+
+  std::vector<KernelReport> kernels() const;
+  MemoryReport memory() const;  // without what a kind of engine adds
 
   io::Checkpoint checkpoint;
   std::unique_ptr<ThreadPool> pool;

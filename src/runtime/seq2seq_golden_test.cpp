@@ -13,13 +13,13 @@
 #include "kernels/kernels.h"
 #include "runtime/beam_search.h"
 #include "runtime/engine.h"
+#include "runtime/test_golden.h"
 #include "runtime/token_rules.h"
 
 namespace miao::runtime {
 namespace {
 
 const std::filesystem::path kModels = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq";
-constexpr double kTolerance = 1e-5;  // of the largest logit
 
 Json manifest() {
   auto text = read_file(kModels / "manifest.json");
@@ -51,7 +51,7 @@ struct Case {
   io::Matrix features;
 };
 
-void check_logits(const std::filesystem::path& model, const Case& c, const std::string& isa) {
+void check_logits(const Json& json, const std::filesystem::path& model, const Case& c, const std::string& isa) {
   EngineOptions options;
   options.threads = 1;
   options.kv = DType::f32;
@@ -65,23 +65,18 @@ void check_logits(const std::filesystem::path& model, const Case& c, const std::
   for (size_t i = 0; i < c.ids.size(); ++i) inputs.push_back(c.input(i));
   auto memory = (*engine)->encode(inputs);  // together
   ASSERT_TRUE(memory.ok()) << memory.error().str();
-  double largest = 0, worst = 0;
+  Difference difference;
   int64_t row = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
     Sequence sequence = (*engine)->new_sequence();
     auto logits = (*engine)->forward(sequence, c.targets[i], Want::all, &(*memory)[i]);
     ASSERT_TRUE(logits.ok()) << logits.error().str();
     for (int64_t t = 0; t < logits->rows(); ++t, ++row) {
-      const auto want = golden->row(row), got = logits->row(t);
-      for (size_t j = 0; j < want.size(); ++j) {
-        largest = std::max(largest, std::fabs(static_cast<double>(want[j])));
-        const double difference = std::fabs(static_cast<double>(want[j]) - static_cast<double>(got[j]));
-        worst = difference <= worst ? worst : difference;  // keeps a NaN
-      }
+      difference.add(golden->row(row), logits->row(t));
     }
   }
   EXPECT_EQ(row, golden->rows);
-  EXPECT_LE(worst, kTolerance * largest) << "largest logit " << largest;
+  expect_close(json, model, difference);
 }
 
 TEST(Seq2SeqGolden, LogitsOfTransformers) {
@@ -93,8 +88,8 @@ TEST(Seq2SeqGolden, LogitsOfTransformers) {
     const Case c(json);
     for (int i = 0; i < count; ++i) {
       SCOPED_TRACE(c.name + " " + tables[i]->name);
-      check_logits(kModels / c.name, c, tables[i]->name);
-      if (json["gguf"].get<bool>()) check_logits(kModels / c.name / "model.gguf", c, tables[i]->name);
+      check_logits(json, kModels / c.name, c, tables[i]->name);
+      if (json["gguf"].get<bool>()) check_logits(json, kModels / c.name / "model.gguf", c, tables[i]->name);
     }
   }
 }

@@ -1,4 +1,4 @@
-#include "cli/bench_text.h"
+#include "cli/bench/text.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,14 @@
 
 namespace miao::cli {
 
-std::string speed_table(const measure::BenchReport& report) {
+namespace {
+
+std::string limits_line(int threads, const measure::Limits& limits, const measure::Peak& peak) {
+  return fmt::format("limits with {} thread{}: reads {:.1f} GB/s, {} peak {:.0f} GOPS\n", threads,
+                     threads == 1 ? "" : "s", limits.read / 1e9, peak.name, peak.ops / 1e9);
+}
+
+std::string decoder_table(const measure::BenchReport& report) {
   Table out({{"prompt", true},
              {"gen", true},
              {"batch", true},
@@ -34,10 +41,52 @@ std::string speed_table(const measure::BenchReport& report) {
              decode ? fmt::format("{:.2f} / {:.2f} / {:.2f} ms", row.itl_p50_ms, row.itl_p95_ms, row.itl_p99_ms) : "-",
              human_bytes(static_cast<uint64_t>(row.peak_rss))});
   }
-  const measure::Roofline& roof = report.rows[0].roofline;
-  return out.str() + fmt::format("limits with {} thread{}: reads {:.1f} GB/s, {} peak {:.0f} GOPS\n",
-                                 report.rows[0].threads, report.rows[0].threads == 1 ? "" : "s", roof.limits.read / 1e9,
-                                 roof.peak_name, roof.peak / 1e9);
+  const measure::BenchRow& first = report.rows[0];
+  return out.str() + limits_line(first.threads, first.roofline.limits, first.roofline.peak);
+}
+
+std::string encoder_table(const measure::BenchReport& report) {
+  Table out({{"inputs"},
+             {"threads", true},
+             {"inputs/s", true},
+             {"tokens/s", true},
+             {"of peak", true},
+             {"with tokenising", true},
+             {"pass p50 / p90 / p99", true},
+             {"peak memory", true}});
+  for (const measure::EncodeRow& row : report.encodes) {
+    const auto speed = [](const measure::Spread& s) {
+      return fmt::format("{:.1f} ({:.1f}-{:.1f})", s.median, s.min, s.max);
+    };
+    out.add({printable(name_of(row)), std::to_string(row.threads), speed(row.inputs_s),
+             fmt::format("{:.0f}", row.tok_s.median), fmt::format("{:.0f} %", 100 * row.load.share),
+             row.texts.empty() ? "-" : fmt::format("{:.1f}/s", row.whole_inputs_s.median),
+             fmt::format("{:.3f} / {:.3f} / {:.3f} ms", row.pass_p50_ms, row.pass_p90_ms, row.pass_p99_ms),
+             human_bytes(static_cast<uint64_t>(row.peak_rss))});
+  }
+  const measure::EncodeRow& first = report.encodes[0];
+  return out.str() + limits_line(first.threads, first.limits, first.peak);
+}
+
+// Where time goes, of `tokens` tokens.
+std::string steps_table(const std::string& title, const std::vector<std::pair<std::string, double>>& profile,
+                        double tokens) {
+  if (profile.empty()) return {};
+  double sum = 0;
+  for (const auto& step : profile) sum += step.second;
+  Table steps({{title}, {"us per token", true}, {"share", true}});
+  for (const auto& [name, seconds] : profile)
+    steps.add({name, fmt::format("{:.2f}", 1e6 * seconds / tokens), fmt::format("{:.1f} %", 100 * seconds / sum)});
+  return "\n" + steps.str();
+}
+
+}  // namespace
+
+std::string speed_tables(const measure::BenchReport& report) {
+  std::string out;
+  if (!report.rows.empty()) out += decoder_table(report) + "\n";
+  if (!report.encodes.empty()) out += encoder_table(report) + "\n";
+  return out;
 }
 
 std::string kernel_table(const measure::BenchReport& report) {
@@ -49,22 +98,18 @@ std::string kernel_table(const measure::BenchReport& report) {
   return out.str();
 }
 
-std::string profile_table(const measure::BenchRow& row) {
+std::string profile_tables(const measure::BenchReport& report) {
   std::string out;
-  const auto add = [&](const char* title, const std::vector<std::pair<std::string, double>>& profile, int64_t tokens) {
-    if (profile.empty()) return;
-    double sum = 0;
-    for (const auto& step : profile) sum += step.second;
-    Table steps({{title}, {"us per token", true}, {"share", true}});
-    for (const auto& [name, seconds] : profile) {
-      steps.add({name, fmt::format("{:.2f}", 1e6 * seconds / static_cast<double>(tokens)),
-                 fmt::format("{:.1f} %", 100 * seconds / sum)});
-    }
-    out += "\n" + steps.str();
-  };
-  add("prefill step", row.prefill_profile,
-      row.what.batch * row.what.prompt * static_cast<int64_t>(row.prefill_seconds.size()));
-  add("decode step", row.decode_profile, row.what.batch * static_cast<int64_t>(row.step_seconds.size()));
+  for (const measure::BenchRow& row : report.rows) {
+    const auto batch = static_cast<double>(row.what.batch);
+    out += steps_table("prefill step", row.prefill_profile,
+                       batch * static_cast<double>(row.what.prompt) * static_cast<double>(row.prefill_seconds.size()));
+    out += steps_table("decode step", row.decode_profile, batch * static_cast<double>(row.step_seconds.size()));
+  }
+  for (const measure::EncodeRow& row : report.encodes) {
+    out += steps_table(name_of(row), row.profile,
+                       static_cast<double>(row.tokens) * static_cast<double>(row.seconds.size()));
+  }
   return out;
 }
 

@@ -7,9 +7,9 @@
 
 namespace miao::cli {
 
-std::string speed_table(const measure::BenchReport& report);  // of at least one row, and the limits below it
+std::string speed_tables(const measure::BenchReport& report);  // with the limits below; empty without rows
 std::string kernel_table(const measure::BenchReport& report);
-std::string profile_table(const measure::BenchRow& row);  // empty where no profile was taken
+std::string profile_tables(const measure::BenchReport& report);  // empty where no profile was taken
 std::string latency_text(const measure::LatencyReport& latency);
 
 }  // namespace miao::cli
