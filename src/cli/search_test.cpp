@@ -78,7 +78,7 @@ TEST_F(SearchCli, DocumentsOfStandardInputAndOfFolders) {
   put("docs/a.md", "# dog\n\na\ndog\n");
   put("docs/b.txt", "a cat");
   const Outcome folder = run({"search", model, "--docs", (dir_ / "docs").string(), "dog a dog", "-q"});
-  EXPECT_NE(folder.out.find("docs/a.md:1  # dog a dog"), std::string::npos) << folder.out << folder.err;
+  EXPECT_NE(folder.out.find("docs/a.md:1   # dog a dog"), std::string::npos) << folder.out << folder.err;
 }
 
 TEST_F(SearchCli, WithoutAQueryTheIndexIsMade) {
@@ -120,7 +120,7 @@ TEST_F(SearchCli, WhatIsWrongIsOneLine) {
 
 TEST_F(SearchCli, ControlCharactersDoNotReachTheTable) {
   const std::string docs = put("d.txt", "a cat \x1b[2J\x07 \xff sat").string();
-  const Outcome outcome = run({"search", encoder(), "-d", docs, "cat", "-q"});
+  const Outcome outcome = run({"search", encoder(), "-d", docs, "cat"});
   EXPECT_NE(outcome.out.find("a cat \\x1b[2J\\x07 \\xff sat"), std::string::npos) << outcome.out << outcome.err;
   EXPECT_NE(outcome.err.find("d.txt:1: is not UTF-8"), std::string::npos) << outcome.err;
 }
