@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "sentencepiece"
-VENV = Path(os.environ.get("MIAO_SLOW_VENV", ROOT / "build" / "venv-slow"))
+VENV = ROOT / "build" / "venv-slow"
 PACKAGES = ["transformers==4.57.6", "sentencepiece==0.2.3", "protobuf==7.36.2"]
 
 if Path(sys.prefix).resolve() != VENV.resolve():

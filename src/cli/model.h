@@ -25,8 +25,8 @@ struct PullOptions {
 Result<std::filesystem::path> pull_model(const std::string& ref, const Common& common, const PullOptions& options);
 Result<std::filesystem::path> find_model(const ModelArgument& argument, const Common& common);
 
-// Of a model file or directory, a vocabulary-only GGUF, a directory that has a tokenizer and no weights, a tokenizer.json
-// or a SentencePiece model.
+// Of a model file or directory, a vocabulary-only GGUF, a directory that has a tokenizer and no weights, a
+// tokenizer.json or a SentencePiece model.
 Result<prep::Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 constexpr size_t kMaxPrompt = size_t{64} << 20;  // bytes of a prompt, of messages, of tools

@@ -31,8 +31,8 @@ struct BpeOptions {
   int32_t unk = -1;
   const Vocab* surfaces = nullptr;  // sentencepiece: unknown text that is spelled here has this id, counted from the
                                     // vocabulary's size
-  std::string prefix;  // of a symbol that does not begin a word
-  std::string suffix;  // of the symbol that ends a word
+  std::string prefix;               // of a symbol that does not begin a word
+  std::string suffix;               // of the symbol that ends a word
 };
 
 class Bpe : public Model {
