@@ -58,6 +58,14 @@ Result<const prep::Tokenizer*> Encoder::tokenizer() const {
 const char* Encoder::isa() const { return state_->loaded->context.kernels.name; }
 int64_t Encoder::ctx() const { return state_->loaded->model->ctx(); }
 
+MemoryReport Encoder::memory() const {
+  const models::Model& model = *state_->loaded->model;
+  MemoryReport out{.weights = model.weight_bytes(), .cached = model.weights_from_cache()};
+  if (const TensorView* table = model.embedding()) out.embedding = static_cast<int64_t>(table->bytes);
+  out.buffers = model.buffer_bytes() + static_cast<int64_t>(state_->rows.size());
+  return out;
+}
+
 std::vector<KernelReport> Encoder::kernels() const {
   std::vector<KernelReport> out;
   for (const models::WeightGroup& g : state_->loaded->model->groups())

@@ -61,6 +61,7 @@ class Encoder {
   Result<const prep::Tokenizer*> tokenizer() const;  // Error: why there is none that can be used
   const char* isa() const;
   int64_t ctx() const;  // the limit of an input
+  MemoryReport memory() const;
   std::vector<KernelReport> kernels() const;
 
   // One row an input where the head is pooled, else one a token. Errors: invalid for an input without ids, with more

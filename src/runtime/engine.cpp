@@ -283,14 +283,15 @@ Result<float> Engine::log_sum_exp(std::span<const float> logits, std::span<float
   return out;
 }
 
-Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink, Cancel cancel) {
-  const Slice whole{&sequence, tokens, Want::all, nullptr};
+Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink, Cancel cancel,
+                                 const Sequence* memory) {
+  const Slice whole{&sequence, tokens, Want::all, memory};
   MIAO_CHECK_OK(state_->check({&whole, 1}));
   const int64_t row_bytes = state_->logits_stride() * static_cast<int64_t>(sizeof(float));
   const auto rows = static_cast<size_t>(std::clamp<int64_t>(kLogitsBytes / row_bytes, 1, state_->chunk));
   for (size_t first = 0; first < tokens.size(); first += rows) {
     const auto piece = tokens.subspan(first, std::min(rows, tokens.size() - first));
-    MIAO_TRY(Logits logits, forward(sequence, piece, Want::all, cancel));
+    MIAO_TRY(Logits logits, forward(sequence, piece, Want::all, memory, cancel));
     MIAO_CHECK_OK(sink(static_cast<int64_t>(first), logits));
   }
   return {};
