@@ -15,4 +15,4 @@ def test_examples_run(model, encoder, classifier, translator, monkeypatch, capsy
     names = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
-    assert len(blocks) >= 8 and "invalid" in capsys.readouterr().out
+    assert len(blocks) >= 7 and "invalid" in capsys.readouterr().out

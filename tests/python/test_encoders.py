@@ -17,9 +17,9 @@ def outputs(model, case):
     """Of all inputs: the hidden state of a model without a head, else what its head gives."""
     method = model.encode if case["architecture"].endswith("Model") else model.logits
     ids, types = ([i[key] for i in case["inputs"]] for key in ("ids", "types"))
-    batch = method(ids, token_type_ids=types)
+    batch = method(ids, token_type_ids=types if types[0] else None)
     for one, i, t in zip(batch, ids, types):
-        assert method(np.array(i), token_type_ids=t).tobytes() == one.tobytes()
+        assert method(np.array(i), token_type_ids=t or None).tobytes() == one.tobytes()
     return batch
 
 
@@ -88,6 +88,7 @@ def test_embed_is_the_mean_of_the_rows(encoder):
 def test_prompts(encoders, tmp_path):
     folder = tmp_path / "m"
     shutil.copytree(encoders["bert"], folder)
+    (folder / "modules.json").write_text(json.dumps([{"type": "sentence_transformers.models.Transformer", "path": ""}]))
     (folder / "config_sentence_transformers.json").write_text(
         json.dumps({"prompts": {"query": "find ", "passage": ""}, "default_prompt_name": "query"}))
     model = miao.load(folder)
