@@ -61,7 +61,8 @@ std::vector<Completion> run(const Model& self, const std::vector<std::pair<nb::o
   return decoder ? decode(self, std::move(ids), of_decoder) : complete(self, ids, of_search);
 }
 
-Completion one(const Model& self, nb::object prompt, Literal<false>, bool parse_special, nb::kwargs arguments) {
+template <class Prompt>
+Completion one(const Model& self, Prompt prompt, Literal<false>, bool parse_special, nb::kwargs arguments) {
   return run(self, {{prompt, "prompt"}}, parse_special, arguments)[0];
 }
 
@@ -94,13 +95,16 @@ void bind_generate(ModelClass& model) {
     model.def("generate", function, "prompt"_a, nb::kw_only(), stream_argument, "parse_special"_a = false,
               "arguments"_a, more...);
   };
+  // A str comes first: to type checkers it is a sequence of str too.
+  define(one<nb::str>, "stream"_a = false, SIGNATURE("str", "stream: typing.Literal[False] = False", "Completion"),
+         DOC);
   define(several<Texts>, "stream"_a = false,
          SIGNATURE("collections.abc.Sequence[str]", "stream: typing.Literal[False] = False", "list[Completion]"));
   define(
       several<Batch>, "stream"_a = false,
       SIGNATURE("collections.abc.Sequence[" MIAO_IDS "]", "stream: typing.Literal[False] = False", "list[Completion]"));
-  define(one, "stream"_a = false, SIGNATURE("str | " MIAO_IDS, "stream: typing.Literal[False] = False", "Completion"),
-         DOC);
+  define(one<nb::object>, "stream"_a = false,
+         SIGNATURE(MIAO_IDS, "stream: typing.Literal[False] = False", "Completion"));
   define(stream, "stream"_a, SIGNATURE("str | " MIAO_IDS, "stream: typing.Literal[True]", "Stream"));
 }
 

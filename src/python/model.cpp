@@ -227,7 +227,7 @@ void bind_model(nb::module_& module) {
           "vocab", [](const Model& m) { return m.session()->vocab(); }, "Number of token ids: they are 0 .. vocab - 1.")
       .def_prop_ro(
           "ctx", [](const Model& m) { return m.session()->ctx(); },
-          "Most tokens of a text, of a decoder together with its answer.")
+          "Most tokens of a text, of a decoder with its answer; of an encoder-decoder, of the answer alone.")
       .def_prop_ro("labels", labels, "The classes of a model that classifies texts or tokens; else empty.",
                    nb::sig("def labels(self) -> list[str]"))
       .def_prop_ro("prompts", prompts,
