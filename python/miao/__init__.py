@@ -1,4 +1,4 @@
-"""Language models on a CPU: load a GGUF file or a Hugging Face directory, generate, chat, score.
+"""Language models on a CPU: load a GGUF file or a Hugging Face directory, generate, chat, translate, embed, classify.
 
     import miao
 
@@ -12,11 +12,13 @@ What goes wrong raises a miao.Error. Warnings go to the logger "miao".
 from ._miao import Completion, Model, Stream, Tokenizer, load
 from ._miao import version as __version__
 from .errors import Bug, Busy, Cancelled, Corrupt, Device, Error, Invalid, Io, NotFound, OutOfMemory, Unsupported
+from .results import Classification
 
 __all__ = [
     "Bug",
     "Busy",
     "Cancelled",
+    "Classification",
     "Completion",
     "Corrupt",
     "Device",

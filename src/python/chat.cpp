@@ -13,8 +13,8 @@ using namespace nb::literals;
 
 // Control tokens come from the template alone: a message that spells one is just these letters.
 std::unique_ptr<Stream> start(const Model& model, nb::handle messages, nb::handle tools, const nb::kwargs& sampling) {
-  runtime::GenerateOptions options = generate_options(sampling, value(model.session()->defaults));
-  const TextSide side(model.engine());
+  runtime::GenerateOptions options = generate_options(sampling, model.with("chat"));
+  const TextSide side(*model.session());
   const prep::Rendered rendered = side.render(messages, tools, true);
   return std::make_unique<Stream>(model, value(side.tokenizer().encode(rendered.text, rendered.segments, false)),
                                   std::move(options));

@@ -12,6 +12,20 @@ bool is_sequence(nb::handle object) {
   return PySequence_Check(object.ptr()) && !PyUnicode_Check(object.ptr()) && !PyBytes_Check(object.ptr());
 }
 
+// A sequence whose first element is `wanted`.
+template <class Wanted>
+bool begins_with(nb::handle object, Wanted wanted) noexcept {
+  if (!is_sequence(object) || PySequence_Size(object.ptr()) < 1) {
+    PyErr_Clear();
+    return false;
+  }
+  PyObject* const first = PySequence_GetItem(object.ptr(), 0);
+  const bool found = first && wanted(first);
+  PyErr_Clear();
+  Py_XDECREF(first);
+  return found;
+}
+
 nb::capsule owner_of(std::unique_ptr<float[]>& values) {
   nb::capsule owner(values.get(), [](void* data) noexcept { delete[] static_cast<float*>(data); });
   (void)values.release();
@@ -74,16 +88,32 @@ std::vector<int32_t> to_ids(nb::handle object, std::string_view what) {
   return out;
 }
 
-bool is_batch(nb::handle object) noexcept {
-  if (!is_sequence(object) || PySequence_Size(object.ptr()) < 1) {
-    PyErr_Clear();
-    return false;
+std::vector<std::string> to_texts(nb::handle object, std::string_view what) {
+  const bool one = PyUnicode_Check(object.ptr()) || PyBytes_Check(object.ptr()) || PyDict_Check(object.ptr());
+  if (one || !nb::hasattr(object, "__iter__")) wrong_type(what, "a list of str", object);
+  std::vector<std::string> out;
+  for (const nb::handle text : object) {
+    out.push_back(to_text(text, std::string(what) + "[" + std::to_string(out.size()) + "]"));
   }
-  PyObject* const first = PySequence_GetItem(object.ptr(), 0);
-  const bool batch = first && is_sequence(first);
-  PyErr_Clear();
-  Py_XDECREF(first);
-  return batch;
+  return out;
+}
+
+bool to_bool(nb::handle object, std::string_view what) {
+  if (!PyBool_Check(object.ptr())) wrong_type(what, "True or False", object);
+  return object.ptr() == Py_True;
+}
+
+bool is_batch(nb::handle object) noexcept { return begins_with(object, is_sequence); }
+bool is_texts(nb::handle object) noexcept {
+  return begins_with(object, [](nb::handle first) -> bool { return PyUnicode_Check(first.ptr()); });
+}
+
+std::vector<std::vector<int32_t>> to_batch(const Batch& batch, std::string_view what) {
+  std::vector<std::vector<int32_t>> out;
+  for (const nb::handle ids : batch.object) {
+    out.push_back(to_ids(ids, std::string(what) + "[" + std::to_string(out.size()) + "]"));
+  }
+  return out;
 }
 
 std::string to_json(nb::handle object) {
@@ -103,9 +133,15 @@ Vector to_numpy(std::unique_ptr<float[]> values, size_t size) {
   return Vector(data, {size}, owner_of(values));
 }
 
-Matrix to_numpy(std::unique_ptr<float[]> values, size_t rows, size_t columns) {
-  float* const data = values.get();
-  return Matrix(data, {rows, columns}, owner_of(values));
+Matrix to_numpy(Block block) {
+  float* const data = block.values.get();
+  return Matrix(data, {block.rows, block.columns}, owner_of(block.values));
+}
+
+nb::list to_numpy(std::vector<Block> blocks) {
+  nb::list out;
+  for (Block& block : blocks) out.append(to_numpy(std::move(block)));
+  return out;
 }
 
 }  // namespace miao::python

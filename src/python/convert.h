@@ -25,19 +25,37 @@ std::string to_text(nb::handle object, std::string_view what);                  
 int64_t to_integer(nb::handle object, std::string_view what, int64_t low, int64_t high);  // whatever has __index__
 double to_number(nb::handle object, std::string_view what);
 std::vector<int32_t> to_ids(nb::handle object, std::string_view what);  // a sequence of integers, such as a NumPy array
-bool is_batch(nb::handle object) noexcept;                              // a sequence that begins with another one
-struct Batch {                                                          // as an argument: only such objects
+std::vector<std::string> to_texts(nb::handle object, std::string_view what);  // an iterable of str
+bool to_bool(nb::handle object, std::string_view what);
+
+// As arguments, only such objects: a sequence that begins with another one, or with a str. Else overloads are told
+// apart by their order.
+struct Batch {
   nb::object object;
 };
+struct Texts {
+  nb::object object;
+};
+bool is_batch(nb::handle object) noexcept;
+bool is_texts(nb::handle object) noexcept;
+std::vector<std::vector<int32_t>> to_batch(const Batch& batch, std::string_view what);
 // Through Python's json.dumps.
 std::string to_json(nb::handle object);
 std::filesystem::path to_path(nb::handle object);  // str, bytes or os.PathLike
 
 using Vector = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
 using Matrix = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
-// The array takes over `values`: (size) or (rows, columns) in row order.
+struct Block {  // (rows, columns) in row order
+  Block() = default;
+  Block(size_t height, size_t width)
+      : values(std::make_unique_for_overwrite<float[]>(height * width)), rows(height), columns(width) {}
+  std::unique_ptr<float[]> values;
+  size_t rows = 0, columns = 0;
+};
+// The array takes over the values.
 Vector to_numpy(std::unique_ptr<float[]> values, size_t size);
-Matrix to_numpy(std::unique_ptr<float[]> values, size_t rows, size_t columns);
+Matrix to_numpy(Block block);
+nb::list to_numpy(std::vector<Block> blocks);
 
 }  // namespace miao::python
 
@@ -48,6 +66,16 @@ struct type_caster<miao::python::Batch> {
   NB_TYPE_CASTER(miao::python::Batch, const_name("collections.abc.Sequence[collections.abc.Sequence[int]]"))
   bool from_python(handle source, uint32_t, cleanup_list*) noexcept {
     if (!miao::python::is_batch(source)) return false;
+    value.object = borrow(source);
+    return true;
+  }
+};
+
+template <>
+struct type_caster<miao::python::Texts> {
+  NB_TYPE_CASTER(miao::python::Texts, const_name("collections.abc.Sequence[str]"))
+  bool from_python(handle source, uint32_t, cleanup_list*) noexcept {
+    if (!miao::python::is_texts(source)) return false;
     value.object = borrow(source);
     return true;
   }

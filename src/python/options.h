@@ -1,9 +1,9 @@
-// Keyword arguments that generate() and chat() share: what they are called, their range, and where they go.
+// Keyword arguments that generate(), chat() and translate() share: what they are called, their range, which kinds of
+// models know them, and where they go.
 #pragma once
 
 #include "python/errors.h"
-#include "runtime/defaults.h"
-#include "runtime/generate.h"
+#include "python/session.h"
 
 // For the signatures of both.
 #define MIAO_SAMPLING_ARGUMENTS                                                                                  \
@@ -27,10 +27,31 @@
   "logit_bias: added to the logits of token ids; -inf bans a token.\n"                                            \
   "ignore_end: goes on behind the model's end token."
 
+#define MIAO_SEARCH_ARGUMENTS                                                                                     \
+  "max_tokens: int = -1, beams: int | None = None, best: int = 1, length_penalty: float | None = None, prefix: "  \
+  "str = '', truncate: bool = False, repetition_penalty: float | None = None, temperature: float | None = None, " \
+  "top_k: int | None = None, top_p: float | None = None, min_p: float | None = None, seed: int | None = None, "   \
+  "greedy: bool = False"
+// Those of them that MIAO_SAMPLING_ARGUMENTS has not.
+#define MIAO_SEARCH_ARGUMENTS_ALONE                                                                            \
+  "beams: int | None = None, best: int = 1, length_penalty: float | None = None, prefix: str = '', truncate: " \
+  "bool = False"
+
+#define MIAO_SEARCH_DOC                                                                                                \
+  "Encoder-decoders search for the likeliest text as their files ask for, unless a temperature over 0 has it drawn:\n" \
+  "beams: hypotheses that are followed at once; 1 = greedy.\n"                                                         \
+  "best: so many texts come back: the Completion is the likeliest, its alternatives are the others.\n"                 \
+  "length_penalty: scores are log-probabilities / tokens ** length_penalty; more favours long texts.\n"                \
+  "prefix: what every text begins with; not part of what comes back.\n"                                                \
+  "truncate: an input that is too long loses its end; else it is miao.Invalid.\n"                                      \
+  "Inputs of a list are computed together, and none changes another's result."
+
 namespace miao::python {
 
-// Raises TypeError for an argument that is unknown or of another type, miao.Invalid for a value out of range; what
-// depends on the model is checked when the work begins.
-runtime::GenerateOptions generate_options(const nb::kwargs& arguments, const runtime::GenerationDefaults& defaults);
+// Of decoders and of encoder-decoders. They raise TypeError for an argument that is unknown or of another type,
+// miao.Invalid for a value out of range, miao.Unsupported for an argument of other kinds of models; what depends on the
+// model is checked when the work begins.
+runtime::GenerateOptions generate_options(const nb::kwargs& arguments, const Session& session);
+runtime::Seq2SeqOptions search_options(const nb::kwargs& arguments, const Session& session);
 
 }  // namespace miao::python

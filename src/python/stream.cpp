@@ -1,5 +1,6 @@
 #include "python/stream.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -14,8 +15,9 @@ nb::dict timings(const Completion& completion) {
   const runtime::GenerateStats& stats = completion.stats;
   nb::dict out;
   out["prompt_tokens"] = stats.prompt_tokens;
-  out["reused_tokens"] = stats.reused_tokens;
   out["new_tokens"] = stats.new_tokens;
+  if (completion.score) return out;  // computed together with others
+  out["reused_tokens"] = stats.reused_tokens;
   out["prefill_seconds"] = stats.prefill_seconds;
   out["first_seconds"] = stats.first_seconds;
   out["decode_seconds"] = stats.decode_seconds;
@@ -41,7 +43,7 @@ Stream::Stream(const Model& model, std::vector<int32_t> prompt, runtime::Generat
 void Stream::work(Task& task) {
   options_.cancel = task.cancelled();
   outcome_.emplace(in_turn(*session_, task.cancelled(), [&](Session& session, Cancel) {
-    return session.generator.run(prompt_, options_, [&](std::string_view text) { task.give(text); });
+    return session.generator().run(prompt_, options_, [&](std::string_view text) { task.give(text); });
   }));
 }
 
@@ -53,7 +55,7 @@ std::optional<std::string> Stream::next() {
 
 Completion Stream::completion() {
   task_.wait();
-  return {value(*outcome_)};
+  return {value(*outcome_), {}, {}};
 }
 
 void bind_completion(nb::module_& module) {
@@ -67,6 +69,12 @@ void bind_completion(nb::module_& module) {
           "finish_reason", [](const Completion& c) { return runtime::stop_reason_name(c.reason); },
           "'end', 'stop string', 'max tokens', 'context full' or 'cancelled'.")
       .def_prop_ro(
+          "score", [](const Completion& c) { return c.score; },
+          "Of encoder-decoders: log-probability / tokens ** length_penalty, natural logarithm; else None.")
+      .def_prop_ro(
+          "alternatives", [](const Completion& c) { return c.alternatives; },
+          "The next best texts, best first, where generate() was asked for several with best=.")
+      .def_prop_ro(
           "stop", [](const Completion& c) { return to_str(c.stop); }, "The stop text that ended it, or ''.",
           nb::sig("def stop(self) -> str"))
       .def_prop_ro(
@@ -74,7 +82,8 @@ void bind_completion(nb::module_& module) {
       .def_prop_ro(
           "timings", timings,
           "prompt_tokens, of which reused_tokens were known from the text before, and new_tokens (an end token "
-          "included); prefill_seconds, first_seconds (until the first token) and decode_seconds (from the "
+          "included); of decoders also prefill_seconds, first_seconds (until the first token) and decode_seconds (from "
+          "the "
           "first to the last); prefill_tok_s and decode_tok_s, tokens per second.",
           nb::sig("def timings(self) -> dict[str, int | float]"))
       .def(

@@ -14,7 +14,10 @@
 
 namespace miao::python {
 
-struct Completion : runtime::Generated {};
+struct Completion : runtime::Generated {
+  std::optional<double> score;           // of encoder-decoders
+  std::vector<Completion> alternatives;  // best first
+};
 
 // Tells True from False in overloads, as typing.Literal does.
 template <bool kValue>

@@ -14,8 +14,8 @@ namespace {
 
 using namespace nb::literals;
 
-Result<std::optional<prep::ChatTemplate>> template_of(const runtime::Engine& engine) {
-  MIAO_TRY(const prep::ChatTemplate* const form, engine.chat_template());
+Result<std::optional<prep::ChatTemplate>> template_of(const Session& session) {
+  MIAO_TRY(const prep::ChatTemplate* const form, session.chat_template());
   return form ? std::optional(*form) : std::nullopt;
 }
 
@@ -46,8 +46,7 @@ nb::str decode(const TextSide& self, nb::object ids, bool skip_special) {
 
 }  // namespace
 
-TextSide::TextSide(const runtime::Engine& engine)
-    : tokenizer_(*value(engine.tokenizer())), form_(template_of(engine)) {}
+TextSide::TextSide(const Session& session) : tokenizer_(*value(session.tokenizer())), form_(template_of(session)) {}
 
 prep::Rendered TextSide::render(nb::handle messages, nb::handle tools, bool add_generation_prompt) const {
   const std::optional<prep::ChatTemplate>& form = form_.ok() ? *form_ : value(form_);

@@ -7,13 +7,13 @@
 #include "prep/chat_template.h"
 #include "prep/tokenizer.h"
 #include "python/errors.h"
-#include "runtime/engine.h"
+#include "python/session.h"
 
 namespace miao::python {
 
 class TextSide {
  public:
-  explicit TextSide(const runtime::Engine& engine);  // raises what is wrong with the tokenizer
+  explicit TextSide(const Session& session);  // raises what is wrong with the tokenizer
 
   const prep::Tokenizer& tokenizer() const { return tokenizer_; }
   // A list of messages through the chat template; `tools` is a list or None. Raises what the template refuses.

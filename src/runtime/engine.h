@@ -141,6 +141,8 @@ class Engine {
   // input) for one that is empty, longer than input_ctx(), or holds an id that the model lacks; unsupported for a
   // decoder; out_of_memory; cancelled.
   Result<std::vector<Sequence>> encode(std::span<const EncoderInput> inputs, const std::atomic<bool>* cancel = nullptr);
+  // Whether encode() would take it, of an encoder-decoder: before long work on many.
+  Result<void> check_input(const EncoderInput& input) const;
 
   // Runs the tokens of all slices and appends them to their sequences. The result holds the wanted rows in the order of
   // slices and tokens. Errors (nothing has changed then): invalid for an id outside the vocabulary, an empty slice, a
@@ -157,7 +159,7 @@ class Engine {
   Result<float> log_sum_exp(std::span<const float> logits, std::span<float> scratch) const;
   // All rows of a long text in bounded memory: `sink(first, logits)` gets rows first, first + 1, ... chunk by chunk.
   using Sink = std::function<Result<void>(int64_t first, const Logits& logits)>;
-  // An Error in the middle leaves the chunks before it in the sequence.
+  // An Error in the middle leaves the chunks before it in the sequence. `memory`: see Slice.
   Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink,
                            Cancel cancel = nullptr, const Sequence* memory = nullptr);
 

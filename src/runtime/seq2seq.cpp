@@ -1,6 +1,7 @@
 #include "runtime/seq2seq.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "prep/tokenizer.h"
@@ -10,40 +11,31 @@ namespace miao::runtime {
 
 namespace {
 
-struct Work {
-  size_t text = 0;
-  std::vector<int32_t> ids;
-};
-
-Result<void> search(Engine& engine, std::span<const Work> work, const Seq2SeqOptions& o, const BeamInput& start,
-                    std::span<const TokenRule> rules, const prep::Tokenizer& tokenizer,
-                    std::vector<Result<Seq2SeqAnswers>>& out) {
-  std::vector<EncoderInput> inputs;
-  for (const Work& w : work) inputs.push_back({.ids = w.ids});
-  MIAO_TRY(const std::vector<Sequence> memory, engine.encode(inputs, o.cancel));
-  std::vector<BeamInput> starts(work.size(), start);
-  for (size_t i = 0; i < work.size(); ++i) starts[i].memory = &memory[i];
+// The answers of the inputs that `which` names, still without text, into their places.
+Result<void> search(Engine& engine, std::span<const std::vector<int32_t>> inputs, std::span<const size_t> which,
+                    const Seq2SeqOptions& o, const BeamInput& start, std::span<const TokenRule> rules,
+                    std::vector<Seq2SeqAnswers>& out) {
+  std::vector<EncoderInput> read;
+  for (const size_t i : which) read.push_back({.ids = inputs[i]});
+  MIAO_TRY(const std::vector<Sequence> memory, engine.encode(read, o.cancel));
+  std::vector<BeamInput> starts(which.size(), start);
+  for (size_t n = 0; n < which.size(); ++n) starts[n].memory = &memory[n];
   MIAO_TRY(auto found, beam_search(engine, starts, o.beam, rules, o.cancel));
-  for (size_t i = 0; i < work.size(); ++i) {
-    Seq2SeqAnswers answers;
-    for (Hypothesis& h : found[i]) {
-      std::string text = tokenizer.decode(h.tokens);
-      answers.push_back({std::move(text), std::move(h.tokens), h.score});
-    }
-    out[work[i].text] = std::move(answers);
+  for (size_t n = 0; n < which.size(); ++n) {
+    for (Hypothesis& h : found[n]) out[which[n]].push_back({"", std::move(h.tokens), h.score});
   }
   return {};
 }
 
 }  // namespace
 
-Result<std::vector<Result<Seq2SeqAnswers>>> seq2seq(Engine& engine, std::span<const std::string> texts,
-                                                    const Seq2SeqOptions& o) {
+Result<std::vector<Seq2SeqAnswers>> seq2seq(Engine& engine, std::span<const std::vector<int32_t>> inputs,
+                                            const Seq2SeqOptions& o) {
   if (o.batch < 1) return Error{Code::invalid, "a batch holds at least one text", {}};
   if (o.start < 0) return Error{Code::invalid, "the decoder's start token is not known", {}};
-  MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
   BeamInput start{.memory = nullptr, .prefix = {o.start}};
   if (!o.prefix.empty()) {
+    MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
     MIAO_TRY(const std::vector<int32_t> ids, tokenizer->encode(o.prefix, {.add_special = false}));
     start.prefix.insert(start.prefix.end(), ids.begin(), ids.end());
   }
@@ -53,24 +45,46 @@ Result<std::vector<Result<Seq2SeqAnswers>>> seq2seq(Engine& engine, std::span<co
   rule_options.ends = o.beam.ends;
   rule_options.max_tokens = std::min(o.beam.max_tokens, room);
   const std::vector<TokenRule> rules = token_rules(rule_options);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto good = engine.check_input({.ids = inputs[i]});
+    if (!good.ok()) return Error(good.error()).at("input " + std::to_string(i + 1));
+  }
 
-  std::vector<Result<Seq2SeqAnswers>> out;
-  std::vector<Work> work;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    out.emplace_back(Seq2SeqAnswers());
-    auto ids = encode_text(*tokenizer, texts[i], engine.input_ctx(), o.truncate);
-    if (ids.ok()) {
-      work.push_back({i, std::move(*ids)});
-    } else {
-      out.back() = std::move(ids.error());
+  // Inputs of like lengths go together: their answers end at about the same time.
+  std::vector<size_t> order(inputs.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, std::greater(), [&](size_t i) { return inputs[i].size(); });
+  std::vector<Seq2SeqAnswers> out(inputs.size());
+  for (size_t first = 0; first < order.size(); first += static_cast<size_t>(o.batch)) {
+    const size_t count = std::min(static_cast<size_t>(o.batch), order.size() - first);
+    MIAO_CHECK_OK(search(engine, inputs, std::span(order).subspan(first, count), o, start, rules, out));
+  }
+  if (const auto tokenizer = engine.tokenizer(); tokenizer.ok()) {
+    for (Seq2SeqAnswers& answers : out) {
+      for (Seq2SeqAnswer& answer : answers) answer.text = (*tokenizer)->decode(answer.tokens);
     }
   }
-  // Texts of like lengths go together: their answers end at about the same time.
-  std::stable_sort(work.begin(), work.end(), [](const Work& a, const Work& b) { return a.ids.size() > b.ids.size(); });
-  for (size_t first = 0; first < work.size(); first += static_cast<size_t>(o.batch)) {
-    const size_t count = std::min(static_cast<size_t>(o.batch), work.size() - first);
-    MIAO_CHECK_OK(search(engine, std::span(work).subspan(first, count), o, start, rules, *tokenizer, out));
+  return out;
+}
+
+Result<std::vector<Result<Seq2SeqAnswers>>> seq2seq(Engine& engine, std::span<const std::string> texts,
+                                                    const Seq2SeqOptions& o) {
+  MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
+  std::vector<Result<Seq2SeqAnswers>> out;
+  std::vector<std::vector<int32_t>> inputs;  // of the texts that can be read
+  std::vector<size_t> places;
+  for (const std::string& text : texts) {
+    auto ids = encode_text(*tokenizer, text, engine.input_ctx(), o.truncate);
+    if (!ids.ok()) {
+      out.emplace_back(std::move(ids.error()));
+      continue;
+    }
+    places.push_back(out.size());
+    inputs.push_back(std::move(*ids));
+    out.emplace_back(Seq2SeqAnswers());
   }
+  MIAO_TRY(std::vector<Seq2SeqAnswers> answers, seq2seq(engine, inputs, o));
+  for (size_t n = 0; n < places.size(); ++n) out[places[n]] = std::move(answers[n]);
   return out;
 }
 

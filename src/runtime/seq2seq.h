@@ -1,6 +1,6 @@
 // Text to text with an encoder-decoder: translation, summarisation, answers. Texts go through the model together.
 //
-//   texts -> tokens -> Engine::encode -> beam_search with the model's own settings -> texts
+//   texts -> token ids -> Engine::encode -> beam_search with the model's own settings -> texts
 #pragma once
 
 #include <atomic>
@@ -45,5 +45,9 @@ using Seq2SeqAnswers = std::vector<Seq2SeqAnswer>;
 // options, no tokenizer, cancelled, out of memory.
 Result<std::vector<Result<Seq2SeqAnswers>>> seq2seq(Engine& engine, std::span<const std::string> texts,
                                                     const Seq2SeqOptions& options);
+// The same from token ids, with those that the encoder expects around a text. What is wrong with one input is an Error
+// of the whole, before anything is computed. The answers of a model without a tokenizer have no text.
+Result<std::vector<Seq2SeqAnswers>> seq2seq(Engine& engine, std::span<const std::vector<int32_t>> inputs,
+                                            const Seq2SeqOptions& options);
 
 }  // namespace miao::runtime

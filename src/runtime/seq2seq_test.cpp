@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "prep/tokenizer.h"
+
 namespace miao::runtime {
 namespace {
 
@@ -128,6 +130,27 @@ TEST(Seq2Seq, ATextThatIsTooLongLosesNoOther) {
   all = seq2seq(*engine, texts, o);
   ASSERT_TRUE(all.ok());
   EXPECT_TRUE((*all)[1].ok());
+}
+
+TEST(Seq2Seq, IdsAreWhatTextsBecome) {
+  const auto engine = open("t5");
+  Seq2SeqOptions o = *seq2seq_defaults(*engine);
+  o.beam.max_tokens = 6;
+  const std::vector<std::string> texts{"ab", "a bad cab"};
+  const prep::Tokenizer& tokenizer = **engine->tokenizer();
+  std::vector<std::vector<int32_t>> inputs;
+  for (const std::string& text : texts) inputs.push_back(*tokenizer.encode(text));
+  const auto of_texts = seq2seq(*engine, texts, o);
+  auto of_ids = seq2seq(*engine, inputs, o);
+  ASSERT_TRUE(of_texts.ok() && of_ids.ok());
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ((*of_ids)[i][0].tokens, (*of_texts)[i]->front().tokens);
+  for (const std::vector<int32_t>& bad : {std::vector<int32_t>{}, {-1}, {1, 67}, std::vector<int32_t>(65, 1)}) {
+    inputs[1] = bad;
+    of_ids = seq2seq(*engine, inputs, o);
+    ASSERT_FALSE(of_ids.ok());
+    EXPECT_EQ(of_ids.error().code, Code::invalid);
+    EXPECT_EQ(of_ids.error().where, "input 2");
+  }
 }
 
 TEST(Seq2Seq, APrefixIsHeldAndLeftOut) {

@@ -5,7 +5,10 @@ import tiny
 
 import miao
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "golden/models"
+ALL_GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+GOLDEN = ALL_GOLDEN / "models"
+ENCODERS = ALL_GOLDEN / "encoders"
+SEQ2SEQ = ALL_GOLDEN / "seq2seq"
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,27 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(folder):
     return miao.load(folder, threads=2)
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory):
+    """Folders of encoders of the kinds there are, with a tokenizer, by the names of tests/golden/encoders."""
+    names = ["bert", "bert-sequence", "bert-tokens", "bert-span"]
+    root = tmp_path_factory.mktemp("encoders")
+    return {name: tiny.with_tokenizer(ENCODERS / name, root / name) for name in names}
+
+
+@pytest.fixture(scope="session")
+def encoder(encoders):
+    return miao.load(encoders["bert"], threads=2)
+
+
+@pytest.fixture(scope="session")
+def classifier(encoders):
+    return miao.load(encoders["bert-sequence"], threads=2)
+
+
+@pytest.fixture(scope="session")
+def translator():
+    """An encoder-decoder."""
+    return miao.load(SEQ2SEQ / "t5", threads=2)

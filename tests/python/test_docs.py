@@ -1,4 +1,4 @@
-"""The examples of docs/python.md, with a tiny model in the place of a real one."""
+"""The examples of docs/python.md, with tiny models in the place of real ones."""
 
 import pathlib
 import re
@@ -8,10 +8,11 @@ import miao
 PAGE = pathlib.Path(__file__).parents[2] / "docs/python.md"
 
 
-def test_examples_run(model, monkeypatch, capsys):
-    monkeypatch.setattr(miao, "load", lambda _: model)
+def test_examples_run(model, encoder, classifier, translator, monkeypatch, capsys):
+    models = {"smollm2": model, "minilm": encoder, "./sentiment": classifier, "./opus-mt-en-fr": translator}
+    monkeypatch.setattr(miao, "load", models.__getitem__)
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     names = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
-    assert len(blocks) >= 4 and "invalid" in capsys.readouterr().out
+    assert len(blocks) >= 7 and "invalid" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from conftest import SEQ2SEQ
 
 LONG = {
     "generate": "model.generate('a', ignore_end=True)",
@@ -17,6 +18,28 @@ LONG = {
     "score": "model.score([1] * 200_000)",
     "waiting": "threading.Thread(target=other, daemon=True).start(); time.sleep(0.1); model.logits([1])",
 }
+READERS = {
+    "embed": ("bert", "model.embed(['a ' * 50] * 20_000)"),
+    "encode": ("bert", "model.encode([[1] * 60] * 10_000)"),
+    "classify": ("bert-sequence", "model.classify(['a ' * 50] * 20_000)"),
+    "heads": ("bert-tokens", "model.logits([[1] * 60] * 20_000)"),
+}
+WRITERS = {
+    "generate": "model.generate(['a bad cab'] * 2_000, beams=4, max_tokens=60)",
+    "translate": "model.translate(['a bad cab'] * 2_000, beams=4, max_tokens=60)",
+    "logits": "model.logits([[1] * 60] * 10_000, [[0] * 60] * 10_000)",
+}
+OTHERS = """
+import sys, miao
+model = miao.load(sys.argv[1], threads=1)
+try:
+    print("begin", flush=True)
+    {call}
+    print("it was too fast")
+except KeyboardInterrupt:
+    print("stopped", model.encode([1]).shape)
+    raise
+"""
 PROGRAM = """
 import sys, threading, time, miao
 model = miao.load(sys.argv[1], ctx=200_000)
@@ -58,6 +81,17 @@ def test_ctrl_c(folder, name):
     took, out, err = interrupt(process)
     assert out.startswith("stopped") and "KeyboardInterrupt" in err, out + err
     assert process.returncode == -signal.SIGINT and took < 20, took
+
+
+@pytest.mark.parametrize("name", [*READERS, *WRITERS])
+def test_ctrl_c_of_other_kinds(encoders, name):
+    path, call = SEQ2SEQ / "t5", WRITERS.get(name)
+    if not call:
+        model, call = READERS[name]
+        path = encoders[model]
+    took, out, err = interrupt(start(OTHERS.format(call=call), path))
+    assert out.startswith("stopped") and "KeyboardInterrupt" in err, out + err
+    assert took < 20, took
 
 
 def test_ctrl_c_while_downloading(tmp_path):

@@ -17,6 +17,16 @@ def test_threads_share_a_model(model):
     assert all(i == ids[n % 2] for n, i in enumerate(ids))
 
 
+def test_threads_share_other_kinds(encoder, translator):
+    texts = ["a" * n for n in range(1, 17)]
+    for method in (lambda t: encoder.embed(t).tobytes(), lambda t: encoder.encode(list(t.encode())).tobytes(),
+                   lambda t: translator.generate(t, beams=2, max_tokens=5).ids,
+                   lambda t: translator.encode(translator.tokenizer.encode(t)).tobytes()):
+        want = [method(t) for t in texts]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(method, texts)) == want
+
+
 def test_others_run_while_it_computes(folder):
     model = miao.load(folder, threads=1, ctx=100_000)
     done = threading.Event()
@@ -45,20 +55,22 @@ def test_two_streams_in_turns(model):
     assert texts == [model.generate("a", seed=i, max_tokens=50, ignore_end=True).text for i in (1, 2)]
 
 
-def use_after_fork(model, queue):
-    try:
-        model.logits([1])
-    except miao.Unsupported as error:
-        queue.put(str(error))
-    model.__class__  # and the end of the process destroys it
+def use_after_fork(models, queue):
+    for model in models:
+        try:
+            model.encode([1])
+        except miao.Unsupported as error:
+            queue.put(str(error))
+    models.clear()  # and that destroys them
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_is_told(folder):
+def test_a_forked_process_is_told(folder, encoders):
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    child = context.Process(target=use_after_fork, args=(miao.load(folder, threads=2), queue))
+    child = context.Process(target=use_after_fork, args=([miao.load(folder, threads=2), miao.load(encoders["bert"])], queue))
     child.start()
-    assert "fork" in queue.get(timeout=60)
+    for _ in range(2):
+        assert "fork" in queue.get(timeout=60)
     child.join(10)
     assert child.exitcode == 0

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import numpy as np
 
@@ -75,4 +76,41 @@ def write(folder, *, seed=1, template=TEMPLATE):
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
     (folder / "tokenizer_config.json").write_text(json.dumps(names))
     write_safetensors(folder / "model.safetensors", tensors(np.random.default_rng(seed)))
+    return folder
+
+
+def word_piece():
+    """[CLS] text [SEP], in letters; two texts become two segments."""
+    specials = {name: i for i, name in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])}
+    letters = [chr(ord("a") + i) for i in range(26)]
+    pieces = specials | {p: 4 + i for i, p in enumerate(letters + [f"##{c}" for c in letters])}
+
+    def special(name, segment):
+        return {"SpecialToken": {"id": name, "type_id": segment}}
+
+    def text(name, segment):
+        return {"Sequence": {"id": name, "type_id": segment}}
+
+    one = [special("[CLS]", 0), text("A", 0), special("[SEP]", 0)]
+    return {
+        "version": "1.0",
+        "added_tokens": [{"id": i, "content": name, "single_word": False, "lstrip": False, "rstrip": False,
+                          "normalized": False, "special": True} for name, i in specials.items()],
+        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
+                       "strip_accents": None, "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "TemplateProcessing", "single": one,
+                           "pair": one + [text("B", 1), special("[SEP]", 1)],
+                           "special_tokens": {name: {"id": name, "ids": [specials[name]], "tokens": [name]}
+                                              for name in ["[CLS]", "[SEP]"]}},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                  "max_input_chars_per_word": 100, "vocab": pieces},
+    }
+
+
+def with_tokenizer(model, folder):
+    """A copy of an encoder that has no tokenizer."""
+    shutil.copytree(model, folder)
+    (folder / "tokenizer.json").write_text(json.dumps(word_piece()))
     return folder

@@ -87,6 +87,11 @@ bool Engine::State::run_encoder(std::span<const EncoderInput> inputs, std::span<
   return done;
 }
 
+Result<void> Engine::check_input(const EncoderInput& input) const {
+  if (!state_->memory) return Error{Code::unsupported, "this model is a decoder: it has no encoder", {}};
+  return state_->check(input);
+}
+
 Result<std::vector<Sequence>> Engine::encode(std::span<const EncoderInput> inputs, Cancel cancel) {
   State& s = *state_;
   if (!s.memory) return Error{Code::unsupported, "this model is a decoder: it has no encoder", {}};

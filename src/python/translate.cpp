@@ -1,0 +1,57 @@
+// Model.translate: texts into another language.
+#include <nanobind/stl/vector.h>
+
+#include "python/convert.h"
+#include "python/options.h"
+#include "python/seq2seq.h"
+
+namespace miao::python {
+
+namespace {
+
+using namespace nb::literals;
+
+std::vector<Completion> translate(const Model& self, const std::vector<std::string>& texts, nb::handle source,
+                                  nb::handle target, const nb::kwargs& arguments) {
+  const Session& session = self.with("translate");
+  const runtime::Seq2SeqOptions options = search_options(arguments, session);
+  for (const auto& [name, language] : {std::pair("source", source), std::pair("target", target)}) {
+    if (language.is_none()) continue;
+    (void)to_text(language, name);
+    raise({Code::unsupported, "this model has no choice of languages; leave it out", name});
+  }
+  std::vector<std::vector<int32_t>> inputs;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    inputs.push_back(input_ids(session, texts[i], "texts[" + std::to_string(i) + "]", false, options.truncate));
+  }
+  return complete(self, inputs, options);
+}
+
+#define DOC                                                                                             \
+  "Texts in the language that the model translates to; a list gives a list of Completions.\n\n"         \
+  "source, target: codes of languages as the model's files spell them, of models that have a choice.\n" \
+  "Control tokens written out in a text are plain text. The other arguments are those of "              \
+  "generate().\n" MIAO_SEARCH_DOC
+#define SIGNATURE(texts, result)              \
+  nb::sig("def translate(self, texts: " texts \
+          ", source: str | None = None, target: str | None = None, *, " MIAO_SEARCH_ARGUMENTS ") -> " result)
+
+}  // namespace
+
+void bind_translate(ModelClass& model) {
+  model.def(
+      "translate",
+      [](const Model& self, nb::str texts, nb::object source, nb::object target, nb::kwargs arguments) {
+        return translate(self, {to_text(texts, "texts")}, source, target, arguments)[0];
+      },
+      "texts"_a, "source"_a = nb::none(), "target"_a = nb::none(), "arguments"_a, SIGNATURE("str", "Completion"), DOC);
+  model.def(
+      "translate",
+      [](const Model& self, nb::object texts, nb::object source, nb::object target, nb::kwargs arguments) {
+        return translate(self, to_texts(texts, "texts"), source, target, arguments);
+      },
+      "texts"_a, "source"_a = nb::none(), "target"_a = nb::none(), "arguments"_a,
+      SIGNATURE("collections.abc.Iterable[str]", "list[Completion]"));
+}
+
+}  // namespace miao::python
