@@ -41,7 +41,7 @@ inline Vec tanh(Vec x) {
 
 // The normal distribution function less 1/2. |x| is n steps of 0.375 and a rest t; of each n there is a polynomial in
 // t.
-inline Vec normal(Vec x) {
+MIAO_INLINE Vec normal(Vec x) {
   // [power of t][n]; the last n stands for all beyond 5.625, where it is 1/2
   constexpr float kC[6][16] = {
       {0.0f, 0.146169767f, 0.27337265f, 0.369705468f, 0.43319279f, 0.469603628f, 0.487775534f, 0.495667547f,
