@@ -43,7 +43,7 @@ Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path
   load.cancel = options.cancel;
   MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load, models::ModelSpec::Shape::encoder));
   auto state = std::make_unique<State>(std::move(loaded));
-  state->batch = std::max<int64_t>(options.batch, state->loaded->model->ctx());
+  state->batch = options.batch;
   return std::unique_ptr<Encoder>(new Encoder(std::move(state)));
 }
 
