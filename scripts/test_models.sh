@@ -4,8 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mkdir -p build/models
-if path=$(build/release/miao pull --quiet smollm2); then
-  ln -sfn "$path" build/models/smollm2-q4_1.gguf
-else
-  echo "smollm2 cannot be fetched: the tests of a real model are skipped" >&2
-fi
+fetch() { # ALIAS NAME
+  if path=$(build/release/miao pull --quiet "$1"); then
+    ln -sfn "$path" "build/models/$2"
+  else
+    echo "$1 cannot be fetched: the tests of a real model are skipped" >&2
+  fi
+}
+fetch smollm2 smollm2-q4_1.gguf
+fetch minilm minilm
