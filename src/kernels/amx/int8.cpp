@@ -145,7 +145,7 @@ static void sweep(const uint8_t* packed, int64_t stride, int64_t count, const Ac
   Results<B> out;
   for (int64_t i = 0; i < count; ++i, packed += B * stride, y += B * kLanes) {
     const Addend add = avx512::add_from(from, i * B);
-    // Weights that are used once a call come from far: the processor's own prefetch does not keep up with four blocks.
+    // Weights that are used once a call come from far: the next ones are fetched beside the work on these.
     const uint8_t* const ahead = in.rows <= 2 * kTileRows && i + 1 < count ? packed + B * stride : nullptr;
     for (int64_t r = 0; r < in.rows;) {
       const int64_t left = in.rows - r;
