@@ -39,7 +39,7 @@ struct LinearPart {
 enum class Precision : uint8_t {
   file,
   f32,   // integer formats are decoded
-  int8,  // floating formats become int8 codes with one scale a row
+  int8,  // floating formats become int8 codes with one scale a row, and with one factor a column (see factor())
 };
 
 class Linear {
@@ -68,6 +68,9 @@ class Linear {
   // Some part reads Activations::codes, or Activations::row_codes.
   bool reads_codes() const { return reads_codes_; }
   bool reads_row_codes() const { return reads_row_codes_; }
+  // What row codes are made of: x[i] * factor()[i]. Columns of large weights give a part of their size to the
+  // activations, so that they do not make the codes of all others coarse. Set by pack() and attach(); null = 1.
+  const float* factor() const { return factor_; }
   const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }  // (width), or null
   int64_t scratch_bytes() const { return scratch_bytes_; }                      // of run()
 
@@ -95,16 +98,19 @@ class Linear {
     int64_t first = 0;  // block
     int64_t blocks = 0;
     int64_t block_bytes = 0;
-    bool decode = false;  // integer source, FP32 kernel
+    bool decode = false;  // the kernel packs FP32 rows, the source holds something else or needs its factors
   };
   // f(segment, packed blocks, their number, column of y) for each part of a range.
   template <class F>
   void each_segment(Range blocks, F f) const;
   // Returns the first row that has no codes, or the number of rows.
   int64_t pack_blocks(const Segment& segment, Range blocks, std::byte* memory) const;
+  int64_t factor_bytes() const;  // in front of the packed segments
+  void find_factors(const Context& context, float* factor) const;
 
   std::vector<Segment> segments_;
   std::vector<float> bias_;
+  const float* factor_ = nullptr;
   int64_t cols_ = 0, blocks_ = 0, packed_bytes_ = 0, scratch_bytes_ = 0;
   bool reads_codes_ = false, reads_row_codes_ = false, adds_ = true;
 };

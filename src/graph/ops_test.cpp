@@ -144,21 +144,21 @@ TEST(Ops, LinearAssignAndAccumulate) {
 // The product of rounded rows and weights, exactly: rows are normed and quantised whatever their number.
 TEST(Ops, LinearOfInt8) {
   constexpr size_t cols = 70, outputs = 130;
-  const auto codes = [](const Doubles& x) {
-    double top = 0;
-    for (const double v : x) top = std::max(top, std::fabs(v));
+  // Codes of a row that reach its largest value, or so many times the mean of its magnitudes.
+  const auto codes = [](const Doubles& x, double means) {
+    double top = 0, mean = 0;
+    for (const double v : x) {
+      top = std::max(top, std::fabs(v));
+      mean += std::fabs(v) / static_cast<double>(x.size());
+    }
+    const double step = std::min(top, means * mean) / 127;
     Doubles out(x);
-    for (double& v : out) v = std::rint(v * 127 / top) * top / 127;
+    for (double& v : out) v = std::rint(v / step) * step;
     return out;
   };
   const auto w = random_values(outputs * cols, 1, 0.2f);
   const auto bias = random_values(outputs, 2);
   const auto norm = random_values(cols, 3);
-  std::vector<float> rounded(w.size());
-  for (size_t o = 0; o < outputs; ++o) {
-    const Doubles row = codes({w.begin() + o * cols, w.begin() + (o + 1) * cols});
-    std::copy(row.begin(), row.end(), rounded.begin() + o * cols);
-  }
   for (const int threads : {1, 3}) {
     for (const int64_t rows : {1, 4, 5, 16, 17, 37}) {
       for (const bool normed : {false, true}) {
@@ -168,6 +168,14 @@ TEST(Ops, LinearOfInt8) {
         Buffer* const y = rig.program.buffer("y", outputs);
         const Linear& linear = rig.pack({{view_of(w, outputs, cols), bias}}, Precision::int8);
         EXPECT_TRUE(linear.reads_row_codes() && !linear.reads_codes());
+        const Doubles factor(linear.factor(), linear.factor() + cols);
+        std::vector<float> rounded;
+        for (size_t o = 0; o < outputs; ++o) {
+          Doubles row(w.begin() + o * cols, w.begin() + (o + 1) * cols);
+          for (size_t i = 0; i < cols; ++i) row[i] /= factor[i];
+          row = codes(row, 1e9);
+          rounded.insert(rounded.end(), row.begin(), row.end());
+        }
         add_linear(rig.program, "linear", linear, normed ? std::optional(Norm{norm.data(), cols, 1e-5f}) : std::nullopt,
                    x, store, y);
         ASSERT_TRUE(rig.program.plan(64).ok());
@@ -177,7 +185,9 @@ TEST(Ops, LinearOfInt8) {
         for (int64_t t = 0; t < rows; ++t) before.push_back(normed ? row_of(y, t) : Doubles(outputs));
         rig.run(rows);
         for (int64_t t = 0; t < rows; ++t) {
-          Doubles want = times(rounded, codes(normed ? rms_norm(row_of(x, t), norm, 1e-5) : row_of(x, t)));
+          Doubles from = normed ? rms_norm(row_of(x, t), norm, 1e-5) : row_of(x, t);
+          for (size_t i = 0; i < cols; ++i) from[i] *= factor[i];
+          Doubles want = times(rounded, codes(from, 6));
           for (size_t i = 0; i < outputs; ++i)
             want[i] += static_cast<double>(bias[i]) + before[static_cast<size_t>(t)][i];
           // A value between two codes may go either way in FP32: one step of one product.

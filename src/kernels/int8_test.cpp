@@ -19,11 +19,11 @@ struct Weights {
   Aligned packed;
 
   Weights(const Kernels& k, const std::vector<float>& w, int64_t outputs, int64_t n)
-      : cols(n), blocks((outputs + 15) / 16), packed(bytes(blocks * k.int8[0].block_bytes(n))) {
+      : cols(n), blocks((outputs + 15) / 16), packed(bytes(blocks * k.int8.block_bytes(n))) {
     for (int64_t b = 0; b < blocks; ++b) {
       const void* rows[kLanes] = {};
       for (int64_t i = 0; i < kLanes && 16 * b + i < outputs; ++i) rows[i] = w.data() + (16 * b + i) * n;
-      k.int8[0].pack(rows, n, packed.as<char>() + b * k.int8[0].block_bytes(n));
+      k.int8.pack(rows, n, packed.as<char>() + b * k.int8.block_bytes(n));
     }
   }
 };
@@ -37,9 +37,21 @@ struct Rows {
   Rows(const Kernels& k, const float* x, int64_t count, int64_t cols)
       : rows(count), memory(bytes(RowCodes::bytes(count, cols))), codes(RowCodes::at(memory.as(), count, cols)) {
     std::memset(memory.as(), 0xff, bytes(RowCodes::bytes(count, cols)));
-    for (int64_t r = 0; r < count; ++r) k.quantize_row(x + r * cols, cols, codes, r);
+    for (int64_t r = 0; r < count; ++r) k.quantize_row(x + r * cols, nullptr, cols, codes, r);
   }
 };
+
+// What a row's value was rounded to, in units of its scale.
+int code(const RowCodes& codes, int64_t row, int64_t k) {
+  int out = codes.q[codes.offset(row) + k / kChunk * codes.chunk_step() + k % kChunk] - 128;
+  const RowCarries carries = codes.carries(row);
+  const auto count = [&](const RowCarry& c, int sign) {
+    if (c.quad == k / 4) out += sign * 128 * c.digit[k % 4];
+  };
+  for (int i = 0; i < carries.plus; ++i) count(carries.list[i], 1);
+  for (int i = 1; i <= carries.minus; ++i) count(carries.end[-i], -1);
+  return out;
+}
 
 // y (rows, ldy) starts as -1, so that what a product writes beside its outputs is seen.
 std::vector<float> product(const Kernels& k, const Weights& w, const Rows& in, int64_t ldy) {
@@ -47,8 +59,8 @@ std::vector<float> product(const Kernels& k, const Weights& w, const Rows& in, i
   Activations a;
   a.rows = in.rows;
   a.row_codes = in.codes;
-  Aligned scratch(bytes(k.int8[0].scratch_bytes(w.cols)) + 64);
-  k.int8[0].run(const_cast<Weights&>(w).packed.as(), w.cols, w.blocks, a, y.data(), ldy, scratch.as());
+  Aligned scratch(bytes(k.int8.scratch_bytes(w.cols)) + 64);
+  k.int8.run(const_cast<Weights&>(w).packed.as(), w.cols, w.blocks, a, y.data(), ldy, scratch.as());
   return y;
 }
 
@@ -70,8 +82,7 @@ void expect_equal(const std::vector<float>& w, int64_t outputs, const std::vecto
       return std::string(k->name) + " rows " + std::to_string(rows) + " cols " + std::to_string(cols) + " outputs " +
              std::to_string(outputs);
     };
-    ASSERT_EQ(std::memcmp(packed.packed.as(), want_w.packed.as(), bytes(want_w.blocks * k->int8[0].block_bytes(cols))),
-              0)
+    ASSERT_EQ(std::memcmp(packed.packed.as(), want_w.packed.as(), bytes(want_w.blocks * k->int8.block_bytes(cols))), 0)
         << where();
     ASSERT_EQ(std::memcmp(in.memory.as(), want_x.memory.as(), bytes(RowCodes::bytes(rows, cols))), 0) << where();
     ASSERT_TRUE(same_bits(product(*k, packed, in, ldy), want)) << where();
@@ -117,43 +128,9 @@ TEST(Int8, AdditionsEqualSeparateOnes) {
               want[bytes(r * ldy + c)] = add.y ? value + want[bytes(r * ldy + c)] : value;
             }
           }
-          k->int8[0].run_add(const_cast<Weights&>(packed).packed.as(), cols, blocks, a, add, got.data(), ldy, nullptr);
+          k->int8.run_add(const_cast<Weights&>(packed).packed.as(), cols, blocks, a, add, got.data(), ldy, nullptr);
           ASSERT_EQ(std::memcmp(got.data(), want.data(), 4 * got.size()), 0) << k->name << " " << blocks << " " << rows;
         }
-      }
-    }
-  }
-}
-
-// 16-bit rows, at odd addresses too, pack as the same values in FP32 do.
-TEST(Int8, EveryFloatingTypePacksAlike) {
-  for (const Kernels* k : tables()) {
-    for (const int64_t cols : {1, 64, 100, 130}) {
-      for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
-        const int64_t size = row_bytes(dtype, cols);
-        std::vector<char> file(bytes(kLanes * size + 1));
-        std::vector<float> values(bytes(kLanes * cols));
-        const auto from = random_floats(values.size(), 12);
-        const void *rows[kLanes], *wide[kLanes];
-        for (int64_t i = 0; i < kLanes; ++i) {
-          char* const row = file.data() + 1 + i * size;
-          for (int64_t c = 0; c < cols; ++c) {
-            const float x = from[bytes(i * cols + c)];
-            const uint16_t bits = dtype == DType::f16 ? f32_to_f16(x) : f32_to_bf16(x);
-            std::memcpy(row + c * size / cols, dtype == DType::f32 ? static_cast<const void*>(&x) : &bits,
-                        bytes(size / cols));
-            values[bytes(i * cols + c)] = dtype == DType::f32   ? x
-                                          : dtype == DType::f16 ? f16_to_f32(bits)
-                                                                : bf16_to_f32(bits);
-          }
-          rows[i] = row;
-          wide[i] = values.data() + i * cols;
-        }
-        Aligned got(bytes(int8_block_bytes(cols))), want(bytes(int8_block_bytes(cols)));
-        k->int8[kv_index(dtype)].pack(rows, cols, got.as());
-        tables()[0]->int8[0].pack(wide, cols, want.as());
-        ASSERT_EQ(std::memcmp(got.as(), want.as(), bytes(int8_block_bytes(cols))), 0)
-            << k->name << " " << format(dtype).name << " " << cols;
       }
     }
   }
@@ -195,8 +172,8 @@ TEST(Int8, ScalarIsNearDoublePrecision) {
     const auto y = product(k, packed, in, 32);
     std::vector<float> decoded(bytes(cols));
     for (int64_t o = 0; o < outputs; ++o) {
-      k.int8[0].unpack(const_cast<Weights&>(packed).packed.as<char>() + o / 16 * k.int8[0].block_bytes(cols), cols,
-                       static_cast<int>(o % 16), decoded.data());
+      k.int8.unpack(const_cast<Weights&>(packed).packed.as<char>() + o / 16 * k.int8.block_bytes(cols), cols,
+                    static_cast<int>(o % 16), decoded.data());
       float top = 0;
       for (int64_t i = 0; i < cols; ++i) top = std::max(top, std::fabs(w[bytes(o * cols + i)]));
       for (int64_t i = 0; i < cols; ++i)
@@ -204,8 +181,7 @@ TEST(Int8, ScalarIsNearDoublePrecision) {
       for (int64_t r = 0; r < rows; ++r) {
         double exact = 0, wanted = 0, size = 0;
         for (int64_t i = 0; i < cols; ++i) {
-          const int q = in.codes.q[in.codes.offset(r) + i / 64 * in.codes.chunk_step() + i % 64] - 128;
-          exact += double{in.codes.scale[r]} * q * double{decoded[bytes(i)]};
+          exact += double{in.codes.scale[r]} * code(in.codes, r, i) * double{decoded[bytes(i)]};
           wanted += double{x[bytes(r * cols + i)]} * double{w[bytes(o * cols + i)]};
           size += std::pow(double{x[bytes(r * cols + i)]} * double{w[bytes(o * cols + i)]}, 2);
         }
@@ -216,9 +192,51 @@ TEST(Int8, ScalarIsNearDoublePrecision) {
   }
 }
 
+// Rows of a few large values: every code is within half a step of its value, and steps stay as fine as the small ones
+// want, until there are more large ones than carries.
+TEST(Int8, LargeValuesAreCarried) {
+  constexpr int64_t cols = 500, rows = 20, outputs = 70;
+  auto x = random_floats(rows * cols, 21);
+  std::mt19937 random(22);
+  for (int64_t r = 0; r < rows; ++r) {
+    const float size = r % 4 == 3 ? 3000.0f : 20.0f;  // the former is beyond what a carry holds
+    for (int64_t i = 0; i < r * r; ++i) x[bytes(r * cols + random() % cols)] = random() % 2 ? size : -size;
+  }
+  auto factor = random_floats(cols, 23);
+  for (float& f : factor) f = std::fabs(f) + 0.5f;
+  const auto w = random_floats(outputs * cols, 24);
+  expect_equal(w, outputs, x, rows, cols);
+  const auto all = tables();
+  Rows plain(*all[0], x.data(), rows, cols);
+  int64_t carried = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float scale = plain.codes.scale[r];
+    for (int64_t k = 0; k < cols; ++k)
+      ASSERT_NEAR(double{scale} * code(plain.codes, r, k), x[bytes(r * cols + k)], scale * 0.5001f) << r << " " << k;
+    if (plain.codes.carries(r).any()) ++carried;
+    if (r == 1 || r == 2) {
+      EXPECT_LT(scale, 0.1f) << "20 / 127 is 0.157";
+    }
+  }
+  EXPECT_GT(carried, 3);
+  EXPECT_LT(carried, rows);  // 300 large ones have no room
+  for (const Kernels* k : all) {
+    auto scaled = x;
+    for (size_t i = 0; i < scaled.size(); ++i) scaled[i] *= factor[i % cols];
+    const Rows want(*k, scaled.data(), rows, cols);
+    Rows got(*k, x.data(), rows, cols);
+    std::memset(got.memory.as(), 0xff, bytes(RowCodes::bytes(rows, cols)));
+    for (int64_t r = 0; r < rows; ++r) k->quantize_row(x.data() + r * cols, factor.data(), cols, got.codes, r);
+    const auto all_bytes = bytes(RowCodes::bytes(rows, cols));
+    ASSERT_EQ(std::memcmp(got.memory.as(), const_cast<Rows&>(want).memory.as(), all_bytes), 0) << k->name;
+  }
+}
+
 TEST(Int8, RowsDoNotDependOnTheirNeighbours) {
   constexpr int64_t cols = 130, outputs = 96, most = 67;
-  const auto w = random_floats(outputs * cols, 8), x = random_floats(most * cols, 9);
+  const auto w = random_floats(outputs * cols, 8);
+  auto x = random_floats(most * cols, 9);
+  for (float& v : x) v = v * v * v;  // with carries
   for (const Kernels* k : tables()) {
     const Weights packed(*k, w, outputs, cols);
     const auto together = product(*k, packed, Rows(*k, x.data(), most, cols), outputs);

@@ -16,7 +16,7 @@
 namespace miao::kernels {
 namespace {
 
-constexpr int kPinnedLayout = 1;
+constexpr int kPinnedLayout = 2;
 constexpr struct {
   DType dtype;
   uint64_t packed;   // checksum of a block

@@ -30,7 +30,7 @@ static inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) 
 
 // Of packed weights, the same on every ISA. Files on disk carry it (models/pack_cache.h): a change of what pack() or
 // Linear::pack() writes, block_bytes() says, or a format decodes to raises it. packed_layout_test.cpp tells of most.
-constexpr int kPackedLayout = 1;
+constexpr int kPackedLayout = 2;
 
 // Quantised activations: 32 values of row r are entry index(r, g) of every array, x ~ scale * q with q in [-127, 127].
 // Few rows stand one after another. Many rows stand in tiles of 16, in a tile group by group and there side by side, so
@@ -76,27 +76,58 @@ struct Quantised {
   }
 };
 
-// Activations quantised by whole rows: x ~ scale * (q - 128), q - 128 in [-127, 127]. Bytes are unsigned because VNNI's
-// first factor is. Rows stand in tiles of 16 (fewer, where there are fewer), in a tile chunk by chunk and there side by
-// side: a tile of 16 rows x 64 codes is what the tile unit of AMX loads. Chunks are filled up with 128.
+// Activations quantised by whole rows: x ~ scale * c, where c = (q - 128) + 128 * carry. Most values fit the byte q and
+// have no carry; the few that stand far out of a row, which would else make its scale coarse, do. Bytes are unsigned
+// because VNNI's first factor is. Rows stand in tiles of 16 (fewer, where there are fewer), in a tile chunk by chunk
+// and there side by side: a tile of 16 rows x 64 codes is what the tile unit of AMX loads. Chunks are filled up with
+// 128.
+//
+// A product of integers is exact however it is cut, so carries cost no bit, only the few products that they take.
+struct RowCarry {
+  int32_t quad;      // columns 4 * quad ..
+  uint8_t digit[4];  // magnitudes of their carries, at most 127
+};
+struct RowCarries {
+  const RowCarry* list;
+  int32_t plus, minus;  // entries list[0 .. plus) count positive, list[room - minus .. room) negative
+  const RowCarry* end;  // list + room
+  bool any() const { return plus + minus > 0; }
+};
 struct RowCodes {
   uint8_t* q = nullptr;
-  float* scale = nullptr;  // (rows), max |x| / 127
-  int64_t chunks = 0;      // of a row
-  int64_t height = 0;      // rows of a tile
+  float* scale = nullptr;     // (rows)
+  int32_t* count = nullptr;   // (rows, 2): how many entries of carries are positive, how many negative
+  RowCarry* carry = nullptr;  // (rows, room)
+  int64_t chunks = 0;         // of a row
+  int64_t height = 0;         // rows of a tile
+  int64_t room = 0;
 
   int64_t chunk_step() const { return height * kChunk; }
   int64_t offset(int64_t row) const { return row / height * chunks * chunk_step() + row % height * kChunk; }
+  RowCarries carries(int64_t row) const {
+    const RowCarry* const list = carry + row * room;
+    return {list, count[2 * row], count[2 * row + 1], list + room};
+  }
 
   static int64_t code_bytes(int64_t rows, int64_t cols) {
     return (rows > kTileRows ? round_up(rows, kTileRows) : rows) * round_up(cols, kChunk);
   }
-  static int64_t bytes(int64_t rows, int64_t cols) { return code_bytes(rows, cols) + round_up(rows * 4, 64); }
+  static int64_t room_of(int64_t cols) { return 8 + cols / 32; }
+  static int64_t bytes(int64_t rows, int64_t cols) {
+    return code_bytes(rows, cols) + round_up(rows * (12 + room_of(cols) * static_cast<int64_t>(sizeof(RowCarry))), 64);
+  }
   // Arrays for `rows` rows in memory of bytes(rows, cols), 64-byte aligned.
   static RowCodes at(void* memory, int64_t rows, int64_t cols) {
     auto* const q = static_cast<uint8_t*>(memory);
-    return {q, reinterpret_cast<float*>(q + code_bytes(rows, cols)), (cols + kChunk - 1) / kChunk,
-            rows < kTileRows ? rows : kTileRows};
+    auto* const carry = reinterpret_cast<RowCarry*>(q + code_bytes(rows, cols));
+    auto* const scale = reinterpret_cast<float*>(carry + rows * room_of(cols));
+    return {q,
+            scale,
+            reinterpret_cast<int32_t*>(scale + rows),
+            carry,
+            (cols + kChunk - 1) / kChunk,
+            rows < kTileRows ? rows : kTileRows,
+            room_of(cols)};
   }
 };
 
@@ -175,17 +206,18 @@ struct Kernels {
   const char* name = "scalar";
 
   MatMul matmul[static_cast<size_t>(DType::count)];
-  // int8 codes with one scale a row, packed from F32, F16 or BF16 rows by index 0, 1, 2 (see kv_index). Reads
-  // Activations::row_codes and sums all of K in int32: cols is at most kMaxRowCodes.
-  // y = float(sum) * scale of the weight row * scale of the activations, in this order. A weight row with an infinity
-  // or a NaN packs to a scale of NaN: each of its values unpacks to NaN, with any `cols`.
-  MatMul int8[3];
+  // int8 codes with one scale a row, packed from FP32 rows. Reads Activations::row_codes and sums all of K in int32:
+  // cols is at most kMaxRowCodes. y = fma(float(sum of carries), 128, float(sum of codes)) * scale of the weight row *
+  // scale of the activations, in this order. A weight row with an infinity or a NaN packs to a scale of NaN: each of its
+  // values unpacks to NaN, with any `cols`.
+  MatMul int8;
 
   // Entries index .. index + count - 1, the j-th from the 32 values at x + j * step. Infinities and NaN come out as
   // NaN.
   void (*quantize)(const float* x, int64_t step, int64_t count, const Quantised& out, int64_t index) = nullptr;
-  // Row `row` from n values, n <= 64 * out.chunks. A row with an infinity or a NaN comes out as NaN.
-  void (*quantize_row)(const float* x, int64_t n, const RowCodes& out, int64_t row) = nullptr;
+  // Row `row` from the n values x[i] * factor[i] (factor null = 1), n <= 64 * out.chunks. A row with an infinity or a
+  // NaN comes out as NaN.
+  void (*quantize_row)(const float* x, const float* factor, int64_t n, const RowCodes& out, int64_t row) = nullptr;
   // out = x / sqrt(mean(x^2) + eps) * weight (weight null = 1).
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) = nullptr;
   // out = (x - mean) / sqrt(var + eps) * weight + bias (either may be null).

@@ -46,7 +46,7 @@ Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path
   load.cancel = options.cancel;
   MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load, models::ModelSpec::Shape::encoder));
   auto state = std::make_unique<State>(std::move(loaded));
-  state->batch = std::max<int64_t>(options.batch, state->loaded->model->ctx());
+  state->batch = options.batch;
   state->load_seconds = now_seconds() - start;
   return std::unique_ptr<Encoder>(new Encoder(std::move(state)));
 }

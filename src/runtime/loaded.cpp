@@ -59,7 +59,7 @@ MemoryReport Loaded::memory() const {
   out.weights = model->weight_bytes();
   out.cached = model->weights_from_cache();
   if (const TensorView* table = model->embedding()) out.embedding = static_cast<int64_t>(table->bytes);
-  out.buffers = model->program().bytes();
+  out.buffers = model->buffer_bytes();
   return out;
 }
 

@@ -10,6 +10,8 @@ namespace miao::graph {
 namespace {
 
 class Embedding final : public Step {
+  static constexpr int64_t kAhead = 4;  // rows stand anywhere in memory: wait for several at once
+
  public:
   // One of both.
   Embedding(const TensorView* table, const Linear* tied, float scale, Buffer* x)
@@ -22,6 +24,7 @@ class Embedding final : public Step {
     const Range mine = worker.split(io.rows);
     for (int64_t t = mine.begin; t < mine.end; ++t) {
       const int32_t id = io.pass.ids[static_cast<size_t>(t)];
+      if (!tied_ && t + kAhead < mine.end) prefetch(table_.row(io.pass.ids[static_cast<size_t>(t + kAhead)]));
       float* const x = x_->row(t);
       if (tied_) {
         tied_->row(id, x);
@@ -33,6 +36,11 @@ class Embedding final : public Step {
   }
 
  private:
+  void prefetch(const std::byte* row) const {
+    const int64_t bytes = row_bytes(table_.dtype, table_.cols());
+    for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at);
+  }
+
   TensorView table_;
   const Linear* tied_;
   float scale_;

@@ -249,10 +249,11 @@ class ExpertsStep final : public Step {
     std::byte* codes;
     int64_t cols;
     Coded coded;
+    const std::vector<const Linear*>& linears;  // that read them, one an expert
   };
-  Rows x_rows(const Areas& a) const { return {a.x, ld(dim_), a.places, a.x_codes, dim_, up_}; }
+  Rows x_rows(const Areas& a) const { return {a.x, ld(dim_), a.places, a.x_codes, dim_, up_, e_.gate_up}; }
   Rows hidden_rows(const Areas& a) const {
-    return {a.hidden, ld(ffn_), a.places + count(), a.hidden_codes, ffn_, down_};
+    return {a.hidden, ld(ffn_), a.places + count(), a.hidden_codes, ffn_, down_, e_.down};
   }
 
   static Activations activations(const Areas& a, int64_t expert, const Rows& r) {
@@ -275,7 +276,8 @@ class ExpertsStep final : public Step {
         quantize_unit(io.kernels, in.x, in.ldx, in.rows, in.codes, unit);
       const int64_t end = r.coded.rows ? std::min<int64_t>(entries.end, a.first[expert + 1]) : 0;
       for (int64_t entry = std::max(entries.begin, first); entry < end; ++entry)
-        io.kernels.quantize_row(r.x + entry * r.ldx, r.cols, in.row_codes, entry - first);
+        io.kernels.quantize_row(r.x + entry * r.ldx, r.linears[static_cast<size_t>(expert)]->factor(), r.cols,
+                                in.row_codes, entry - first);
     }
   }
 

@@ -11,7 +11,8 @@ using kernels::round_up;
 using kernels::RowCodes;
 
 Input::Input(const Linear& linear, std::optional<Norm> norm, const Buffer* source)
-    : source_(source),
+    : linear_(linear),
+      source_(source),
       norm_(norm),
       cols_(linear.cols()),
       codes_(linear.reads_codes()),
@@ -45,7 +46,7 @@ kernels::Activations Input::prepare(const Worker& worker, const StepIo& io) cons
         norm_->apply(io.kernels, x, normed + t * ldx_);
         x = normed + t * ldx_;
       }
-      if (row_codes_) io.kernels.quantize_row(x, cols_, out.row_codes, t);
+      if (row_codes_) io.kernels.quantize_row(x, linear_.factor(), cols_, out.row_codes, t);
     }
     if (!few) worker.barrier();
     if (ldx_) {

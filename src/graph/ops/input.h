@@ -32,6 +32,7 @@ class Input {
   };
   Layout layout(int64_t rows) const;
 
+  const Linear& linear_;
   const Buffer* source_;
   std::optional<Norm> norm_;
   int64_t cols_;

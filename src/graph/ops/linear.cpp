@@ -1,4 +1,4 @@
-// Matrix products. Threads own blocks of 16 output columns, never parts of a sum. While one tile holds all rows, each
+// Matrix products. Threads own blocks of 16 output columns, never parts of a sum. While one sweep takes all rows, each
 // thread streams one contiguous range of the weight; with more rows small tasks are handed out one by one, so that a
 // delayed thread does not hold up the others. What follows a product (bias, residual, activation) is done by the same
 // thread at once.
@@ -15,18 +15,21 @@ namespace {
 
 using kernels::kFewRows;
 using kernels::kTileRows;
+using kernels::round_up;
 
 constexpr int64_t kManyRowBlocks = 4;  // of a task at most: 64 columns of some hundred rows stay in the L2 cache
 constexpr int64_t kTasksAThread = 8;   // at least, where there are blocks enough: no thread waits long for the last
-constexpr int64_t kTileBlocks = 24;    // of one tile between epilogues: 24 KB of results
-constexpr int64_t kFewRowBlocks = 64;  // of few rows between epilogues: 16 KB
+constexpr int64_t kSweepRows = 2 * kTileRows;  // that one sweep over the weights takes
+constexpr int64_t kSweepFloats = 16 * 384;     // of a sweep between epilogues: 24 KB of results
+constexpr int64_t kFewRowBlocks = 64;          // of few rows between epilogues: 16 KB
 
 // Calls body(range of blocks) until all blocks are done.
 template <class Body>
 void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks, int64_t rows, const Body& body) {
-  if (rows <= kTileRows) {
+  if (rows <= kSweepRows) {
     const Range mine = worker.split(blocks);
-    const int64_t most = rows <= kFewRows ? kFewRowBlocks : kTileBlocks, calls = (mine.size() + most - 1) / most;
+    const int64_t most = rows <= kFewRows ? kFewRowBlocks : kSweepFloats / kernels::kLanes / round_up(rows, kTileRows);
+    const int64_t calls = (mine.size() + most - 1) / most;
     const int64_t step = calls > 0 ? (mine.size() + calls - 1) / calls : 1;  // of equal length
     for (int64_t b = mine.begin; b < mine.end; b += step) body(Range{b, std::min(b + step, mine.end)});
     return;
@@ -38,7 +41,8 @@ void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks
 }
 
 int64_t tile_floats(int64_t max_rows) {
-  return std::max({kFewRows * kFewRowBlocks, kTileRows * kTileBlocks, max_rows * kManyRowBlocks}) * kernels::kLanes;
+  return std::max(
+      {kFewRows * kFewRowBlocks * kernels::kLanes, kSweepFloats, max_rows * kManyRowBlocks * kernels::kLanes});
 }
 
 class LinearStep : public Step {
@@ -53,8 +57,8 @@ class LinearStep : public Step {
 
  protected:
   // Own memory: input | kernel scratch | tiles.
-  int64_t scratch_offset() const { return kernels::round_up(input_.own_bytes(), 64); }
-  int64_t tiles_offset() const { return scratch_offset() + kernels::round_up(linear_.scratch_bytes(), 64); }
+  int64_t scratch_offset() const { return round_up(input_.own_bytes(), 64); }
+  int64_t tiles_offset() const { return scratch_offset() + round_up(linear_.scratch_bytes(), 64); }
   float* tile(const StepIo& io) const { return reinterpret_cast<float*>(io.own + tiles_offset()); }
   // y = product + bias, in the kernel where it can.
   void multiply(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, const StepIo& io) const {

@@ -36,7 +36,8 @@ struct Results {
   alignas(64) int32_t sums[4 * 16 * kTileRows];
   const uint8_t* packed = nullptr;
   int64_t stride = 0;
-  const float* row_scale = nullptr;
+  const RowCodes* codes = nullptr;
+  int64_t row = 0;  // the first
   Addend add;
   float* y = nullptr;
   int64_t ldy = 0, next = 0, rows = 0;
@@ -47,22 +48,33 @@ struct Results {
     MIAO_UNROLL for (int b = 0; b < B; ++b) scale[b] = _mm512_load_ps(Int8Block(packed + b * stride).scale);
     const int64_t end = next + count < rows ? next + count : rows;
     for (; next < end; ++next) {
-      const __m512 row = _mm512_set1_ps(row_scale[next]);
+      const __m512 factor = _mm512_set1_ps(codes->scale[row + next]);
+      const RowCarries carries = codes->carries(row + next);
+      __m512 sum[B];
       MIAO_UNROLL for (int b = 0; b < B; ++b) {
-        const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + (next * B + b) * 16));
-        avx512::int8_store(_mm512_mul_ps(_mm512_mul_ps(sum, scale[b]), row), add, 16 * b, y + next * ldy + 16 * b);
+        sum[b] = _mm512_cvtepi32_ps(_mm512_load_si512(sums + (next * B + b) * 16));
+      }
+      if (carries.any()) {
+        avx512::Sums carry[B];
+        avx512::carry_sums<B>(carries, packed, stride, carry);
+        MIAO_UNROLL for (int b = 0; b < B; ++b) sum[b] = avx512::with_carry(sum[b], carry[b]);
+      }
+      MIAO_UNROLL for (int b = 0; b < B; ++b) {
+        avx512::int8_store(_mm512_mul_ps(_mm512_mul_ps(sum[b], scale[b]), factor), add, 16 * b,
+                           y + next * ldy + 16 * b);
       }
     }
   }
 };
 
-// R tiles of tokens from `row` on x B blocks. Macros, because the intrinsics want literal tile numbers.
+// R tiles of tokens from `row` on x B blocks. Meanwhile the weights at `ahead` are fetched, if they are not null.
+// Macros, because the intrinsics want literal tile numbers.
 #define MIAO_START(sum, b) _tile_loadd(sum, Int8Block(packed + (b)*stride).start, 0) /* every row the same */
 #define MIAO_CODES(tile, b) _tile_loadd(tile, codes + (b)*stride, 64)
 #define MIAO_STORE(sum, r, b) _tile_stored(sum, out.sums + ((r)*kTileRows * B + (b)) * 16, B * 64)
 template <int R, int B>
 static inline void pass(const uint8_t* packed, int64_t stride, const RowCodes& in, int64_t row, int64_t rows,
-                        const Addend& add, float* y, int64_t ldy, Results<B>& out) {
+                        const Addend& add, float* y, int64_t ldy, const uint8_t* ahead, Results<B>& out) {
   __asm__ volatile("" : : : "memory");  // tile loads do not tell the compiler that they read memory
   MIAO_START(0, 0);
   if constexpr (B > 1) MIAO_START(1, 1);
@@ -78,6 +90,10 @@ static inline void pass(const uint8_t* packed, int64_t stride, const RowCodes& i
   const int64_t step = in.chunk_step(), next_tile = in.chunks * step, chunks = in.chunks;
   const int64_t drain = (out.rows + chunks - 1) / chunks;
   for (int64_t c = 0; c < chunks; ++c, q += step, codes += kInt8Tile) {
+    if (ahead != nullptr) {
+      for (int64_t i = 0; i < B * kInt8Tile; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
+      ahead += B * kInt8Tile;
+    }
     _tile_loadd(4, q, kChunk);
     if constexpr (R > 1) {
       MIAO_CODES(6, 0);
@@ -110,7 +126,8 @@ static inline void pass(const uint8_t* packed, int64_t stride, const RowCodes& i
   }
   out.packed = packed;
   out.stride = stride;
-  out.row_scale = in.scale + row;
+  out.codes = &in;
+  out.row = row;
   out.add = add;
   out.y = y;
   out.ldy = ldy;
@@ -128,15 +145,17 @@ static void sweep(const uint8_t* packed, int64_t stride, int64_t count, const Ac
   Results<B> out;
   for (int64_t i = 0; i < count; ++i, packed += B * stride, y += B * kLanes) {
     const Addend add = avx512::add_from(from, i * B);
+    // Weights that are used once a call come from far: the next ones are fetched beside the work on these.
+    const uint8_t* const ahead = in.rows <= 2 * kTileRows && i + 1 < count ? packed + B * stride : nullptr;
     for (int64_t r = 0; r < in.rows;) {
       const int64_t left = in.rows - r;
       if (B <= 2 && left > kTileRows) {
         const int64_t rows = left < 2 * kTileRows ? left : 2 * kTileRows;
-        if constexpr (B <= 2) pass<2, B>(packed, stride, in.row_codes, r, rows, add, y + r * ldy, ldy, out);
+        if constexpr (B <= 2) pass<2, B>(packed, stride, in.row_codes, r, rows, add, y + r * ldy, ldy, ahead, out);
         r += rows;
       } else {
         const int64_t rows = left < kTileRows ? left : kTileRows;
-        pass<1, B>(packed, stride, in.row_codes, r, rows, add, y + r * ldy, ldy, out);
+        pass<1, B>(packed, stride, in.row_codes, r, rows, add, y + r * ldy, ldy, ahead, out);
         r += rows;
       }
     }
@@ -173,11 +192,9 @@ static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Act
 }  // namespace amx
 
 void fill_int8_amx(Kernels& table) {
-  for (MatMul& m : table.int8) {
-    m.gemm = "int8.amx.int8";
-    m.run = amx::run_int8;
-    m.run_add = amx::run_int8_add;
-  }
+  table.int8.gemm = "int8.amx.int8";
+  table.int8.run = amx::run_int8;
+  table.int8.run_add = amx::run_int8_add;
 }
 
 }  // namespace miao::kernels

@@ -11,6 +11,20 @@ namespace avx2 {
 // The element type matters: sums kept as __m256i, which is of 64-bit lanes, g++ 12 copies at every round of a loop.
 using Sums = int32_t __attribute__((vector_size(32)));
 
+// What the carries of a row add to half a block, in units of 128. Digits are at most 127: pairs cannot saturate.
+static inline Sums carry_sum(const RowCarries& carries, const int8_t* codes) {
+  const auto dot4 = [&](const RowCarry& c) {
+    int32_t digits;
+    __builtin_memcpy(&digits, c.digit, 4);
+    const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + int64_t{c.quad} * 64));
+    return (Sums)_mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi32(digits), w), _mm256_set1_epi16(1));
+  };
+  Sums sum{};
+  for (int32_t i = 0; i < carries.plus; ++i) sum += dot4(carries.list[i]);
+  for (int32_t i = 1; i <= carries.minus; ++i) sum -= dot4(carries.end[-i]);
+  return sum;
+}
+
 // NR rows of one tile from `row` against one block.
 template <int NR>
 MIAO_NOINLINE static void int8_tile(const Int8Block& block, const RowCodes& in, int64_t row, const Addend& add,
@@ -39,9 +53,14 @@ MIAO_NOINLINE static void int8_tile(const Int8Block& block, const RowCodes& in, 
   }
   MIAO_UNROLL for (int r = 0; r < NR; ++r) {
     const __m256 scale = _mm256_set1_ps(in.scale[row + r]);
+    const RowCarries carries = in.carries(row + r);
     for (int half = 0; half < 2; ++half) {
-      const __m256 value =
-          _mm256_mul_ps(_mm256_cvtepi32_ps((__m256i)sum[r][half]), _mm256_loadu_ps(block.scale + 8 * half));
+      __m256 value = _mm256_cvtepi32_ps((__m256i)sum[r][half]);
+      if (carries.any()) {
+        const Sums carry = carry_sum(carries, block.codes + 32 * half);
+        value = _mm256_fmadd_ps(_mm256_cvtepi32_ps((__m256i)carry), _mm256_set1_ps(128.0f), value);
+      }
+      value = _mm256_mul_ps(value, _mm256_loadu_ps(block.scale + 8 * half));
       float* const out = y + r * ldy + 8 * half;
       __m256 total = _mm256_mul_ps(value, scale);
       if (add.bias != nullptr) total = _mm256_add_ps(total, _mm256_loadu_ps(add.bias + 8 * half));
@@ -72,11 +91,9 @@ static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Act
 
 void fill_int8_avx2(Kernels& table) {
   avx2::fill_row_codes(table);
-  for (MatMul& m : table.int8) {
-    m.gemv = m.gemm = "int8.avx2.maddubs";
-    m.run = avx2::run_int8;
-    m.run_add = avx2::run_int8_add;
-  }
+  table.int8.gemv = table.int8.gemm = "int8.avx2.maddubs";
+  table.int8.run = avx2::run_int8;
+  table.int8.run_add = avx2::run_int8_add;
 }
 
 }  // namespace miao::kernels

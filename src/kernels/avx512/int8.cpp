@@ -17,11 +17,9 @@ static void run_int8(const void* packed, int64_t cols, int64_t blocks, const Act
 
 void fill_int8_avx512(Kernels& table) {
   avx512::fill_row_codes(table);
-  for (MatMul& m : table.int8) {
-    m.gemv = m.gemm = "int8.avx512.vnni";
-    m.run = avx512::run_int8;
-    m.run_add = avx512::run_int8_add;
-  }
+  table.int8.gemv = table.int8.gemm = "int8.avx512.vnni";
+  table.int8.run = avx512::run_int8;
+  table.int8.run_add = avx512::run_int8_add;
 }
 
 }  // namespace miao::kernels

@@ -21,13 +21,41 @@ static inline void int8_store(__m512 value, const Addend& add, int64_t column, f
   _mm512_storeu_ps(y, value);
 }
 
+// What the carries of a row add to B blocks, in units of 128.
+template <int B>
+static inline void carry_sums(const RowCarries& carries, const uint8_t* packed, int64_t stride, Sums (&out)[B]) {
+  const int8_t* const codes = Int8Block(packed).codes;
+  __m512i plus[B], minus[B];
+  MIAO_UNROLL for (int b = 0; b < B; ++b) plus[b] = minus[b] = _mm512_setzero_si512();
+  const auto add = [&](__m512i(&sum)[B], const RowCarry& c) {
+    int32_t digits;
+    __builtin_memcpy(&digits, c.digit, 4);
+    const __m512i a = _mm512_set1_epi32(digits);
+    const int8_t* const w = codes + int64_t{c.quad} * 64;
+    MIAO_UNROLL for (int b = 0; b < B; ++b) sum[b] = _mm512_dpbusd_epi32(sum[b], a, _mm512_load_si512(w + b * stride));
+  };
+  for (int32_t i = 0; i < carries.plus; ++i) add(plus, carries.list[i]);
+  for (int32_t i = 1; i <= carries.minus; ++i) add(minus, carries.end[-i]);
+  MIAO_UNROLL for (int b = 0; b < B; ++b) out[b] = (Sums)_mm512_sub_epi32(plus[b], minus[b]);
+}
+// value + 128 * carry, rounded once.
+static inline __m512 with_carry(__m512 value, Sums carry) {
+  return _mm512_fmadd_ps(_mm512_cvtepi32_ps((__m512i)carry), _mm512_set1_ps(128.0f), value);
+}
+
 constexpr int kInt8Rows = 6, kInt8Blocks = 4;
 
 // NR rows of one tile from `row` on x MB blocks.
 template <int NR, int MB>
 MIAO_NOINLINE static void int8_tile(const uint8_t* packed, int64_t stride, const RowCodes& in, int64_t row,
                                     const Addend& add, float* y, int64_t ldy) {
-  Sums sum[NR][MB];
+  Sums sum[NR][MB], carry[NR][MB];  // carries wait in memory
+  bool carried[NR];
+  MIAO_UNROLL for (int r = 0; r < NR; ++r) {
+    const RowCarries carries = in.carries(row + r);
+    carried[r] = carries.any();
+    if (carried[r]) carry_sums<MB>(carries, packed, stride, carry[r]);
+  }
   const int8_t* w[MB];
   MIAO_UNROLL for (int m = 0; m < MB; ++m) {
     const Int8Block block(packed + m * stride);
@@ -58,8 +86,9 @@ MIAO_NOINLINE static void int8_tile(const uint8_t* packed, int64_t stride, const
   MIAO_UNROLL for (int r = 0; r < NR; ++r) {
     const __m512 scale = _mm512_set1_ps(in.scale[row + r]);
     MIAO_UNROLL for (int m = 0; m < MB; ++m) {
-      const __m512 value =
-          _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum[r][m]), _mm512_load_ps(Int8Block(packed + m * stride).scale));
+      __m512 value = _mm512_cvtepi32_ps((__m512i)sum[r][m]);
+      if (carried[r]) value = with_carry(value, carry[r][m]);
+      value = _mm512_mul_ps(value, _mm512_load_ps(Int8Block(packed + m * stride).scale));
       int8_store(_mm512_mul_ps(value, scale), add, 16 * m, y + r * ldy + 16 * m);
     }
   }

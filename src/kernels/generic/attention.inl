@@ -122,46 +122,93 @@ void score_block(const RowTile& t, int r0, const Page<E>& page, int head_dim, Ah
 
 inline int clamp16(int x) { return x < 0 ? 0 : x > 16 ? 16 : x; }
 
+// The sum of the first V of four vectors, the others being zeros: (0 + 1) + (2 + 3).
+template <int V>
+inline Vec sum_of(const Vec (&s)[V]) {
+  if constexpr (V == 1) return s[0];
+  if constexpr (V == 2) return s[0] + s[1];
+  if constexpr (V == 3) return (s[0] + s[1]) + s[2];
+  if constexpr (V == 4) return (s[0] + s[1]) + (s[2] + s[3]);
+}
+
+// The scores of row r, whose keys end within the first V vectors of the page: scaled, capped, biased, hidden where they
+// are not seen. Sets the row's top.
+template <int V>
+void finish_scores(const RowTile& t, const AttentionArgs& a, int64_t index, int r) {
+  const Keys keys = t.row[r].keys;
+  float* const p = t.p + r * kPage;
+  Vec s[V];
+  MIAO_UNROLL for (int v = 0; v < V; ++v) s[v] = load(p + v * 16) * set1(a.scale);
+  if (a.softcap > 0.0f) {
+    for (int v = 0; v < V; ++v) s[v] = set1(a.softcap) * tanh(s[v] / set1(a.softcap));
+  }
+  if (a.bias) {
+    const int64_t distance = index * kPage - (a.first + t.token + r / a.group);  // of the page's first key
+    const float* const bias = a.bias + r % a.group * a.ld_bias + distance;
+    MIAO_UNROLL for (int v = 0; v < V; ++v) s[v] = s[v] + load(bias + v * 16);
+  }
+  if (keys.begin > 0 || keys.end < V * 16) {
+    const Vec hidden = set1(-__builtin_inff());
+    MIAO_UNROLL for (int v = 0; v < V; ++v) {
+      s[v] = keep_lanes(s[v], clamp16(keys.begin - v * 16), clamp16(keys.end - v * 16), hidden);
+    }
+  }
+  Vec top = s[0];
+  MIAO_UNROLL for (int v = 0; v < V; ++v) {
+    store(p + v * 16, s[v]);
+    top = max(top, s[v]);
+  }
+  const float here = reduce_max(top);
+  const float next = here > t.top[r] ? here : t.top[r];
+  t.correct[r] = t.top[r] - next;
+  t.top[r] = next;
+}
+
+// Scores of row r to probabilities, and its weight.
+template <int V>
+void take_exp(const RowTile& t, int r) {
+  float* const p = t.p + r * kPage;
+  const Vec top = set1(t.top[r]);
+  Vec s[V];
+  MIAO_UNROLL for (int v = 0; v < V; ++v) {
+    s[v] = exp(load(p + v * 16) - top);
+    store(p + v * 16, s[v]);
+  }
+  t.weight[r] = __builtin_fmaf(t.weight[r], t.correct[r], reduce_add(sum_of(s)));
+}
+
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+// f(Count<vectors of a page up to its key `end`>).
+template <class F>
+inline void with_vectors(int end, F f) {
+  static_assert(kPageVecs == 4);
+  switch ((end + 15) / 16) {
+    case 1:
+      return f(Count<1>());
+    case 2:
+      return f(Count<2>());
+    case 3:
+      return f(Count<3>());
+    default:
+      return f(Count<4>());
+  }
+}
+
 // Scores to probabilities. Each step runs over all rows, because within a row it is one chain of dependent operations.
+// Vectors behind a row's last key are left out: their probabilities would be zeros.
 void soften(const RowTile& t, const AttentionArgs& a, int64_t index) {
   for (int r = 0; r < t.rows; ++r) {
     const Keys keys = t.row[r].keys;
     t.correct[r] = 0.0f;
-    if (keys.empty()) continue;
-    float* p = t.p + r * kPage;
-    Vec s[kPageVecs];
-    MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) s[v] = load(p + v * 16) * set1(a.scale);
-    if (a.softcap > 0.0f) {
-      for (int v = 0; v < kPageVecs; ++v) s[v] = set1(a.softcap) * tanh(s[v] / set1(a.softcap));
-    }
-    if (a.bias) {
-      const int64_t distance = index * kPage - (a.first + t.token + r / a.group);  // of the page's first key
-      const float* const bias = a.bias + r % a.group * a.ld_bias + distance;
-      MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) s[v] = s[v] + load(bias + v * 16);
-    }
-    if (keys.begin > 0 || keys.end < kPage) {
-      const Vec hidden = set1(-__builtin_inff());
-      MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) {
-        s[v] = keep_lanes(s[v], clamp16(keys.begin - v * 16), clamp16(keys.end - v * 16), hidden);
-      }
-    }
-    MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) store(p + v * 16, s[v]);
-    const float here = reduce_max(max(max(s[0], s[1]), max(s[2], s[3])));
-    const float next = here > t.top[r] ? here : t.top[r];
-    t.correct[r] = t.top[r] - next;
-    t.top[r] = next;
+    if (!keys.empty()) with_vectors(keys.end, [&](auto vecs) { finish_scores<vecs.value>(t, a, index, r); });
   }
   for (int r = 0; r < t.rows; r += 16) store(t.correct + r, exp(load(t.correct + r)));
   for (int r = 0; r < t.rows; ++r) {
-    if (t.row[r].keys.empty()) continue;
-    float* p = t.p + r * kPage;
-    const Vec top = set1(t.top[r]);
-    Vec s[kPageVecs];
-    MIAO_UNROLL for (int v = 0; v < kPageVecs; ++v) {
-      s[v] = exp(load(p + v * 16) - top);
-      store(p + v * 16, s[v]);
-    }
-    t.weight[r] = __builtin_fmaf(t.weight[r], t.correct[r], reduce_add((s[0] + s[1]) + (s[2] + s[3])));
+    const Keys keys = t.row[r].keys;
+    if (!keys.empty()) with_vectors(keys.end, [&](auto vecs) { take_exp<vecs.value>(t, r); });
   }
 }
 
@@ -195,7 +242,7 @@ void gather_rows(const RowTile& t, int r0, const Page<E>& page, Keys keys, Ahead
   int64_t c = 0;
   for (; c + kVecs * 16 <= t.dim; c += kVecs * 16)
     gather<R, kVecs>(sum + c, t.correct + r0, p, page.v + c, t.dim, keys, ahead);
-  if constexpr (kVecs > 2 && R <= 2) {  // more rows have chains enough
+  if constexpr (kVecs > 2) {
     for (; c + 32 <= t.dim; c += 32) gather<R, 2>(sum + c, t.correct + r0, p, page.v + c, t.dim, keys, ahead);
   }
   if constexpr (kVecs > 1) {
@@ -229,10 +276,6 @@ void gather_block(const RowTile& t, int r0, const Page<E>& page, Ahead& ahead) {
   }
 }
 
-template <int N>
-struct Count {
-  static constexpr int value = N;
-};
 // f(first row, Count<rows>) for each block of a tile: 1, 2, 3, 4 or 6 rows, at most kMost (4 or 6). Five would be one
 // more copy of every loop.
 template <int kMost, class F>

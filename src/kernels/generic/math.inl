@@ -1,6 +1,9 @@
-// exp, tanh, erf and the activations over Vec16. Errors are 1 to 2 units in the last place; NaN gives NaN.
+// exp, tanh, the normal distribution and the activations over Vec16. Errors are 1 to 2 units in the last place; NaN
+// gives NaN.
 //
 // Polynomials are minimax fits (Lawson iteration) of the parts named beside them; coefficients are of rising degree.
+
+#include "kernels/generic/parts.h"
 
 namespace miao::kernels::MIAO_ISA {
 namespace {
@@ -36,26 +39,41 @@ inline Vec tanh(Vec x) {
   return copysign(select_lt(a, set1(0.625f), small, large), x);
 }
 
-inline Vec erf(Vec x) {
-  // erf(x) / x - 1 in x^2, |x| < 0.921875
-  constexpr float kSmall[] = {1.283791661e-01f, -3.761263490e-01f, 1.128369272e-01f, -2.685922571e-02f,
-                              5.200604443e-03f, -8.137852419e-04f, 8.349603013e-05f};
-  // (ln(1 - erf(x)) + x) / x up to x = 4, beyond which erf is 1
-  constexpr float kLarge[] = {-1.285143644e-01f, -6.357182860e-01f, -1.052618399e-01f,
-                              2.288996428e-02f,  -3.214955796e-03f, 2.139849676e-04f};
-  const Vec a = abs(x);
-  const Vec small = fma(polynomial(a * a, kSmall), a, a);
-  const Vec b = min(set1(4.0f), a);  // a where NaN
-  const Vec large = set1(1.0f) - exp(fma(polynomial(b, kLarge), b, set1(0.0f) - b));
-  return copysign(select_lt(a, set1(0.921875f), small, large), x);
+// The normal distribution function less 1/2. |x| is n steps of 0.375 and a rest t; of each n there is a polynomial in
+// t.
+MIAO_INLINE Vec normal(Vec x) {
+  // [power of t][n]; the last n stands for all beyond 5.625, where it is 1/2
+  constexpr float kC[6][16] = {
+      {0.0f, 0.146169767f, 0.27337265f, 0.369705468f, 0.43319279f, 0.469603628f, 0.487775534f, 0.495667547f,
+       0.498650104f, 0.499630928f, 0.499911577f, 0.499981463f, 0.499996603f, 0.499999464f, 0.499999911f, 0.5f},
+      {0.398942262f, 0.37185508f, 0.301137447f, 0.211876646f, 0.1295176f, 0.0687862784f, 0.0317396522f, 0.0127241807f,
+       0.00443184795f, 0.00134111894f, 0.000352595816f, 8.05405507e-05f, 1.59837873e-05f, 2.75595835e-06f,
+       4.12851335e-07f, 0.0f},
+      {0.0f, -0.0697210059f, -0.112924434f, -0.119179703f, -0.0971386507f, -0.064488098f, -0.0357077979f,
+       -0.0167006981f, -0.00664769718f, -0.00226300396f, -0.000661024824f, -0.000166071404f, -3.59478436e-05f,
+       -6.71312137e-06f, -1.08266318e-06f, 0.0f},
+      {-0.0664891005f, -0.0532597825f, -0.0219583046f, 0.00937905442f, 0.0269822311f, 0.0288400594f, 0.0214906726f,
+       0.0124924751f, 0.00590922311f, 0.00232250267f, 0.000767597638f, 0.000214961212f, 5.1270672e-05f, 1.04532155e-05f,
+       1.82674432e-06f, 0.0f},
+      {0.0f, 0.0164752789f, 0.0227785204f, 0.0171564892f, 0.00610544393f, -0.00269761356f, -0.00608494412f,
+       -0.0053988006f, -0.00332963513f, -0.00159261469f, -0.000616452249f, -0.0001972959f, -5.28765013e-05f,
+       -1.19641518e-05f, -2.29838088e-06f, 0.0f},
+      {0.00990082882f, 0.00670249574f, -0.000126083571f, -0.00523131806f, -0.00583452266f, -0.00328577007f,
+       -0.00047796758f, 0.000954890274f, 0.00110275112f, 0.000720221666f, 0.000343808817f, 0.000129127759f,
+       3.94320414e-05f, 9.96860308e-06f, 2.10971211e-06f, 0.0f},
+  };
+  constexpr float kStep = 0.375f, kRound = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
+  const Vec a = min(set1(15 * kStep), abs(x));         // abs(x) where NaN
+  const Vec bits = fma(a, set1(1 / kStep), set1(kRound));
+  const Vec t = fnma(bits - set1(kRound), set1(kStep), a);
+  Vec p = lookup(kC[5], bits);
+  MIAO_UNROLL for (int i = 4; i >= 0; --i) p = fma(p, t, lookup(kC[i], bits));
+  return copysign(p, x);
 }
 
 inline Vec silu(Vec x) { return x / (set1(1.0f) + exp(set1(0.0f) - x)); }
 
-inline Vec gelu(Vec x) {
-  const Vec half = set1(0.5f) * x;
-  return fma(half, erf(x * set1(0.70710678f)), half);
-}
+inline Vec gelu(Vec x) { return fma(x, normal(x), set1(0.5f) * x); }
 
 inline Vec gelu_tanh(Vec x) {
   const Vec inner = fma(x * x * set1(0.044715f), x, x) * set1(0.79788456f);

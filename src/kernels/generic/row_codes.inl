@@ -1,5 +1,7 @@
 // int8 codes with one scale a row: activations to RowCodes, weights to packed blocks (quant/int8_layout.h) and back.
-// A code is x * (127 / max |x|), rounded to nearest even.
+// A code is x * (127 / reach), rounded to nearest even. The reach of weights is the largest magnitude of their row.
+// That of activations is shorter, because a row of them has a few values far out of the others: what goes beyond is
+// carried.
 
 #include "kernels/generic/parts.h"
 #include "kernels/quant/int8_layout.h"
@@ -22,79 +24,128 @@ inline RowScale row_scale(float top) {
   return {top / 127.0f, 127.0f / top};
 }
 
-// The largest magnitude; NaN where there is one.
-inline float row_top(const float* x, int64_t n) {
-  Vec a = set1(0.0f), b = a, c = a, d = a;
-  int64_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    a = max_magnitude(load(x + i), a);
-    b = max_magnitude(load(x + i + 16), b);
-    c = max_magnitude(load(x + i + 32), c);
-    d = max_magnitude(load(x + i + 48), d);
-  }
-  for (; i < n; i += 16) a = max_magnitude(load_part(x + i, n - i), a);
-  return max_abs(max_magnitude(a, b), max_magnitude(c, d));
-}
+// The n values of a row.
+struct Plain {
+  const float* x;
+  int64_t n;
 
-// Up to 64 codes plus 128, filled up with 128.
-inline void put_chunk(const float* x, int64_t n, Vec factor, uint8_t* out) {
-  if (n >= kChunk) {
-    store_codes(out, load(x) * factor, load(x + 16) * factor, load(x + 32) * factor, load(x + 48) * factor);
-  } else {
-    const auto part = [&](int64_t at) { return load_part(x + at, n - at) * factor; };
-    store_codes(out, part(0), part(16), part(32), part(48));
-  }
-}
+  Vec at(int64_t i) const { return load(x + i); }
+  Vec part(int64_t i) const { return load_part(x + i, n - i); }  // zeros behind the end
+  float value(int64_t i) const { return x[i]; }
+};
+struct Scaled {
+  const float* x;
+  int64_t n;
+  const float* factor;
 
-void quantize_row(const float* x, int64_t n, const RowCodes& out, int64_t row) {
-  const RowScale s = row_scale(row_top(x, n));
-  const int64_t step = out.chunk_step();
-  uint8_t* q = out.q + out.offset(row);
-  out.scale[row] = s.scale;
-  const Vec factor = set1(s.factor);
-  for (int64_t i = 0; i < n; i += kChunk, q += step) {
-    if (s.factor == 0) {
-      __builtin_memset(q, 128, kChunk);
-    } else {
-      put_chunk(x + i, n - i, factor, q);
-    }
-  }
-}
-
-// 64 values of a file's row from k on, zeros behind its end. The row may stand at any address.
-template <class E>
-struct Chunk {
-  Vec v[4];
-
-  Chunk(const void* row, int64_t k, int64_t cols) {
-    E part[kChunk] = {};
-    const int64_t n = cols - k < kChunk ? cols - k : kChunk;
-    __builtin_memcpy(part, static_cast<const E*>(row) + k, static_cast<size_t>(n) * sizeof(E));
-    for (int i = 0; i < 4; ++i) v[i] = load(part + 16 * i);
-  }
+  Vec at(int64_t i) const { return load(x + i) * load(factor + i); }
+  Vec part(int64_t i) const { return load_part(x + i, n - i) * load_part(factor + i, n - i); }
+  float value(int64_t i) const { return x[i] * factor[i]; }
 };
 
-template <class E>
+// The largest magnitude, NaN where there is one, and the mean magnitude.
+struct RowSize {
+  float top, mean;
+};
+template <class Row>
+inline RowSize row_size(const Row& x) {
+  Vec top[4], sum[4];
+  MIAO_UNROLL for (int j = 0; j < 4; ++j) top[j] = sum[j] = set1(0.0f);
+  const auto take = [&](int j, Vec v) {
+    top[j] = max_magnitude(v, top[j]);
+    sum[j] = sum[j] + abs(v);
+  };
+  int64_t i = 0;
+  for (; i + 64 <= x.n; i += 64) {
+    MIAO_UNROLL for (int j = 0; j < 4; ++j) take(j, x.at(i + 16 * j));
+  }
+  for (; i < x.n; i += 16) take(0, x.part(i));
+  const float total = reduce_add((sum[0] + sum[1]) + (sum[2] + sum[3]));
+  return {max_abs(max_magnitude(top[0], top[1]), max_magnitude(top[2], top[3])), total / static_cast<float>(x.n)};
+}
+
+// Writes codes and carries of a row. False: there is no room for the carries.
+template <class Row>
+inline bool put_codes(const Row& x, float factor, const RowCodes& out, int64_t row) {
+  constexpr float kLimit = 127.5f;  // from here on a code has a carry
+  uint8_t* q = out.q + out.offset(row);
+  RowCarry* plus = out.carry + row * out.room;
+  RowCarry* minus = plus + out.room;  // this one and those behind it are taken
+  const RowCarry *const first = plus, *const end = minus;
+  const Vec factors = set1(factor);
+  for (int64_t i = 0; i < x.n; i += kChunk, q += out.chunk_step()) {
+    Vec v[4];
+    uint64_t far = 0;
+    if (i + kChunk <= x.n) {
+      MIAO_UNROLL for (int j = 0; j < 4; ++j) v[j] = x.at(i + 16 * j) * factors;
+    } else {
+      MIAO_UNROLL for (int j = 0; j < 4; ++j) v[j] = x.part(i + 16 * j) * factors;
+    }
+    MIAO_UNROLL for (int j = 0; j < 4; ++j) { far |= far_lanes(v[j], kLimit) << 16 * j; }
+    store_codes(q, v[0], v[1], v[2], v[3]);
+    for (; far != 0; far &= far - 1) {
+      const int at = __builtin_ctzll(far);
+      const auto code = static_cast<int>(__builtin_rintf(x.value(i + at) * factor));
+      const int size = code < 0 ? -code : code, digit = (size + 64) / 128, low = size - 128 * digit;
+      const auto quad = static_cast<int32_t>((i + at) / 4);
+      q[at] = static_cast<uint8_t>(128 + (code < 0 ? -low : low));
+      const bool fresh = code < 0 ? minus == end || minus->quad != quad : plus == first || plus[-1].quad != quad;
+      if (fresh && plus == minus) return false;
+      if (fresh) *(code < 0 ? --minus : plus++) = {quad, {}};
+      (code < 0 ? minus : plus - 1)->digit[at % 4] = static_cast<uint8_t>(digit);
+    }
+  }
+  out.count[2 * row] = static_cast<int32_t>(plus - first);
+  out.count[2 * row + 1] = static_cast<int32_t>(end - minus);
+  return true;
+}
+
+template <class Row>
+void put_row(const Row& x, const RowCodes& out, int64_t row) {
+  // Of normal values one in a million is beyond 6 mean magnitudes. A digit of a carry holds 127 at most, so no value
+  // may be beyond 128 times the reach.
+  constexpr float kReach = 6.0f, kDeepest = 0x1p-7f;
+  const RowSize size = row_size(x);
+  const RowScale whole = row_scale(size.top);
+  if (whole.factor == 0) {
+    out.scale[row] = whole.scale;
+    out.count[2 * row] = out.count[2 * row + 1] = 0;
+    for (int64_t c = 0; c < out.chunks; ++c)
+      __builtin_memset(out.q + out.offset(row) + c * out.chunk_step(), 128, kChunk);
+    return;
+  }
+  float reach = kReach * size.mean;
+  if (reach < size.top * kDeepest) reach = size.top * kDeepest;
+  for (;; reach *= 2) {
+    const RowScale s = reach < size.top ? row_scale(reach) : whole;
+    if (s.factor == 0) continue;  // too small to be a scale
+    out.scale[row] = s.scale;
+    if (put_codes(x, s.factor, out, row)) return;
+  }
+}
+
+void quantize_row(const float* x, const float* factor, int64_t n, const RowCodes& out, int64_t row) {
+  if (factor == nullptr) return put_row(Plain{x, n}, out, row);
+  put_row(Scaled{x, n, factor}, out, row);
+}
+
 void pack_int8(const void* const rows[kLanes], int64_t cols, void* dst) {
   __builtin_memset(dst, 0, static_cast<size_t>(int8_block_bytes(cols)));
   auto* const scale = static_cast<float*>(dst);
   auto* const start = reinterpret_cast<int32_t*>(scale + kLanes);
   for (int lane = 0; lane < kLanes; ++lane) {
     if (rows[lane] == nullptr) continue;
-    Vec top = set1(0.0f);
-    for (int64_t k = 0; k < cols; k += kChunk) {
-      for (const Vec& v : Chunk<E>(rows[lane], k, cols).v) top = max_magnitude(v, top);
-    }
-    const RowScale s = row_scale(max_abs(top, top));
+    const Plain row{static_cast<const float*>(rows[lane]), cols};
+    const RowScale s = row_scale(row_size(row).top);
     scale[lane] = s.scale;
     if (s.factor == 0) continue;
     const Vec factor = set1(s.factor);
     auto* to = static_cast<int8_t*>(dst) + kInt8Head + 4 * lane;
     int32_t sum = 0;
     for (int64_t k = 0; k < cols; k += kChunk) {
-      const Chunk<E> from(rows[lane], k, cols);
       uint8_t codes[kChunk];
-      store_codes(codes, from.v[0] * factor, from.v[1] * factor, from.v[2] * factor, from.v[3] * factor);
+      store_codes(codes, row.part(k) * factor, row.part(k + 16) * factor, row.part(k + 32) * factor,
+                  row.part(k + 48) * factor);
       for (int j = 0; j < kChunk; j += 4, to += 4 * kLanes) {
         for (int b = 0; b < 4; ++b) {
           const int code = codes[j + b] - 128;
@@ -120,15 +171,11 @@ int64_t int8_scratch(int64_t) { return 0; }
 
 void fill_row_codes(Kernels& table) {
   table.quantize_row = quantize_row;
-  for (MatMul& m : table.int8) {
-    m.reads = Reads::row_codes;
-    m.block_bytes = int8_block_bytes;
-    m.unpack = unpack_int8;
-    m.scratch_bytes = int8_scratch;
-  }
-  table.int8[0].pack = pack_int8<float>;
-  table.int8[1].pack = pack_int8<F16>;
-  table.int8[2].pack = pack_int8<BF16>;
+  table.int8.reads = Reads::row_codes;
+  table.int8.block_bytes = int8_block_bytes;
+  table.int8.pack = pack_int8;
+  table.int8.unpack = unpack_int8;
+  table.int8.scratch_bytes = int8_scratch;
 }
 
 }  // namespace miao::kernels::MIAO_ISA

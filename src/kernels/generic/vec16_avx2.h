@@ -118,6 +118,13 @@ inline Vec select_lt(Vec a, Vec b, Vec yes, Vec no) {
   return {_mm256_blendv_ps(no.lo, yes.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ)),
           _mm256_blendv_ps(no.hi, yes.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ))};
 }
+inline uint64_t far_lanes(Vec a, float limit) {
+  const Vec m = abs(a);
+  const auto bits = [&](__m256 v) {
+    return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_set1_ps(limit), _CMP_NLT_UQ)));
+  };
+  return bits(m.lo) | bits(m.hi) << 8;
+}
 // All ones where begin <= lane < end.
 inline __m256 lane_mask(__m256i lane, int begin, int end) {
   return _mm256_castsi256_ps(_mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(begin), lane),
@@ -128,6 +135,15 @@ inline Vec keep_lanes(Vec a, int begin, int end, Vec other) {
   const __m256i high = _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15);
   return {_mm256_blendv_ps(other.lo, a.lo, lane_mask(low, begin, end)),
           _mm256_blendv_ps(other.hi, a.hi, lane_mask(high, begin, end))};
+}
+inline __m256 lookup(__m256 low, __m256 high, __m256 bits) {
+  const __m256i n = _mm256_castps_si256(bits);  // its bit 3 becomes the sign that blendv looks at
+  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, n), _mm256_permutevar8x32_ps(high, n),
+                          _mm256_castsi256_ps(_mm256_slli_epi32(n, 28)));
+}
+inline Vec lookup(const float (&table)[16], Vec bits) {
+  const __m256 low = _mm256_loadu_ps(table), high = _mm256_loadu_ps(table + 8);
+  return {lookup(low, high, bits.lo), lookup(low, high, bits.hi)};
 }
 // 2^n of integral n in -126 .. 127.
 inline __m256 power2(__m256 n) {

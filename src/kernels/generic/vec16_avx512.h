@@ -85,8 +85,14 @@ inline Vec copysign(Vec magnitude, Vec sign) {
 inline Vec select_lt(Vec a, Vec b, Vec yes, Vec no) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), no.v, yes.v)};
 }
+inline uint64_t far_lanes(Vec a, float limit) {
+  return _mm512_cmp_ps_mask(abs(a).v, _mm512_set1_ps(limit), _CMP_NLT_UQ);
+}
 inline Vec keep_lanes(Vec a, int begin, int end, Vec other) {
   return {_mm512_mask_blend_ps(static_cast<__mmask16>(first(end) & ~first(begin)), other.v, a.v)};
+}
+inline Vec lookup(const float (&table)[16], Vec bits) {
+  return {_mm512_permutexvar_ps(_mm512_castps_si512(bits.v), _mm512_loadu_ps(table))};
 }
 inline Vec scale2(Vec a, Vec n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 

@@ -127,9 +127,21 @@ inline Vec max_magnitude(Vec a, Vec b) {
 inline Vec select_lt(Vec a, Vec b, Vec yes, Vec no) {
   return each([&](int i) { return a.v[i] < b.v[i] ? yes.v[i] : no.v[i]; });
 }
+// Bit i: the magnitude of lane i is not below the limit.
+inline uint64_t far_lanes(Vec a, float limit) {
+  uint64_t bits = 0;
+  for (int i = 0; i < 16; ++i) bits |= uint64_t{!(__builtin_fabsf(a.v[i]) < limit)} << i;
+  return bits;
+}
 // a where begin <= lane < end, other elsewhere; 0 <= begin, end <= 16.
 inline Vec keep_lanes(Vec a, int begin, int end, Vec other) {
   return each([&](int i) { return i >= begin && i < end ? a.v[i] : other.v[i]; });
+}
+// table[n] of the low four bits n of each lane.
+inline Vec lookup(const float (&table)[16], Vec bits) {
+  uint32_t n[16];
+  __builtin_memcpy(n, bits.v, sizeof n);
+  return each([&](int i) { return table[n[i] % 16]; });
 }
 // a * 2^n for integral n in -252 .. 254, rounded once; NaN gives NaN.
 inline Vec scale2(Vec a, Vec n) {
