@@ -107,6 +107,28 @@ def write_gguf(folder, name, model):
     writer.close()
 
 
+def write_tokenizer(folder, vocab, unknown, end):
+    """Letters, their pairs and a space, and the end behind every text."""
+    space = "\u2581"
+    pieces = [space] + [chr(code) for code in range(97, 123)] + [space + a for a in "abcdefgh"]
+    pieces += [a + b for a in "abcd" for b in "xyzabcd"]
+    tokens = {0: "<pad>", 1: "<s>", 2: "</s>"} | {end: "</s>", unknown: "<unk>"}
+    rest = iter(pieces)
+    table = [[tokens[i] if i in tokens else next(rest), -1.0 - i / 10] for i in range(vocab)]
+    special = [dict(id=i, content=table[i][0], single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+               for i in sorted(tokens)]
+    metaspace = dict(type="Metaspace", replacement=space, prepend_scheme="always", split=True)
+    ending = dict(type="TemplateProcessing", special_tokens={"</s>": dict(id="</s>", ids=[end], tokens=["</s>"])},
+                  single=[dict(Sequence=dict(id="A", type_id=0)), dict(SpecialToken=dict(id="</s>", type_id=0))],
+                  pair=[dict(Sequence=dict(id="A", type_id=0)), dict(Sequence=dict(id="B", type_id=0))])
+    tokenizer = dict(version="1.0", truncation=None, padding=None, added_tokens=special, normalizer=None,
+                     pre_tokenizer=metaspace, post_processor=ending, decoder=metaspace,
+                     model=dict(type="Unigram", unk_id=unknown, vocab=table, byte_fallback=False))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer, indent=1) + "\n")
+    config = dict(eos_token="</s>", pad_token="<pad>", unk_token="<unk>", tokenizer_class="PreTrainedTokenizerFast")
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+
 @torch.no_grad()
 def generated(model, source, limit):
     out = []
@@ -146,6 +168,8 @@ def make_case(name, out):
     (folder / "generation_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     if name == "t5":
         write_gguf(folder, name, model)
+    if name in ("t5", "bart"):
+        write_tokenizer(folder, VOCAB, 3, config["eos_token_id"])
     model = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     audio = family == "Whisper"
     vocab = config.get("decoder_vocab_size") or VOCAB

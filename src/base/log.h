@@ -14,5 +14,6 @@ void log(LogLevel level, std::string_view line);
 inline void log_debug(std::string_view line) { log(LogLevel::debug, line); }
 inline void log_info(std::string_view line) { log(LogLevel::info, line); }
 inline void log_warn(std::string_view line) { log(LogLevel::warn, line); }
+inline void log_error(std::string_view line) { log(LogLevel::error, line); }  // of a part; the rest goes on
 
 }  // namespace miao

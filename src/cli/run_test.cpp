@@ -123,5 +123,38 @@ TEST_F(Cli, AVocabularyIsNoModel) {
   EXPECT_TRUE(outcome.err.starts_with("miao: error: " + path + ": holds no weights, perhaps a vocabulary alone"));
 }
 
+// Of tests/golden/seq2seq.
+std::string encoder_decoder(const char* name) {
+  return (std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq" / name).string();
+}
+
+TEST_F(Cli, AnEncoderDecoderAnswersEveryText) {
+  const Outcome two = run({"run", encoder_decoder("bart"), "abc", "dab", "-n", "4", "-q"});
+  ASSERT_EQ(two.code, kOk) << two.err;
+  EXPECT_EQ(std::count(two.out.begin(), two.out.end(), '\n'), 2) << two.out;
+  const Outcome lines = run({"run", encoder_decoder("bart"), "--lines", "-n", "4", "-q"}, "abc\n\ndab\n");
+  EXPECT_EQ(lines.out, two.out);
+  const Outcome json = run({"run", encoder_decoder("bart"), "abc", "-n", "4", "--beams", "3", "--best", "2", "--json"});
+  ASSERT_EQ(json.code, kOk) << json.err;
+  const Json object = *parse_json(json.out, "output");
+  EXPECT_EQ(object["beams"], 3);
+  ASSERT_EQ(object["results"][0]["answers"].size(), 2u);
+  EXPECT_GE(object["results"][0]["answers"][0]["score"].get<double>(),
+            object["results"][0]["answers"][1]["score"].get<double>());
+}
+
+TEST_F(Cli, ATextThatIsTooLongIsReportedAndTheOthersAreAnswered) {
+  std::string longer;
+  for (int i = 0; i < 100; ++i) longer += "abc ";
+  const Outcome some = run({"run", encoder_decoder("t5"), longer, "ab", "-n", "3", "-q"});
+  EXPECT_EQ(some.code, kFailed);
+  EXPECT_EQ(some.out.front(), '\n');
+  EXPECT_GT(some.out.size(), 3u);
+  EXPECT_NE(some.err.find("text 1"), std::string::npos) << some.err;
+  const Outcome all = run({"run", encoder_decoder("t5"), longer, "ab", "-n", "3", "-q", "--truncate"});
+  EXPECT_EQ(all.code, kOk) << all.err;
+  EXPECT_EQ(run({"run", encoder_decoder("t5"), "ab", "--beams", "2", "--temperature", "1"}).code, kFailed);
+}
+
 }  // namespace
 }  // namespace miao::cli

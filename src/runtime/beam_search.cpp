@@ -36,6 +36,7 @@ struct Search {
   const BeamInput* input = nullptr;
   std::vector<Beam> beams;
   std::vector<Hypothesis> ended;  // best first, at most BeamOptions::beams
+  std::optional<Sampler> sampler;
   bool done = false;
 };
 
@@ -49,6 +50,10 @@ class BeamSearch {
     for (size_t i = 0; i < inputs.size(); ++i) {
       searches[i].input = &inputs[i];
       searches[i].beams.push_back({engine_.new_sequence(), inputs[i].prefix, 0, 0});
+      if (!o_.sampling) continue;
+      SamplerOptions own = *o_.sampling;
+      if (own.seed) *own.seed += i;
+      MIAO_TRY(searches[i].sampler, Sampler::create(std::move(own), engine_.vocab()));
     }
     for (;;) {
       slices_.clear();
@@ -116,7 +121,12 @@ class BeamSearch {
       Beam& beam = s.beams[b];
       beam.fed = beam.tokens.size();
       MIAO_TRY(const std::span<const float> values, scores(s, beam, logits.row(row++)));
-      gather(b, beam.log_probability, values, most);
+      if (s.sampler) {
+        MIAO_TRY(const int32_t token, s.sampler->sample(values));
+        candidates_.push_back({b, token, beam.log_probability + double{values[static_cast<size_t>(token)]}});
+      } else {
+        gather(b, beam.log_probability, values, most);
+      }
     }
     if (candidates_.empty()) return Error{Code::invalid, "the rules forbid every token", {}};
     std::sort(candidates_.begin(), candidates_.end());
@@ -201,6 +211,9 @@ Result<std::vector<std::vector<Hypothesis>>> beam_search(Engine& engine, std::sp
                  std::to_string(options.best) + " results of an input are not within 1 to the number of beams, " +
                      std::to_string(options.beams),
                  {}};
+  }
+  if (options.sampling && options.beams > 1) {
+    return Error{Code::invalid, "beams and sampling exclude each other; take one beam to sample", {}};
   }
   if (options.max_tokens < 1) return Error{Code::invalid, "at least one new token has to be allowed", {}};
   if (!std::isfinite(options.length_penalty)) return Error{Code::invalid, "the length penalty is no number", {}};

@@ -10,11 +10,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "runtime/engine.h"
+#include "runtime/sampler.h"
 
 namespace miao::runtime {
 
@@ -27,6 +29,8 @@ struct BeamOptions {
   // When an input is done: with `beams` hypotheses that no running beam can beat (judged by its present length: no; by
   // the longest it may reach: never), or with any `beams` hypotheses (yes).
   enum class Early : uint8_t { no, yes, never } early = Early::no;
+  // One beam only: tokens are drawn instead, by the scores that the rules leave. Input i has the seed plus i.
+  std::optional<SamplerOptions> sampling;
 };
 
 // Changes the scores of all tokens that could follow: log-probabilities, with one beam logits. `tokens`: the prefix of

@@ -21,6 +21,7 @@
 #include "cli/interrupt.h"
 #include "cli/model.h"
 #include "cli/output.h"
+#include "cli/seq2seq/answers.h"
 #include "cli/terminal.h"
 #include "cli/verb.h"
 #include "models/spec.h"
@@ -35,7 +36,8 @@ namespace {
 struct Options {
   ModelArgument model;
   std::vector<std::string> inputs;  // a decoder takes one at most
-  bool truncate = false;
+  bool truncate = false, lines = false;
+  SearchFlags search;
   std::string system, form_file;
   bool raw = false, control = false, ignore_end = false, no_history = false;
   int64_t max_tokens = -1;
@@ -134,6 +136,20 @@ std::vector<std::string> texts_of(const Options& o, const std::string& prompt) {
   return piped ? lines_of(prompt) : o.inputs;
 }
 
+Result<int> answer(const Options& o, const Common& common, const std::filesystem::path& path, std::string prompt,
+                   bool interactive) {
+  AnswerOptions options{o.model.ref, o.inputs, o.truncate, o.max_tokens, o.search, o.sampling, o.engine};
+  if (interactive) {
+    return run_seq2seq_session(options, path, o.no_history ? std::filesystem::path() : history_path());
+  }
+  if (o.lines) {
+    options.texts = lines_of(prompt);
+  } else if (o.inputs.size() <= 1) {
+    options.texts = {std::move(prompt)};
+  }
+  return run_seq2seq(options, common, path);
+}
+
 Result<int> run(const Options& o, const Common& common) {
   const bool interactive = o.inputs.empty() && is_tty(STDIN_FILENO);
   if (interactive && common.json) return usage_error(verb_run, "--json needs a prompt");
@@ -149,6 +165,8 @@ Result<int> run(const Options& o, const Common& common) {
     if (interactive) return usage_error(verb_run, "this model is an encoder: give it texts");
     return run_encoder({o.model.ref, texts_of(o, prompt), o.truncate, o.engine}, common, path);
   }
+  if (shape == models::ModelSpec::Shape::encoder_decoder)
+    return answer(o, common, path, std::move(prompt), interactive);
   if (o.inputs.size() > 1) return usage_error(verb_run, "this model takes one prompt; quote it");
   MIAO_TRY(const auto engine, open_engine(path, o.engine.options()));
   MIAO_TRY(const prep::Tokenizer* const tokenizer, engine->tokenizer());
@@ -189,6 +207,8 @@ Run add(CLI::App& app, const Common& common) {
   app.add_flag("--ignore-end", o->ignore_end, "Goes on behind the model's end token");
   app.add_flag("--no-history", o->no_history, "Keeps no history of what is typed");
   app.add_flag("--truncate", o->truncate, "Cuts texts that are too long for an encoder, which else are an error");
+  app.add_flag("--lines", o->lines, "Each line of standard input is a text of its own (encoder-decoders)");
+  add_search_flags(app, o->search);
   add_sampling_flags(app, o->sampling);
   add_engine_flags(app, o->engine);
   return [o, &common] { return run(*o, common); };
@@ -199,7 +219,7 @@ Run add(CLI::App& app, const Common& common) {
 const Verb verb_run = {
     .name = "run",
     .group = "Use models",
-    .summary = "Answer a prompt, chat, embed or classify texts",
+    .summary = "Answer a prompt, chat, translate, summarise, embed or classify texts",
     .details =
         "With a prompt, or with text on standard input, the answer goes to standard output and one line of "
         "figures to standard error. With both, the text comes first and the prompt behind it, as a question about it. "
@@ -209,7 +229,8 @@ const Verb verb_run = {
         "fit the context: a prompt that is too long is an error.\n\n"
         "What is done is found from the model. An encoder gives vectors of texts (one, or more than 20: their numbers; "
         "a "
-        "few: a table of their cosines), or the class of each, where it has a head for that.",
+        "few: a table of their cosines), or the class of each, where it has a head for that. An encoder-decoder gives "
+        "the answer to each text, found as its files ask for (beams, lengths), greedily where they say nothing.",
     .examples =
         "miao run smollm2                                    # chat\n"
         "miao run smollm2 \"Name three rivers.\" --greedy      # one answer, the same each time\n"
@@ -217,6 +238,8 @@ const Verb verb_run = {
         "miao run model.gguf \"Summarise this.\" < notes.txt  # a question about a text\n"
         "miao run minilm \"a cat\" \"a dog\" \"tax law\"          # how near the texts are\n"
         "miao run minilm --json < lines.txt                  # a vector for each line\n"
+        "miao run opus-mt-en-fr --lines < english.txt        # a translation a line\n"
+        "miao run flan-t5 \"translate English to German: Good morning.\" --beams 4 --best 3\n"
         "miao run base.gguf --raw \"Once upon a time\" -n 200  # plain continuation",
     .json = true,
     .add = add,

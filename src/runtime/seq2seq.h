@@ -1,0 +1,49 @@
+// Text to text with an encoder-decoder: translation, summarisation, answers. Texts go through the model together.
+//
+//   texts -> tokens -> Engine::encode -> beam_search with the model's own settings -> texts
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/beam_search.h"
+#include "runtime/engine.h"
+#include "runtime/token_rules.h"
+
+namespace miao::runtime {
+
+struct Seq2SeqOptions {
+  BeamOptions beam;
+  TokenRuleOptions rules;  // `ends` and `max_tokens` are taken from `beam`
+  int32_t start = -1;      // the decoder's first token
+  std::string prefix;      // text that every answer begins with; not part of what comes back
+  bool truncate = false;   // texts that are too long lose their end; else they are an Error
+  int64_t batch = 32;      // texts that are searched together
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+// What the model's files ask for: generation_config.json, or in older checkpoints config.json, as transformers'
+// generate() takes it; of a GGUF file its start and end tokens. Where nothing is said: one beam, as many tokens as the
+// decoder has positions, 512 at most. Errors: of a file that cannot be read as that; not_found for a start token that
+// is not named; unsupported for a decoder.
+Result<Seq2SeqOptions> seq2seq_defaults(const Engine& engine);
+
+struct Seq2SeqAnswer {
+  std::string text;
+  std::vector<int32_t> tokens;  // with the end
+  double score = 0;             // see Hypothesis
+};
+// The best answers of a text, best first.
+using Seq2SeqAnswers = std::vector<Seq2SeqAnswer>;
+
+// One result a text, in their order; what is wrong with one text does not touch the others. An Error of the whole: bad
+// options, no tokenizer, cancelled, out of memory.
+Result<std::vector<Result<Seq2SeqAnswers>>> seq2seq(Engine& engine, std::span<const std::string> texts,
+                                                    const Seq2SeqOptions& options);
+
+}  // namespace miao::runtime
