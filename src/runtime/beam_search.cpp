@@ -43,13 +43,21 @@ struct Search {
 class BeamSearch {
  public:
   BeamSearch(Engine& engine, const BeamOptions& options, std::span<const TokenRule> rules)
-      : engine_(engine), o_(options), rules_(rules), beams_(static_cast<size_t>(options.beams)) {}
+      : engine_(engine), o_(options), rules_(rules), beams_(static_cast<size_t>(options.beams)) {
+    if (options.early == BeamOptions::Early::yes) {
+      enough_ = static_cast<size_t>(std::lround(static_cast<double>(options.beams) * options.patience));
+    }
+    enough_ = std::max<size_t>(enough_, options.early == BeamOptions::Early::yes ? 1 : beams_);
+  }
 
   Result<std::vector<std::vector<Hypothesis>>> run(std::span<const BeamInput> inputs, const std::atomic<bool>* cancel) {
     std::vector<Search> searches(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
       searches[i].input = &inputs[i];
-      searches[i].beams.push_back({engine_.new_sequence(), inputs[i].prefix, 0, 0});
+      const Sequence* const begun = inputs[i].begun;
+      Sequence past = begun ? begun->fork() : engine_.new_sequence();
+      const auto fed = static_cast<size_t>(past.size());
+      searches[i].beams.push_back({std::move(past), inputs[i].prefix, fed, 0});
       if (!o_.sampling) continue;
       SamplerOptions own = *o_.sampling;
       if (own.seed) *own.seed += i;
@@ -82,6 +90,7 @@ class BeamSearch {
   size_t length(const Search& s, const std::vector<int32_t>& tokens) const {
     return tokens.size() - s.input->prefix.size();
   }
+  static Error no_token() { return {Code::invalid, "the rules forbid every token", {}}; }
   bool ends(int32_t token) const { return std::find(o_.ends.begin(), o_.ends.end(), token) != o_.ends.end(); }
   double score(double log_probability, size_t tokens) const {
     return log_probability / std::pow(static_cast<double>(tokens), o_.length_penalty);
@@ -89,8 +98,16 @@ class BeamSearch {
 
   // Scores of all tokens behind a beam.
   Result<std::span<const float>> scores(const Search& s, const Beam& beam, std::span<const float> logits) {
-    MIAO_TRY(const float normaliser, engine_.log_sum_exp(logits));
     scores_.resize(logits.size());
+    if (o_.rules_first) {
+      std::copy(logits.begin(), logits.end(), scores_.begin());
+      for (const TokenRule& rule : rules_) rule(beam.tokens, s.input->prefix.size(), scores_);
+      if (std::ranges::all_of(scores_, [](float value) { return value == kForbidden; })) return no_token();
+      MIAO_TRY(const float normaliser, engine_.log_sum_exp(scores_));
+      for (float& value : scores_) value -= normaliser;
+      return std::span<const float>(scores_);
+    }
+    MIAO_TRY(const float normaliser, engine_.log_sum_exp(logits));
     const float shift = beams_ > 1 ? normaliser : 0;
     for (size_t j = 0; j < logits.size(); ++j) scores_[j] = logits[j] - shift;
     for (const TokenRule& rule : rules_) rule(beam.tokens, s.input->prefix.size(), scores_);
@@ -101,8 +118,9 @@ class BeamSearch {
 
   // Keeps the best `most` of candidates_ and of this beam's tokens.
   void gather(size_t beam, double so_far, std::span<const float> scores, size_t most) {
+    float floor = kForbidden;  // what is not above it cannot be among them: nearly all of a large vocabulary
     for (size_t j = 0; j < scores.size(); ++j) {
-      if (scores[j] == kForbidden) continue;
+      if (!(scores[j] > floor)) continue;
       const Candidate c{beam, static_cast<int32_t>(j), so_far + double{scores[j]}};
       if (candidates_.size() == most) {
         if (!(c < candidates_.front())) continue;
@@ -111,6 +129,9 @@ class BeamSearch {
       }
       candidates_.push_back(c);
       std::push_heap(candidates_.begin(), candidates_.end());
+      if (candidates_.size() == most) {
+        floor = std::nextafter(static_cast<float>(candidates_.front().log_probability - so_far), kForbidden);
+      }
     }
   }
 
@@ -128,7 +149,7 @@ class BeamSearch {
         gather(b, beam.log_probability, values, most);
       }
     }
-    if (candidates_.empty()) return Error{Code::invalid, "the rules forbid every token", {}};
+    if (candidates_.empty()) return no_token();
     std::sort(candidates_.begin(), candidates_.end());
     const size_t tokens = length(s, s.beams.front().tokens) + 1;
     const bool last = tokens >= static_cast<size_t>(o_.max_tokens) ||
@@ -157,15 +178,15 @@ class BeamSearch {
     h.tokens.assign(before.begin() + static_cast<std::ptrdiff_t>(s.input->prefix.size()), before.end());
     h.tokens.push_back(c.token);
     h.log_probability = c.log_probability;
-    h.score = score(c.log_probability, tokens);
+    h.score = score(c.log_probability, o_.end_counts || !ends(c.token) ? tokens : std::max<size_t>(tokens - 1, 1));
     const auto at =
         std::find_if(s.ended.begin(), s.ended.end(), [&](const Hypothesis& e) { return e.score < h.score; });
     s.ended.insert(at, std::move(h));
-    if (s.ended.size() > beams_) s.ended.pop_back();
+    if (s.ended.size() > std::max(beams_, enough_)) s.ended.pop_back();
   }
 
   bool finished(const Search& s, double best_running, size_t tokens) const {
-    if (s.ended.size() < beams_) return false;
+    if (s.ended.size() < enough_) return false;
     if (beams_ == 1) return true;
     if (o_.early == BeamOptions::Early::yes) return true;
     const bool longest = o_.early == BeamOptions::Early::never && o_.length_penalty > 0;
@@ -191,7 +212,7 @@ class BeamSearch {
   Engine& engine_;
   const BeamOptions& o_;
   std::span<const TokenRule> rules_;
-  size_t beams_;
+  size_t beams_, enough_ = 0;  // hypotheses that may end a search
   std::vector<Slice> slices_;
   std::vector<float> scores_;          // (vocab)
   std::vector<Candidate> candidates_;  // a heap with the worst in front
@@ -216,11 +237,15 @@ Result<std::vector<std::vector<Hypothesis>>> beam_search(Engine& engine, std::sp
     return Error{Code::invalid, "beams and sampling exclude each other; take one beam to sample", {}};
   }
   if (options.max_tokens < 1) return Error{Code::invalid, "at least one new token has to be allowed", {}};
+  if (!(options.patience > 0 && options.patience <= 100)) {
+    return Error{Code::invalid, "a patience of more than 0 and at most 100 is wanted", {}};
+  }
   if (!std::isfinite(options.length_penalty)) return Error{Code::invalid, "the length penalty is no number", {}};
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].prefix.empty()) {
       return Error{Code::invalid, "there is no token to begin with", "input " + std::to_string(i + 1)};
     }
+    MIAO_CHECK(!inputs[i].begun || inputs[i].begun->size() < static_cast<int64_t>(inputs[i].prefix.size()));
   }
   return BeamSearch(engine, options, rules).run(inputs, cancel);
 }
