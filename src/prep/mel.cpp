@@ -50,16 +50,25 @@ MelSpectrogram::MelSpectrogram(int bins) : window_(kWindow) {
 }
 
 std::vector<float> MelSpectrogram::operator()(std::span<const float> samples) const {
-  const size_t frames = samples.size() / kHop;
+  std::vector<float> out = logarithms(samples, 0, samples.size() / kHop);
+  if (!out.empty()) normalise(out, *std::max_element(out.begin(), out.end()));
+  return out;
+}
+
+void MelSpectrogram::normalise(std::span<float> logarithms, float loudest) {
+  for (float& v : logarithms) v = (std::max(v, loudest - 8) + 4) / 4;
+}
+
+std::vector<float> MelSpectrogram::logarithms(std::span<const float> samples, size_t from, size_t frames) const {
+  static_assert(kReach == kHalf);
   std::vector<float> out(filters_.size() * frames);
-  float loudest = -10;  // log10 of the floor
   Dft400::Points points;
   double power[2][kFrequencies];
   // Two frames a transform, one as the real and one as the imaginary part.
   for (size_t first = 0; first < frames; first += 2) {
     const size_t count = std::min<size_t>(2, frames - first);
     for (size_t i = 0; i < kWindow; ++i) {
-      const auto at = static_cast<ptrdiff_t>(first * kHop + i) - static_cast<ptrdiff_t>(kHalf);
+      const auto at = static_cast<ptrdiff_t>(from + first * kHop + i) - static_cast<ptrdiff_t>(kHalf);
       points[i] = {window_[i] * reflected(samples, at),
                    count == 2 ? window_[i] * reflected(samples, at + static_cast<ptrdiff_t>(kHop)) : 0};
     }
@@ -75,13 +84,10 @@ std::vector<float> MelSpectrogram::operator()(std::span<const float> samples) co
       for (size_t f = 0; f < count; ++f) {
         double sum = 0;
         for (size_t k = 0; k < filter.weights.size(); ++k) sum += filter.weights[k] * power[f][filter.first + k];
-        const auto value = static_cast<float>(std::log10(std::max(sum, 1e-10)));
-        out[bin * frames + first + f] = value;
-        loudest = std::max(loudest, value);
+        out[bin * frames + first + f] = static_cast<float>(std::log10(std::max(sum, 1e-10)));
       }
     }
   }
-  for (float& v : out) v = (std::max(v, loudest - 8) + 4) / 4;
   return out;
 }
 

@@ -34,6 +34,13 @@ class MelSpectrogram {
   // (bins, kFrames): the first 30 s, with silence behind a shorter end.
   std::vector<float> chunk(std::span<const float> samples) const;
 
+  // For recordings that are read piece by piece. The logarithms of `frames` frames, the first around samples[from],
+  // (bins, frames); at the loudest `normalise` cuts off what is too quiet.
+  std::vector<float> logarithms(std::span<const float> samples, size_t from, size_t frames) const;
+  static void normalise(std::span<float> logarithms, float loudest);
+  static constexpr float kSilence = -10;  // the logarithm of what is below 1e-10
+  static constexpr size_t kReach = 200;   // samples that a frame reads before and behind its middle
+
  private:
   struct Filter {
     size_t first;  // frequency, of (0 .. 200) * 40 Hz

@@ -54,13 +54,22 @@ class BeamSearch {
         o_(options),
         rules_(rules),
         beams_(static_cast<size_t>(options.beams)),
-        most_(std::max<size_t>(2, 1 + o_.ends.size()) * beams_) {}
+        most_(std::max<size_t>(2, 1 + o_.ends.size()) * beams_),
+        enough_(beams_) {
+    if (o_.early == BeamOptions::Early::yes) {
+      const auto ended = std::lround(static_cast<double>(o_.beams) * o_.patience);
+      enough_ = static_cast<size_t>(std::max(1L, ended));
+    }
+  }
 
   Result<std::vector<std::vector<Hypothesis>>> run(std::span<const BeamInput> inputs, const std::atomic<bool>* cancel) {
     std::vector<Search> searches(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
       searches[i].input = &inputs[i];
-      searches[i].beams.push_back({engine_.new_sequence(), inputs[i].prefix, 0, 0});
+      const Sequence* const begun = inputs[i].begun;
+      Sequence past = begun ? begun->fork() : engine_.new_sequence();
+      const auto fed = static_cast<size_t>(past.size());
+      searches[i].beams.push_back({std::move(past), inputs[i].prefix, fed, 0});
       if (!o_.sampling) continue;
       SamplerOptions own = *o_.sampling;
       if (own.seed) *own.seed += i;
@@ -98,6 +107,7 @@ class BeamSearch {
   size_t length(const Search& s, const std::vector<int32_t>& tokens) const {
     return tokens.size() - s.input->prefix.size();
   }
+  static Error no_token() { return {Code::invalid, "the rules forbid every token", {}}; }
   bool ends(int32_t token) const { return std::find(o_.ends.begin(), o_.ends.end(), token) != o_.ends.end(); }
   double score(double log_probability, size_t tokens) const {
     return log_probability / std::pow(static_cast<double>(tokens), o_.length_penalty);
@@ -121,6 +131,7 @@ class BeamSearch {
   void rate(Row& row, std::span<const float> logits, std::vector<float>& scores) {
     const Beam& beam = row.search->beams[row.beam];
     scores.resize(logits.size());
+    if (o_.rules_first) return rate_what_rules_leave(row, logits, scores);
     const auto normaliser = engine_.log_sum_exp(logits, scores);
     if (!normaliser.ok()) {
       row.error = normaliser.error();
@@ -136,6 +147,28 @@ class BeamSearch {
       for (const TokenRule& rule : rules_) rule(beam.tokens, row.search->input->prefix.size(), scores);
       values = scores;
     }
+    choose(row, values, shift);
+  }
+
+  void rate_what_rules_leave(Row& row, std::span<const float> logits, std::vector<float>& scores) {
+    const Beam& beam = row.search->beams[row.beam];
+    std::copy(logits.begin(), logits.end(), scores.begin());
+    for (const TokenRule& rule : rules_) rule(beam.tokens, row.search->input->prefix.size(), scores);
+    if (std::ranges::all_of(scores, [](float value) { return value == kForbidden; })) {
+      row.error = no_token();
+      return;
+    }
+    std::vector<float> shares(scores.size());
+    const auto normaliser = engine_.log_sum_exp(scores, shares);
+    if (!normaliser.ok()) {
+      row.error = normaliser.error();
+      return;
+    }
+    for (float& value : scores) value -= *normaliser;
+    choose(row, scores, beam.log_probability);
+  }
+
+  void choose(Row& row, std::span<const float> values, double shift) {
     if (row.search->sampler) {
       draw(row, values, shift);
     } else {
@@ -183,7 +216,7 @@ class BeamSearch {
       s.beams[b].fed = s.beams[b].tokens.size();
       candidates.insert(candidates.end(), rows[b].best.begin(), rows[b].best.end());
     }
-    if (candidates.empty()) return Error{Code::invalid, "the rules forbid every token", {}};
+    if (candidates.empty()) return no_token();
     std::sort(candidates.begin(), candidates.end());
     if (candidates.size() > most_) candidates.resize(most_);
     const size_t tokens = length(s, s.beams.front().tokens) + 1;
@@ -212,15 +245,15 @@ class BeamSearch {
     h.tokens.assign(before.begin() + static_cast<std::ptrdiff_t>(s.input->prefix.size()), before.end());
     h.tokens.push_back(c.token);
     h.log_probability = c.log_probability;
-    h.score = score(c.log_probability, tokens);
+    h.score = score(c.log_probability, o_.end_counts || !ends(c.token) ? tokens : std::max<size_t>(tokens - 1, 1));
     const auto at =
         std::find_if(s.ended.begin(), s.ended.end(), [&](const Hypothesis& e) { return e.score < h.score; });
     s.ended.insert(at, std::move(h));
-    if (s.ended.size() > beams_) s.ended.pop_back();
+    if (s.ended.size() > std::max(beams_, enough_)) s.ended.pop_back();
   }
 
   bool finished(const Search& s, double best_running, size_t tokens) const {
-    if (s.ended.size() < beams_) return false;
+    if (s.ended.size() < enough_) return false;
     if (beams_ == 1) return true;
     if (o_.early == BeamOptions::Early::yes) return true;
     const bool longest = o_.early == BeamOptions::Early::never && o_.length_penalty > 0;
@@ -247,6 +280,7 @@ class BeamSearch {
   const BeamOptions& o_;
   std::span<const TokenRule> rules_;
   size_t beams_, most_;  // most_: candidates of an input for its next beams
+  size_t enough_;        // hypotheses that may end a search
   std::vector<Slice> slices_;
   std::vector<Row> rows_;                    // of slices_
   std::vector<std::vector<float>> scratch_;  // (vocab) of each thread
@@ -271,11 +305,15 @@ Result<std::vector<std::vector<Hypothesis>>> beam_search(Engine& engine, std::sp
     return Error{Code::invalid, "beams and sampling exclude each other; take one beam to sample", {}};
   }
   if (options.max_tokens < 1) return Error{Code::invalid, "at least one new token has to be allowed", {}};
+  if (!(options.patience > 0 && options.patience <= 100)) {
+    return Error{Code::invalid, "a patience of more than 0 and at most 100 is wanted", {}};
+  }
   if (!std::isfinite(options.length_penalty)) return Error{Code::invalid, "the length penalty is no number", {}};
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].prefix.empty()) {
       return Error{Code::invalid, "there is no token to begin with", "input " + std::to_string(i + 1)};
     }
+    MIAO_CHECK(!inputs[i].begun || inputs[i].begun->size() < static_cast<int64_t>(inputs[i].prefix.size()));
   }
   return BeamSearch(engine, options, rules).run(inputs, cancel);
 }

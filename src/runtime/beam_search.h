@@ -3,8 +3,8 @@
 //   every step   rows of all beams of all inputs -> Engine::forward -> log-probabilities -> rules
 //                -> the best tokens of an input's beams -> its next beams and what has ended
 //
-// Hypotheses, scores and the end of a search are those of Hugging Face transformers' generate(). One beam is greedy
-// search. An input's results do not depend on the others.
+// Hypotheses, scores and the end of a search are those of Hugging Face transformers' generate(), or with the options
+// that say so those of CTranslate2. One beam is greedy search. An input's results do not depend on the others.
 #pragma once
 
 #include <atomic>
@@ -24,11 +24,14 @@ struct BeamOptions {
   int64_t beams = 1;
   int64_t best = 1;           // hypotheses of an input that come back, at most `beams`
   double length_penalty = 1;  // scores are log-probabilities / length^penalty
+  bool end_counts = true;     // in the length; not so in CTranslate2
+  bool rules_first = false;   // log-probabilities are those of the tokens that the rules leave, as in CTranslate2
   int64_t max_tokens = 256;   // of a hypothesis, its end included
   std::vector<int32_t> ends;  // tokens that end one
   // When an input is done: with `beams` hypotheses that no running beam can beat (judged by its present length: no; by
-  // the longest it may reach: never), or with any `beams` hypotheses (yes).
+  // the longest it may reach: never), or with any `beams` * `patience` hypotheses (yes).
   enum class Early : uint8_t { no, yes, never } early = Early::no;
+  double patience = 1;
   // One beam only: tokens are drawn instead, by the scores that the rules leave. Input i has the seed plus i.
   std::optional<SamplerOptions> sampling;
 };
@@ -40,6 +43,7 @@ using TokenRule = std::function<void(std::span<const int32_t> tokens, size_t pre
 struct BeamInput {
   const Sequence* memory = nullptr;  // of an encoder-decoder: Engine::encode()'s
   std::vector<int32_t> prefix;       // what every hypothesis begins with: the start token, a prompt, forced tokens
+  const Sequence* begun = nullptr;   // has read the first tokens of `prefix`, not the last: for several searches
 };
 
 struct Hypothesis {

@@ -22,10 +22,12 @@
 #include "cli/model.h"
 #include "cli/output.h"
 #include "cli/seq2seq/answers.h"
+#include "cli/speech/speech.h"
 #include "cli/terminal.h"
 #include "cli/verb.h"
 #include "models/spec.h"
 #include "runtime/defaults.h"
+#include "runtime/transcribe.h"
 
 namespace miao::cli {
 
@@ -38,6 +40,7 @@ struct Options {
   std::vector<std::string> inputs;  // a decoder takes one at most
   bool truncate = false, lines = false;
   SearchFlags search;
+  SpeechFlags speech;
   std::string system, form_file;
   bool raw = false, control = false, ignore_end = false, no_history = false;
   int64_t max_tokens = -1;
@@ -138,6 +141,8 @@ std::vector<std::string> texts_of(const Options& o, const std::string& prompt) {
 
 Result<int> answer(const Options& o, const Common& common, const std::filesystem::path& path, std::string prompt,
                    bool interactive) {
+  MIAO_TRY(const bool speech, runtime::is_speech_model(path));
+  if (speech) return usage_error(verb_run, "this model turns speech into text: give it audio files");
   AnswerOptions options{o.model.ref, o.inputs, o.truncate, o.max_tokens, o.search, o.sampling, o.engine};
   if (interactive) {
     return run_seq2seq_session(options, path, o.no_history ? std::filesystem::path() : history_path());
@@ -150,7 +155,19 @@ Result<int> answer(const Options& o, const Common& common, const std::filesystem
   return run_seq2seq(options, common, path);
 }
 
+// Audio files are not read with what is piped in, so they are looked for first of all. No value: this is no speech.
+Result<std::optional<int>> run_if_speech(const Options& o, const Common& common) {
+  if (!could_be_audio(o.inputs)) return std::optional<int>();
+  MIAO_TRY(const std::filesystem::path path, find_model(o.model, common));
+  MIAO_TRY(const bool speech, runtime::is_speech_model(path));
+  if (!speech) return std::optional<int>();
+  MIAO_TRY(const int code, run_speech({o.model.ref, o.inputs, o.speech, o.search, o.sampling, o.engine}, common, path));
+  return std::optional(code);
+}
+
 Result<int> run(const Options& o, const Common& common) {
+  MIAO_TRY(const std::optional<int> spoken, run_if_speech(o, common));
+  if (spoken) return *spoken;
   const bool interactive = o.inputs.empty() && is_tty(STDIN_FILENO);
   if (interactive && common.json) return usage_error(verb_run, "--json needs a prompt");
   std::string prompt;
@@ -193,7 +210,7 @@ Run add(CLI::App& app, const Common& common) {
   add_model_argument(app, o->model);
   app.add_option("input", o->inputs,
                  "The message, behind what is piped in; - or none reads standard input alone. None at a terminal: a "
-                 "chat. Encoders take several texts, or a line of standard input each");
+                 "chat. Encoders take several texts, or a line of standard input each; models of speech audio files");
   app.add_option("-n,--max-tokens", o->max_tokens, "Tokens of an answer at most; -1 = until the model ends it")
       ->check(CLI::Range(int64_t{-1}, int64_t{1} << 40));
   auto* const system = app.add_option("-s,--system", o->system, "System text, in front of the conversation");
@@ -209,6 +226,7 @@ Run add(CLI::App& app, const Common& common) {
   app.add_flag("--truncate", o->truncate, "Cuts texts that are too long for an encoder, which else are an error");
   app.add_flag("--lines", o->lines, "Each line of standard input is a text of its own (encoder-decoders)");
   add_search_flags(app, o->search);
+  add_speech_flags(app, o->speech);
   add_sampling_flags(app, o->sampling);
   add_engine_flags(app, o->engine);
   return [o, &common] { return run(*o, common); };
@@ -219,7 +237,7 @@ Run add(CLI::App& app, const Common& common) {
 const Verb verb_run = {
     .name = "run",
     .group = "Use models",
-    .summary = "Answer a prompt, chat, translate, summarise, embed or classify texts",
+    .summary = "Answer a prompt, chat, translate, summarise, transcribe, embed or classify",
     .details =
         "With a prompt, or with text on standard input, the answer goes to standard output and one line of "
         "figures to standard error. With both, the text comes first and the prompt behind it, as a question about it. "
@@ -230,7 +248,10 @@ const Verb verb_run = {
         "What is done is found from the model. An encoder gives vectors of texts (one, or more than 20: their numbers; "
         "a "
         "few: a table of their cosines), or the class of each, where it has a head for that. An encoder-decoder gives "
-        "the answer to each text, found as its files ask for (beams, lengths), greedily where they say nothing.",
+        "the answer to each text, found as its files ask for (beams, lengths), greedily where they say nothing.\n\n"
+        "A model of speech takes audio files (WAV, FLAC, Ogg, MP3) of any length and writes what is said as it hears "
+        "it. It looks for the best of 5 beams; where the result repeats itself or is unlikely, it draws at higher "
+        "temperatures, from --temperature on and with --greedy not at all.",
     .examples =
         "miao run smollm2                                    # chat\n"
         "miao run smollm2 \"Name three rivers.\" --greedy      # one answer, the same each time\n"
@@ -240,6 +261,7 @@ const Verb verb_run = {
         "miao run minilm --json < lines.txt                  # a vector for each line\n"
         "miao run opus-mt-en-fr --lines < english.txt        # a translation a line\n"
         "miao run flan-t5 \"translate English to German: Good morning.\" --beams 4 --best 3\n"
+        "miao run whisper-base talk.mp3 --format srt --output talk.srt\n"
         "miao run base.gguf --raw \"Once upon a time\" -n 200  # plain continuation",
     .json = true,
     .add = add,

@@ -20,6 +20,7 @@
 #include "base/checked.h"
 #include "io/hub/download.h"
 #include "io/hub/ref.h"
+#include "io/hub/split_files.h"
 
 namespace miao::io {
 
@@ -296,11 +297,13 @@ class TarReader {
 }  // namespace
 
 bool is_model_file(std::string_view path) {
-  const std::string_view name = path.substr(path.find_last_of('/') + 1);
+  std::string_view name = path.substr(path.find_last_of('/') + 1);
+  if (const FilePart part = file_part(name); part.number > 0) name = part.whole;
   const bool metadata =
       path.find(".dist-info/") != std::string_view::npos || path.find(".egg-info/") != std::string_view::npos;
   if (name.starts_with("LICENSE") || name.starts_with("NOTICE")) return true;
   if (metadata || name.starts_with('.')) return false;
+  if (name == "model.bin") return true;  // CTranslate2's; pickles have other names
   constexpr std::string_view kEndings[] = {".gguf", ".safetensors", ".json", ".txt", ".jinja", ".model", ".spm"};
   return std::any_of(std::begin(kEndings), std::end(kEndings), [&](std::string_view e) { return name.ends_with(e); });
 }

@@ -89,7 +89,7 @@ Result<fs::path> find_model(const fs::path& root, const std::string& place) {
     const fs::path dir = path.parent_path();
     bool weights = false;
     for (fs::directory_iterator file(dir, ignored), last; !ignored && file != last; file.increment(ignored)) {
-      weights = weights || file->path().extension() == ".safetensors";
+      weights = weights || file->path().extension() == ".safetensors" || file->path().filename() == "model.bin";
     }
     if (weights) directories.push_back(dir == root ? "." : dir.lexically_relative(root).string());
   }

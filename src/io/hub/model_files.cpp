@@ -1,4 +1,4 @@
-// Rules for picking files. Weights: safetensors before GGUF, never pickles.
+// Rules for picking files. Weights: safetensors before GGUF before CTranslate2's model.bin, never pickles.
 #include "io/hub/model_files.h"
 
 #include <algorithm>
@@ -134,7 +134,7 @@ Error no_weights(const std::vector<std::string>& paths, const std::string& place
             place};
   }
   return {Code::unsupported,
-          "holds no model: no model.safetensors, no model.safetensors.index.json and no .gguf file" +
+          "holds no model: no model.safetensors, no model.safetensors.index.json, no .gguf file and no model.bin" +
               (paths.empty() ? std::string() : "; it has: " + join_names(paths)),
           place};
 }
@@ -174,6 +174,7 @@ Result<Selection> select_files(const std::vector<std::string>& paths, std::strin
     if (single ? path == "model.safetensors" : !sharded || path.starts_with("model-")) out.files.push_back(path);
   }
   if (out.files.empty() && any_gguf) return select_gguf(paths, "", place);
+  if (out.files.empty() && has("model.bin")) out.files.push_back("model.bin");  // pickles have other names
   if (out.files.empty()) return no_weights(paths, place);
   if (!has("config.json")) {
     return Error{Code::unsupported,
@@ -181,7 +182,8 @@ Result<Selection> select_files(const std::vector<std::string>& paths, std::strin
                      join_names(paths),
                  place};
   }
-  if (!single && !sharded) {  // weights under other names: a loader has to be told which
+  if (!single && !sharded &&
+      out.files.front() != "model.bin") {  // weights under other names: a loader has to be told which
     if (out.files.size() > 1) {
       return Error{Code::invalid,
                    "has no model.safetensors and no model.safetensors.index.json; choose one with :FILE at the end: " +

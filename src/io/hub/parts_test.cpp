@@ -36,9 +36,9 @@ TEST(Ref, Forms) {
     EXPECT_EQ(ref->file, c.file);
     EXPECT_EQ(ref->kind, c.kind);
   }
-  for (const char* bad :
-       {"", "hf:", "hf:a/b/c", "hf:../x", "hf:a/b@", "hf:a/b:../x", "hf:a/b:/etc/passwd", "hf:a--b/c", "hf:-a/b",
-        "pypi:", "pypi:a/b", "pypi:a==", "pypi:a==../1", "no-such-file", "http://h/x#md5=1", "http://h/x#sha256=12"}) {
+  for (const char* bad : {"", "hf:", "hf:a/b/c", "hf:../x", "hf:a/b@", "hf:a/b:../x", "hf:a/b:/etc/passwd", "hf:a--b/c",
+                          "hf:-a/b", "pypi:", "pypi:a/b", "pypi:a==", "pypi:a==../1", "pypi:a,", "pypi:a,,b",
+                          "pypi:a,b==", "no-such-file", "http://h/x#md5=1", "http://h/x#sha256=12"}) {
     EXPECT_FALSE(parse_ref(bad).ok()) << bad;
   }
   EXPECT_NE(parse_ref("org/repo").error().message.find("hf:org/repo"), std::string::npos);
@@ -101,7 +101,11 @@ TEST(ModelFiles, Selection) {
       {{"config.json", "a.safetensors", "b.safetensors"}, "", "invalid"},
       {{"config.json", "a.safetensors", "b.safetensors"}, "b.safetensors", "b.safetensors -> b.safetensors"},
       {{"model.safetensors", "tokenizer.json"}, "", "unsupported"},
-      {{"model.bin", "config.json", "shared_vocabulary.json", "source.spm"}, "", "unsupported"},
+      {{"model.bin", "config.json", "shared_vocabulary.json", "source.spm", "README.md"},
+       "",
+       "config.json, model.bin, shared_vocabulary.json, source.spm"},
+      {{"model.bin", "model.safetensors", "config.json"}, "", "config.json, model.safetensors"},
+      {{"model.bin", "vocabulary.txt"}, "", "unsupported"},
       {{"a.gguf", "mmproj-a.gguf", "a-imatrix.gguf"}, "", "a.gguf -> a.gguf"},
       {{"Q8/x-00001-of-00002.gguf", "Q8/x-00002-of-00002.gguf"},
        "",
@@ -122,7 +126,7 @@ TEST(ModelFiles, Selection) {
 
 TEST(ModelFiles, ARepositoryWithoutAModelSaysWhatWasLookedFor) {
   const Error none = select_files({"README.md", "data.parquet"}, "", "hf:a/b").error();
-  EXPECT_NE(none.message.find("no model.safetensors, no model.safetensors.index.json and no .gguf file"),
+  EXPECT_NE(none.message.find("no model.safetensors, no model.safetensors.index.json, no .gguf file and no model.bin"),
             std::string::npos);
   EXPECT_NE(none.message.find("it has: README.md, data.parquet"), std::string::npos);
   EXPECT_NE(select_files({"config.json", "b.safetensors", "a.safetensors"}, "", "x")

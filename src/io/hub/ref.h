@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -12,10 +13,11 @@ namespace miao::io {
 struct ModelRef {
   enum class Kind { path, hf, pypi, url };
   Kind kind = Kind::path;
-  std::string name;      // path, ORG/REPO, package name in its normal form, or URL without fragment
-  std::string revision;  // hf: empty = main. pypi: version, empty = newest
-  std::string file;      // file inside the repository or package, or a quantisation tag
-  std::string sha256;    // url: from the fragment
+  std::string name;            // path, ORG/REPO, package name in its normal form, or URL without fragment
+  std::string revision;        // hf: empty = main. pypi: version, empty = newest
+  std::string file;            // file inside the repository or package, or a quantisation tag
+  std::string sha256;          // url: from the fragment
+  std::vector<ModelRef> more;  // pypi: packages that have the rest of its files
 
   std::string str() const;
 };
