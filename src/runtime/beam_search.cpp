@@ -128,11 +128,13 @@ class BeamSearch {
     return {};
   }
 
-  void rate(Row& row, std::span<const float> logits, std::vector<float>& scores) {
+  void rate(Row& row, std::span<const float> logits, std::vector<float>& scratch) {
     const Beam& beam = row.search->beams[row.beam];
-    scores.resize(logits.size());
-    if (o_.rules_first) return rate_what_rules_leave(row, logits, scores);
-    const auto normaliser = engine_.log_sum_exp(logits, scores);
+    scratch.resize(2 * logits.size());
+    const std::span<float> scores = std::span(scratch).first(logits.size());
+    const std::span<float> shares = std::span(scratch).last(logits.size());
+    if (o_.rules_first) return rate_what_rules_leave(row, logits, scores, shares);
+    const auto normaliser = engine_.log_sum_exp(logits, shares);
     if (!normaliser.ok()) {
       row.error = normaliser.error();
       return;
@@ -150,7 +152,8 @@ class BeamSearch {
     choose(row, values, shift);
   }
 
-  void rate_what_rules_leave(Row& row, std::span<const float> logits, std::vector<float>& scores) {
+  void rate_what_rules_leave(Row& row, std::span<const float> logits, std::span<float> scores,
+                             std::span<float> shares) {
     const Beam& beam = row.search->beams[row.beam];
     std::copy(logits.begin(), logits.end(), scores.begin());
     for (const TokenRule& rule : rules_) rule(beam.tokens, row.search->input->prefix.size(), scores);
@@ -158,7 +161,6 @@ class BeamSearch {
       row.error = no_token();
       return;
     }
-    std::vector<float> shares(scores.size());
     const auto normaliser = engine_.log_sum_exp(scores, shares);
     if (!normaliser.ok()) {
       row.error = normaliser.error();
@@ -283,7 +285,7 @@ class BeamSearch {
   size_t enough_;        // hypotheses that may end a search
   std::vector<Slice> slices_;
   std::vector<Row> rows_;                    // of slices_
-  std::vector<std::vector<float>> scratch_;  // (vocab) of each thread
+  std::vector<std::vector<float>> scratch_;  // (2, vocab) of each thread
 };
 
 }  // namespace

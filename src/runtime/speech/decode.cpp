@@ -40,7 +40,8 @@ class WindowDecoder {
     const auto start = static_cast<size_t>(std::find(prompt.begin(), prompt.end(), m_.tokens.sot()) - prompt.begin());
     const std::span<const int32_t> head = std::span(prompt).first(start + 1);
     MIAO_TRY(const Logits logits, m_.engine->forward(begun_, head, Want::last, input_.memory, o_.cancel));
-    MIAO_TRY(const float normaliser, m_.engine->log_sum_exp(logits.row(0)));
+    std::vector<float> scratch(static_cast<size_t>(logits.vocab()));
+    MIAO_TRY(const float normaliser, m_.engine->log_sum_exp(logits.row(0), scratch));
     if (const auto id = m_.tokens.no_speech()) {
       no_speech_ = std::exp(double{logits.row(0)[static_cast<size_t>(*id)]} - double{normaliser});
     }
