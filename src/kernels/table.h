@@ -208,8 +208,8 @@ struct Kernels {
   MatMul matmul[static_cast<size_t>(DType::count)];
   // int8 codes with one scale a row, packed from FP32 rows. Reads Activations::row_codes and sums all of K in int32:
   // cols is at most kMaxRowCodes. y = fma(float(sum of carries), 128, float(sum of codes)) * scale of the weight row *
-  // scale of the activations, in this order. A weight row with an infinity or a NaN packs to a scale of NaN: each of its
-  // values unpacks to NaN, with any `cols`.
+  // scale of the activations, in this order. A weight row with an infinity or a NaN packs to a scale of NaN: each of
+  // its values unpacks to NaN, with any `cols`.
   MatMul int8;
 
   // Entries index .. index + count - 1, the j-th from the 32 values at x + j * step. Infinities and NaN come out as

@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-
 #include <thread>
 
 #include "base/env.h"

@@ -30,9 +30,9 @@ struct Engine::State {
   std::vector<int32_t> ids, wanted;
   std::vector<graph::PassSlice> slices;
   std::vector<Sequence*> sequences;
-  std::vector<int64_t> starts;       // sizes of the batch's sequences before it
-  Memory frames;                     // of audio behind the first convolution
-  int64_t embedded = 0;              // rows read since the embedding's pages were given back
+  std::vector<int64_t> starts;  // sizes of the batch's sequences before it
+  Memory frames;                // of audio behind the first convolution
+  int64_t embedded = 0;         // rows read since the embedding's pages were given back
 
   std::vector<graph::Program*> programs() const {
     std::vector<graph::Program*> out;
