@@ -93,7 +93,7 @@ TEST_P(SlowConfigs, AnyValueIsAnAnswerOrAnError) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, SlowConfigs, ::testing::Values("models", "encoders", "seq2seq"),
+INSTANTIATE_TEST_SUITE_P(SlowGolden, SlowConfigs, ::testing::Values("models", "encoders", "seq2seq"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace
