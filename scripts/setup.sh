@@ -8,7 +8,7 @@ packages=(g++ make cmake ninja-build pkg-config ccache git ca-certificates pytho
   libgtest-dev libcli11-dev libspdlog-dev nlohmann-json3-dev libsimdjson-dev libcurl4-openssl-dev libssl-dev
   libutf8proc-dev libedit-dev libzip-dev zlib1g-dev libxxhash-dev libsndfile1-dev libmpg123-dev libsoxr-dev libhnswlib-dev)
 case "${1:-}" in
-  --ci) packages+=(clang clang-format clang-tidy libclang-rt-14-dev) ;;
+  --ci) packages+=(clang clang-format clang-tidy libclang-rt-14-dev espeak-ng) ;;
   "") ;;
   *) echo "usage: scripts/setup.sh [--ci]" >&2; exit 2 ;;
 esac

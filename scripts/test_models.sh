@@ -13,4 +13,5 @@ while read -r model name; do
 done <<END
 smollm2 smollm2-q4_1.gguf
 minilm all-MiniLM-L6-v2
+whisper-base whisper-base
 END

@@ -37,10 +37,10 @@ CASES = {
     "mbart": ("MBart", KIN | dict(decoder_start_token_id=2)),
     "marian": ("Marian", KIN | dict(activation_function="silu", scale_embedding=True, pad_token_id=66, eos_token_id=0,
                                     decoder_start_token_id=66, forced_eos_token_id=0)),
-    "marian-two": ("Marian", KIN | dict(activation_function="relu", pad_token_id=52, eos_token_id=0, decoder_vocab_size=53,
-                                        decoder_start_token_id=52, share_encoder_decoder_embeddings=False,
+    "marian-two": ("Marian", KIN | dict(activation_function="relu", vocab_size=267, pad_token_id=249, eos_token_id=0,
+                                        decoder_vocab_size=250, decoder_start_token_id=249, share_encoder_decoder_embeddings=False,
                                         tie_word_embeddings=False, forced_eos_token_id=0)),
-    "m2m_100": ("M2M100", KIN),
+    "m2m_100": ("M2M100", KIN | dict(vocab_size=800)),  # room for the tokenizer of tests/golden/sentencepiece
     "pegasus": ("Pegasus", KIN | dict(scale_embedding=True)),
     "whisper": ("Whisper", dict(vocab_size=VOCAB, d_model=48, encoder_layers=2, decoder_layers=2, num_mel_bins=20,
                                 encoder_attention_heads=3, decoder_attention_heads=2, encoder_ffn_dim=80,
@@ -172,7 +172,7 @@ def make_case(name, out):
         write_tokenizer(folder, VOCAB, 3, config["eos_token_id"])
     model = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     audio = family == "Whisper"
-    vocab = config.get("decoder_vocab_size") or VOCAB
+    vocab = config.get("decoder_vocab_size") or config["vocab_size"]
     inputs, rows, features = [], [], []
     for length, words in LENGTHS[2:] if audio else LENGTHS:
         target = torch.randint(3, vocab, (words,), generator=generator)

@@ -183,5 +183,21 @@ TEST_F(Cli, ATextThatIsTooLongIsReportedAndTheOthersAreAnswered) {
   EXPECT_EQ(run({"run", encoder_decoder("t5"), "ab", "--beams", "2", "--temperature", "1"}).code, kFailed);
 }
 
+TEST_F(Cli, FlagsOfOtherKindsOfModelsAreErrors) {
+  const std::string decoder = model(), text = encoder_decoder("bart");
+  const std::string encoder = (std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/encoders/bert").string();
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"run", decoder, "a", "--beams", "2"}, "--beams"},     {{"run", decoder, "a", "--lines"}, "--lines"},
+      {{"run", decoder, "a", "--format", "srt"}, "--format"}, {{"run", text, "a", "--system", "b"}, "--system"},
+      {{"run", text, "a", "--timestamps"}, "--timestamps"},   {{"run", encoder, "a", "--greedy"}, "--greedy"},
+      {{"run", encoder, "a", "-n", "3"}, "--max-tokens"},     {{"run", encoder, "a", "--kv", "f16"}, "--kv"},
+      {{"run", encoder, "a", "--target", "fr"}, "--target"}};
+  for (const auto& [arguments, flag] : cases) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, kFailed) << flag;
+    EXPECT_NE(outcome.err.find(flag + ": means nothing to"), std::string::npos) << outcome.err;
+  }
+}
+
 }  // namespace
 }  // namespace miao::cli

@@ -16,13 +16,13 @@ namespace {
 using namespace nb::literals;
 
 // Of a decoder or an encoder-decoder; the latter's may be cut.
-std::vector<int32_t> ids_of(const Model& model, nb::handle prompt, const std::string& what, bool parse_special,
-                            bool truncate) {
+std::vector<int32_t> ids_of(const Model& model, nb::handle prompt, const std::string& what,
+                            const runtime::Seq2SeqOptions& options) {
   const Session& session = *model.session();
   if (session.kind() == kDecoder || !PyUnicode_Check(prompt.ptr())) {
-    return prompt_ids(model, prompt, what, parse_special);
+    return prompt_ids(model, prompt, what, options.parse_special);
   }
-  return input_ids(session, to_text(prompt, what), what, parse_special, truncate);
+  return input_ids(session, to_text(prompt, what), what, options);
 }
 
 std::unique_ptr<Stream> stream(const Model& self, nb::object prompt, Literal<true>, bool parse_special,
@@ -53,11 +53,10 @@ std::vector<Completion> run(const Model& self, const std::vector<std::pair<nb::o
   const Session& session = self.with("generate");
   const bool decoder = session.kind() == kDecoder;
   const auto of_decoder = decoder ? generate_options(arguments, session) : runtime::GenerateOptions();
-  const auto of_search = decoder ? runtime::Seq2SeqOptions() : search_options(arguments, session);
+  auto of_search = decoder ? runtime::Seq2SeqOptions() : search_options(arguments, session);
+  of_search.parse_special = parse_special;
   std::vector<std::vector<int32_t>> ids;
-  for (const auto& [prompt, name] : prompts) {
-    ids.push_back(ids_of(self, prompt, name, parse_special, of_search.truncate));
-  }
+  for (const auto& [prompt, name] : prompts) ids.push_back(ids_of(self, prompt, name, of_search));
   return decoder ? decode(self, std::move(ids), of_decoder) : complete(self, ids, of_search);
 }
 

@@ -45,13 +45,20 @@ Result<void> run(runtime::Engine& engine, std::span<const int32_t> ids, const ru
   return engine.forward_all(sequence, ids.first(ids.size() - 1), sink, cancel, memory);
 }
 
+// A target is in the decoder's vocabulary, which is not always the encoder's.
+std::vector<int32_t> target_ids(const Model& model, nb::object target, bool parse_special) {
+  if (!PyUnicode_Check(target.ptr())) return prompt_ids(model, target, "target", parse_special);
+  const prep::Tokenizer writer = value(model.session()->tokenizer())->target();
+  return value(writer.encode(to_text(target, "target"), {.parse_special = parse_special}));
+}
+
 Vector score(const Model& model, nb::object text, nb::object target, bool parse_special) {
   const Session& kind = model.with("score");
   std::vector<int32_t> ids = prompt_ids(model, text, "text", parse_special), input;
   if (kind.kind() == kTextToText) {
     if (target.is_none())
       raise({Code::invalid, "is missing: an encoder-decoder scores a target behind a text", "target"});
-    input = std::exchange(ids, prompt_ids(model, target, "target", parse_special));
+    input = std::exchange(ids, target_ids(model, target, parse_special));
     ids.insert(ids.begin(), value(kind.search()).start);
   } else if (!target.is_none()) {
     raise({Code::unsupported, "is not an argument for a decoder; leave it out", "target"});

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "prep/tokenizer.h"
-#include "runtime/embed.h"
-
 namespace miao::python {
 
 namespace {
@@ -27,14 +24,10 @@ Completion to_completion(runtime::Seq2SeqAnswer&& answer, size_t prompt, const r
 }  // namespace
 
 std::vector<int32_t> input_ids(const Session& session, const std::string& text, const std::string& what,
-                               bool parse_special, bool truncate) {
-  const prep::Tokenizer& tokenizer = *value(session.tokenizer());
-  std::vector<int32_t> ids = value(tokenizer.encode(text, {.add_special = true, .parse_special = parse_special}));
-  const int64_t limit = session.engine().input_ctx();
-  if (static_cast<int64_t>(ids.size()) <= limit) return ids;
-  auto cut = runtime::encode_text(tokenizer, text, limit, truncate);
-  if (!cut.ok()) raise(Error(cut.error()).at(what));
-  return *cut;
+                               const runtime::Seq2SeqOptions& options) {
+  auto input = runtime::seq2seq_input(session.engine(), text, options);
+  if (!input.ok()) raise(std::move(input.error()).at(what));
+  return std::move(input->ids);
 }
 
 std::vector<Completion> complete(const Model& model, const std::vector<std::vector<int32_t>>& inputs,

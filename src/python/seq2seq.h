@@ -12,7 +12,7 @@ namespace miao::python {
 
 // The ids of a text, with those that the model expects around it; `what` names it in errors.
 std::vector<int32_t> input_ids(const Session& session, const std::string& text, const std::string& what,
-                               bool parse_special, bool truncate);
+                               const runtime::Seq2SeqOptions& options);
 
 // One Completion an input, in their order; the inputs are searched together.
 std::vector<Completion> complete(const Model& model, const std::vector<std::vector<int32_t>>& inputs,

@@ -14,23 +14,24 @@ using namespace nb::literals;
 std::vector<Completion> translate(const Model& self, const std::vector<std::string>& texts, nb::handle source,
                                   nb::handle target, const nb::kwargs& arguments) {
   const Session& session = self.with("translate");
-  const runtime::Seq2SeqOptions options = search_options(arguments, session);
-  for (const auto& [name, language] : {std::pair("source", source), std::pair("target", target)}) {
-    if (language.is_none()) continue;
-    (void)to_text(language, name);
-    raise({Code::unsupported, "this model has no choice of languages; leave it out", name});
-  }
+  runtime::Seq2SeqOptions options = search_options(arguments, session);
+  options.parse_special = false;
+  if (!source.is_none()) options.source = to_text(source, "source");
+  if (!target.is_none()) options.target = to_text(target, "target");
+  auto nothing = runtime::seq2seq_input(session.engine(), "", options);  // what is wrong with the languages
+  if (!nothing.ok()) raise(std::move(nothing.error()).at("source, target"));
+  if (nothing->first) options.rules.first = *nothing->first;
   std::vector<std::vector<int32_t>> inputs;
   for (size_t i = 0; i < texts.size(); ++i) {
-    inputs.push_back(input_ids(session, texts[i], "texts[" + std::to_string(i) + "]", false, options.truncate));
+    inputs.push_back(input_ids(session, texts[i], "texts[" + std::to_string(i) + "]", options));
   }
   return complete(self, inputs, options);
 }
 
-#define DOC                                                                                             \
-  "Texts in the language that the model translates to; a list gives a list of Completions.\n\n"         \
-  "source, target: codes of languages as the model's files spell them, of models that have a choice.\n" \
-  "Control tokens written out in a text are plain text. The other arguments are those of "              \
+#define DOC                                                                                     \
+  "Texts in the language that the model translates to; a list gives a list of Completions.\n\n" \
+  "source, target: codes of languages as the model's files spell them (fr, fr_XX, fra_Latn).\n" \
+  "Control tokens written out in a text are plain text. The other arguments are those of "      \
   "generate().\n" MIAO_SEARCH_DOC
 #define SIGNATURE(texts, result)              \
   nb::sig("def translate(self, texts: " texts \

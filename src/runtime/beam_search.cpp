@@ -72,7 +72,7 @@ class BeamSearch {
       searches[i].beams.push_back({std::move(past), inputs[i].prefix, fed, 0});
       if (!o_.sampling) continue;
       SamplerOptions own = *o_.sampling;
-      if (own.seed) *own.seed += i;
+      if (own.seed) *own.seed += inputs[i].number;
       MIAO_TRY(searches[i].sampler, Sampler::create(std::move(own), engine_.vocab()));
     }
     for (;;) {

@@ -32,7 +32,7 @@ struct BeamOptions {
   // the longest it may reach: never), or with any `beams` * `patience` hypotheses (yes).
   enum class Early : uint8_t { no, yes, never } early = Early::no;
   double patience = 1;
-  // One beam only: tokens are drawn instead, by the scores that the rules leave. Input i has the seed plus i.
+  // One beam only: tokens are drawn instead, by the scores that the rules leave.
   std::optional<SamplerOptions> sampling;
 };
 
@@ -44,6 +44,7 @@ struct BeamInput {
   const Sequence* memory = nullptr;  // of an encoder-decoder: Engine::encode()'s
   std::vector<int32_t> prefix;       // what every hypothesis begins with: the start token, a prompt, forced tokens
   const Sequence* begun = nullptr;   // has read the first tokens of `prefix`, not the last: for several searches
+  uint64_t number = 0;               // added to the seed of sampling, whatever the inputs beside this one
 };
 
 struct Hypothesis {

@@ -10,9 +10,8 @@
 
 namespace miao::runtime {
 
-Result<std::vector<int32_t>> encode_text(const prep::Tokenizer& tokenizer, std::string_view text, int64_t limit,
-                                         bool truncate) {
-  MIAO_TRY(std::vector<int32_t> ids, tokenizer.encode(text));
+Result<std::vector<int32_t>> fit_tokens(std::vector<int32_t> ids, std::span<const int32_t> bare, int64_t limit,
+                                        bool truncate) {
   const auto size = static_cast<int64_t>(ids.size());
   if (size <= limit) return ids;
   if (!truncate) {
@@ -22,7 +21,6 @@ Result<std::vector<int32_t>> encode_text(const prep::Tokenizer& tokenizer, std::
                  {}};
   }
   // The tokens around the text stay: those in front are found by where the bare text begins.
-  MIAO_TRY(const std::vector<int32_t> bare, tokenizer.encode(text, {.add_special = false}));
   const auto around = size - static_cast<int64_t>(bare.size());
   const auto at = std::search(ids.begin(), ids.end(), bare.begin(), bare.end());
   if (around < 0 || around > limit || at == ids.end()) {
@@ -32,6 +30,14 @@ Result<std::vector<int32_t>> encode_text(const prep::Tokenizer& tokenizer, std::
   const auto end = at + static_cast<int64_t>(bare.size());
   ids.erase(end - excess, end);
   return ids;
+}
+
+Result<std::vector<int32_t>> encode_text(const prep::Tokenizer& tokenizer, std::string_view text, int64_t limit,
+                                         bool truncate) {
+  MIAO_TRY(std::vector<int32_t> ids, tokenizer.encode(text));
+  if (static_cast<int64_t>(ids.size()) <= limit) return ids;
+  MIAO_TRY(const std::vector<int32_t> bare, tokenizer.encode(text, {.add_special = false}));
+  return fit_tokens(std::move(ids), bare, limit, truncate);
 }
 
 int64_t text_limit(const Encoder& encoder) {

@@ -21,6 +21,9 @@ struct EmbedOptions {
 
 // The ids of a text with the model's special tokens around it, at most `limit` of them. Error invalid where there are
 // more and `truncate` is off.
+// The same of ids that are there, `bare` being those of the text without what stands around it.
+Result<std::vector<int32_t>> fit_tokens(std::vector<int32_t> ids, std::span<const int32_t> bare, int64_t limit,
+                                        bool truncate);
 Result<std::vector<int32_t>> encode_text(const prep::Tokenizer& tokenizer, std::string_view text, int64_t limit,
                                          bool truncate);
 // Tokens that a text may have: the model's limit, or the shorter one that it was trained with.

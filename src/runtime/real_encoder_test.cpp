@@ -1,4 +1,4 @@
-// A real encoder: all-MiniLM-L6-v2, found as `minilm` in the directory that MIAO_TEST_MODELS names; skipped without it.
+// A real encoder: all-MiniLM-L6-v2, found as all-MiniLM-L6-v2 in the directory that MIAO_TEST_MODELS names; skipped without it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ std::vector<std::string> lines() {
 TEST(SlowRealEncoder, Int8IsCloseToFp32) {
   const auto models = env("MIAO_TEST_MODELS");
   if (!models) GTEST_SKIP() << "MIAO_TEST_MODELS is not set";
-  const std::filesystem::path path = std::filesystem::path(*models) / "minilm";
+  const std::filesystem::path path = std::filesystem::path(*models) / "all-MiniLM-L6-v2";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " does not exist";
   const std::vector<std::string> texts = lines();
   const auto vectors = [&](Compute compute) {

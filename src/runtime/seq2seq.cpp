@@ -19,7 +19,10 @@ Result<void> search(Engine& engine, std::span<const std::vector<int32_t>> inputs
   for (const size_t i : which) read.push_back({.ids = inputs[i]});
   MIAO_TRY(const std::vector<Sequence> memory, engine.encode(read, o.cancel));
   std::vector<BeamInput> starts(which.size(), start);
-  for (size_t n = 0; n < which.size(); ++n) starts[n].memory = &memory[n];
+  for (size_t n = 0; n < which.size(); ++n) {
+    starts[n].memory = &memory[n];
+    starts[n].number = which[n];
+  }
   MIAO_TRY(auto found, beam_search(engine, starts, o.beam, rules, o.cancel));
   for (size_t n = 0; n < which.size(); ++n) {
     for (Hypothesis& h : found[n]) out[which[n]].push_back({"", std::move(h.tokens), h.score});
@@ -36,7 +39,7 @@ Result<std::vector<Seq2SeqAnswers>> seq2seq(Engine& engine, std::span<const std:
   BeamInput start{.memory = nullptr, .prefix = {o.start}};
   if (!o.prefix.empty()) {
     MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
-    MIAO_TRY(const std::vector<int32_t> ids, tokenizer->encode(o.prefix, {.add_special = false}));
+    MIAO_TRY(const std::vector<int32_t> ids, tokenizer->target().encode(o.prefix, {.add_special = false}));
     start.prefix.insert(start.prefix.end(), ids.begin(), ids.end());
   }
   const auto room = engine.ctx() - static_cast<int64_t>(start.prefix.size());
@@ -60,27 +63,43 @@ Result<std::vector<Seq2SeqAnswers>> seq2seq(Engine& engine, std::span<const std:
     MIAO_CHECK_OK(search(engine, inputs, std::span(order).subspan(first, count), o, start, rules, out));
   }
   if (const auto tokenizer = engine.tokenizer(); tokenizer.ok()) {
+    const prep::Tokenizer writer = (*tokenizer)->target();
     for (Seq2SeqAnswers& answers : out) {
-      for (Seq2SeqAnswer& answer : answers) answer.text = (*tokenizer)->decode(answer.tokens);
+      for (Seq2SeqAnswer& answer : answers) answer.text = writer.decode(answer.tokens);
     }
   }
   return out;
 }
 
-Result<std::vector<Result<Seq2SeqAnswers>>> seq2seq(Engine& engine, std::span<const std::string> texts,
-                                                    const Seq2SeqOptions& o) {
+Result<prep::Languages::Input> seq2seq_input(const Engine& engine, std::string_view text, const Seq2SeqOptions& o) {
   MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
+  const prep::Languages languages(*tokenizer);
+  MIAO_TRY(prep::Languages::Input input, languages.encode(text, o.source, o.target, o.parse_special));
+  if (static_cast<int64_t>(input.ids.size()) > engine.input_ctx()) {
+    const prep::EncodeOptions alone{.add_special = false, .parse_special = o.parse_special};
+    MIAO_TRY(const std::vector<int32_t> bare, tokenizer->encode(text, alone));
+    MIAO_TRY(input.ids, fit_tokens(std::move(input.ids), bare, engine.input_ctx(), o.truncate));
+  }
+  return input;
+}
+
+Result<std::vector<Result<Seq2SeqAnswers>>> seq2seq(Engine& engine, std::span<const std::string> texts,
+                                                    const Seq2SeqOptions& options) {
+  Seq2SeqOptions o = options;
+  // What is wrong with the languages is wrong with every text.
+  MIAO_TRY(const prep::Languages::Input nothing, seq2seq_input(engine, "", o));
+  if (nothing.first) o.rules.first = *nothing.first;
   std::vector<Result<Seq2SeqAnswers>> out;
   std::vector<std::vector<int32_t>> inputs;  // of the texts that can be read
   std::vector<size_t> places;
   for (const std::string& text : texts) {
-    auto ids = encode_text(*tokenizer, text, engine.input_ctx(), o.truncate);
-    if (!ids.ok()) {
-      out.emplace_back(std::move(ids.error()));
+    auto input = seq2seq_input(engine, text, o);
+    if (!input.ok()) {
+      out.emplace_back(std::move(input.error()));
       continue;
     }
     places.push_back(out.size());
-    inputs.push_back(std::move(*ids));
+    inputs.push_back(std::move(input->ids));
     out.emplace_back(Seq2SeqAnswers());
   }
   MIAO_TRY(std::vector<Seq2SeqAnswers> answers, seq2seq(engine, inputs, o));

@@ -8,9 +8,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "prep/languages.h"
 #include "runtime/beam_search.h"
 #include "runtime/engine.h"
 #include "runtime/token_rules.h"
@@ -22,8 +24,11 @@ struct Seq2SeqOptions {
   TokenRuleOptions rules;  // `ends` and `max_tokens` are taken from `beam`
   int32_t start = -1;      // the decoder's first token
   std::string prefix;      // text that every answer begins with; not part of what comes back
-  bool truncate = false;   // texts that are too long lose their end; else they are an Error
-  int64_t batch = 32;      // texts that are searched together
+  // Languages of a translation model, as its files spell them (prep/languages.h); empty = what those say.
+  std::string source, target;
+  bool parse_special = true;  // control tokens written out in a text count as such
+  bool truncate = false;      // texts that are too long lose their end; else they are an Error
+  int64_t batch = 32;         // texts that are searched together
   const std::atomic<bool>* cancel = nullptr;
 };
 
@@ -41,8 +46,13 @@ struct Seq2SeqAnswer {
 // The best answers of a text, best first.
 using Seq2SeqAnswers = std::vector<Seq2SeqAnswer>;
 
+// A text as the encoder reads it, at most Engine::input_ctx() tokens, and what the decoder has to write first for the
+// target language.
+Result<prep::Languages::Input> seq2seq_input(const Engine& engine, std::string_view text,
+                                             const Seq2SeqOptions& options);
+
 // One result a text, in their order; what is wrong with one text does not touch the others. An Error of the whole: bad
-// options, no tokenizer, cancelled, out of memory.
+// options, no tokenizer, an unknown language, cancelled, out of memory.
 Result<std::vector<Result<Seq2SeqAnswers>>> seq2seq(Engine& engine, std::span<const std::string> texts,
                                                     const Seq2SeqOptions& options);
 // The same from token ids, with those that the encoder expects around a text. What is wrong with one input is an Error

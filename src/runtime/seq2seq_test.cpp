@@ -189,6 +189,82 @@ TEST(Seq2Seq, SamplesAreThoseOfTheirSeed) {
   EXPECT_FALSE(seq2seq(*engine, texts, o).ok());
 }
 
+TEST(Seq2Seq, SamplesDoNotDependOnTheBatch) {
+  const auto engine = open("bart");
+  Seq2SeqOptions o = *seq2seq_defaults(*engine);
+  o.beam.max_tokens = 12;
+  o.beam.sampling = SamplerOptions{.temperature = 1.5f, .seed = 7};
+  const std::vector<std::string> texts{"abc", "a bad cab and a dab", "abc", "h"};
+  o.batch = 1;
+  const auto one = seq2seq(*engine, texts, o);
+  o.batch = 4;
+  const auto four = seq2seq(*engine, texts, o);
+  ASSERT_TRUE(one.ok() && four.ok());
+  for (size_t i = 0; i < texts.size(); ++i) EXPECT_EQ((*one)[i]->front().tokens, (*four)[i]->front().tokens);
+  EXPECT_NE((*one)[0]->front().tokens, (*one)[2]->front().tokens);  // equal texts are drawn for apart
+}
+
+// A golden model with the tokenizer of tests/golden/sentencepiece that has its shape; `folder` is to be removed.
+std::unique_ptr<Engine> with_tokenizer(const char* model, const char* tokenizer, std::filesystem::path& folder) {
+  folder = with_settings(model, *read_file(kModels / model / "generation_config.json"));
+  std::filesystem::copy(kModels.parent_path() / "sentencepiece" / tokenizer, folder);
+  auto engine = Engine::open(folder);
+  EXPECT_TRUE(engine.ok()) << engine.error().str();
+  return std::move(*engine);
+}
+
+TEST(Seq2Seq, LanguagesLeadTheTextAndTheAnswer) {
+  std::filesystem::path folder;
+  const auto engine = with_tokenizer("m2m_100", "m2m", folder);
+  Seq2SeqOptions o = *seq2seq_defaults(*engine);
+  o.beam.max_tokens = 4;
+  const std::vector<std::string> texts{"the cat"};
+  const prep::Languages languages(**engine->tokenizer());
+  for (const char* target : {"fr", "de"}) {
+    o.source = "en";
+    o.target = target;
+    const auto input = seq2seq_input(*engine, texts[0], o);
+    ASSERT_TRUE(input.ok()) << input.error().str();
+    EXPECT_EQ(input->ids.front(), *languages.id("en"));
+    const auto answers = seq2seq(*engine, texts, o);
+    ASSERT_TRUE(answers.ok()) << answers.error().str();
+    EXPECT_EQ((*answers)[0]->front().tokens.front(), *languages.id(target));
+    EXPECT_EQ((*answers)[0]->front().text.find("__"), std::string::npos);
+  }
+  o.truncate = true;
+  std::string longer;
+  for (int i = 0; i < 100; ++i) longer += "the cat ";
+  const auto cut = seq2seq_input(*engine, longer, o);
+  ASSERT_TRUE(cut.ok()) << cut.error().str();
+  EXPECT_EQ(static_cast<int64_t>(cut->ids.size()), engine->input_ctx());
+  EXPECT_EQ(cut->ids.front(), *languages.id("en"));
+  EXPECT_EQ(cut->ids.back(), 2);
+  o.target = "xx";
+  const auto unknown = seq2seq(*engine, texts, o);
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.error().code, Code::not_found);
+  const auto bart = open("bart");
+  o = *seq2seq_defaults(*bart);
+  o.target = "fr";
+  EXPECT_EQ(seq2seq(*bart, texts, o).error().code, Code::unsupported);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Seq2Seq, AnswersAreInTheVocabularyOfTheDecoder) {
+  std::filesystem::path folder;
+  const auto engine = with_tokenizer("marian-two", "marian_two", folder);
+  Seq2SeqOptions o = *seq2seq_defaults(*engine);
+  o.beam.max_tokens = 5;
+  const std::vector<std::string> texts{"the cat"};
+  const auto answers = seq2seq(*engine, texts, o);
+  ASSERT_TRUE(answers.ok()) << answers.error().str();
+  const Seq2SeqAnswer& answer = (*answers)[0]->front();
+  const prep::Tokenizer& tokenizer = **engine->tokenizer();
+  EXPECT_EQ(answer.text, tokenizer.target().decode(answer.tokens));
+  EXPECT_NE(answer.text, tokenizer.decode(answer.tokens));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Seq2Seq, CancelledBeforeItBegins) {
   const auto engine = open("bart");
   Seq2SeqOptions o = *seq2seq_defaults(*engine);

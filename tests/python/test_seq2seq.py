@@ -208,3 +208,19 @@ def test_settings_that_cannot_be_read(tmp_path):
     with pytest.raises(miao.Invalid, match="num_beams"):
         model.generate("a")
     assert model.logits([1], [0]).shape == (1, model.vocab)
+
+
+def test_languages(tmp_path):
+    folder = shutil.copytree(SEQ2SEQ / "m2m_100", tmp_path / "m")
+    shutil.copytree(SEQ2SEQ.parent / "sentencepiece" / "m2m", folder, dirs_exist_ok=True)
+    model = miao.load(folder)
+    first = [model.translate("the cat", source="en", target=t, max_tokens=3).ids[0] for t in ("fr", "de", "fr")]
+    assert first[0] == first[2] != first[1]
+    assert [c.ids[0] for c in model.translate(["the cat", "a"], source="en", target="de", max_tokens=3)] == [first[1]] * 2
+    with pytest.raises(miao.NotFound, match="xx"):
+        model.translate("the cat", target="xx")
+
+
+def test_one_pair_has_no_choice(translator):
+    with pytest.raises(miao.Unsupported, match="no choice"):
+        translator.translate("abc", target="fr")

@@ -32,6 +32,8 @@ Result<runtime::Seq2SeqOptions> options_of(const AnswerOptions& o, const runtime
   }
   if (o.max_tokens > 0) options.beam.max_tokens = o.max_tokens;
   options.prefix = o.search.prefix;
+  options.source = o.search.source;
+  options.target = o.search.target;
   options.truncate = o.truncate;
   options.cancel = &interrupted();
   return options;

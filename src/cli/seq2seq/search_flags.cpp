@@ -22,6 +22,10 @@ void add_search_flags(CLI::App& app, SearchFlags& flags) {
       ->check(CLI::Range(-100.0, 100.0))
       ->group(kGroup);
   app.add_option("--prefix", flags.prefix, "What every answer begins with")->group(kGroup);
+  app.add_option("--source", flags.source, "Language of the texts, as the model spells it (fr, fr_XX, fra_Latn)")
+      ->type_name("LANGUAGE")
+      ->group(kGroup);
+  app.add_option("--target", flags.target, "Language to translate to")->type_name("LANGUAGE")->group(kGroup);
 }
 
 }  // namespace miao::cli

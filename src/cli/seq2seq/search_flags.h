@@ -14,7 +14,7 @@ struct SearchFlags {
   std::optional<int64_t> beams;
   int64_t best = 1;
   std::optional<double> length_penalty;
-  std::string prefix;
+  std::string prefix, source, target;
 
   void apply(runtime::BeamOptions& options) const;
 };

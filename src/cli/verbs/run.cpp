@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <cstdio>
+#include <utility>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -44,6 +46,9 @@ struct Options {
   std::string system, form_file;
   bool raw = false, control = false, ignore_end = false, no_history = false;
   int64_t max_tokens = -1;
+  // Flags that mean something to some kinds of models alone.
+  using Flags = std::vector<const CLI::Option*>;
+  Flags of_chat, of_texts, of_search, of_speech, of_sampling, of_writers;
   std::vector<std::string> stop;
   SamplingFlags sampling;
   EngineFlags engine;
@@ -139,10 +144,22 @@ std::vector<std::string> texts_of(const Options& o, const std::string& prompt) {
   return piped ? lines_of(prompt) : o.inputs;
 }
 
+// An Error that names a flag which was given and means nothing to this model.
+Result<void> none_of(const std::vector<Options::Flags>& groups, const char* model) {
+  for (const Options::Flags& flags : groups) {
+    for (const CLI::Option* option : flags) {
+      if (option->count() == 0) continue;
+      return Error{Code::invalid, std::string("means nothing to ") + model + "; leave it out", option->get_name()};
+    }
+  }
+  return {};
+}
+
 Result<int> answer(const Options& o, const Common& common, const std::filesystem::path& path, std::string prompt,
                    bool interactive) {
   MIAO_TRY(const bool speech, runtime::is_speech_model(path));
   if (speech) return usage_error(verb_run, "this model turns speech into text: give it audio files");
+  MIAO_CHECK_OK(none_of({o.of_chat, o.of_speech}, "an encoder-decoder of text"));
   AnswerOptions options{o.model.ref, o.inputs, o.truncate, o.max_tokens, o.search, o.sampling, o.engine};
   if (interactive) {
     return run_seq2seq_session(options, path, o.no_history ? std::filesystem::path() : history_path());
@@ -161,6 +178,7 @@ Result<std::optional<int>> run_if_speech(const Options& o, const Common& common)
   MIAO_TRY(const std::filesystem::path path, find_model(o.model, common));
   MIAO_TRY(const bool speech, runtime::is_speech_model(path));
   if (!speech) return std::optional<int>();
+  MIAO_CHECK_OK(none_of({o.of_chat, o.of_texts}, "a model of speech"));
   MIAO_TRY(const int code, run_speech({o.model.ref, o.inputs, o.speech, o.search, o.sampling, o.engine}, common, path));
   return std::optional(code);
 }
@@ -179,11 +197,13 @@ Result<int> run(const Options& o, const Common& common) {
   MIAO_TRY(const std::filesystem::path path, find_model(o.model, common));
   MIAO_TRY(const models::ModelSpec::Shape shape, runtime::model_shape(path));
   if (shape == models::ModelSpec::Shape::encoder) {
+    MIAO_CHECK_OK(none_of({o.of_chat, o.of_search, o.of_speech, o.of_sampling, o.of_writers}, "an encoder"));
     if (interactive) return usage_error(verb_run, "this model is an encoder: give it texts");
     return run_encoder({o.model.ref, texts_of(o, prompt), o.truncate, o.engine}, common, path);
   }
   if (shape == models::ModelSpec::Shape::encoder_decoder)
     return answer(o, common, path, std::move(prompt), interactive);
+  MIAO_CHECK_OK(none_of({o.of_texts, o.of_search, o.of_speech}, "a decoder"));
   if (o.inputs.size() > 1) return usage_error(verb_run, "this model takes one prompt; quote it");
   MIAO_TRY(const auto engine, open_engine(path, o.engine.options()));
   MIAO_TRY(const prep::Tokenizer* const tokenizer, engine->tokenizer());
@@ -211,8 +231,17 @@ Run add(CLI::App& app, const Common& common) {
   app.add_option("input", o->inputs,
                  "The message, behind what is piped in; - or none reads standard input alone. None at a terminal: a "
                  "chat. Encoders take several texts, or a line of standard input each; models of speech audio files");
+  // The flags that have been added since the last call.
+  size_t seen = app.get_options().size();
+  const auto added = [&] {
+    const auto all = std::as_const(app).get_options();
+    Options::Flags out(all.begin() + static_cast<std::ptrdiff_t>(seen), all.end());
+    seen = all.size();
+    return out;
+  };
   app.add_option("-n,--max-tokens", o->max_tokens, "Tokens of an answer at most; -1 = until the model ends it")
       ->check(CLI::Range(int64_t{-1}, int64_t{1} << 40));
+  o->of_writers = added();
   auto* const system = app.add_option("-s,--system", o->system, "System text, in front of the conversation");
   auto* const form = app.add_option("--template", o->form_file, "A chat template (Jinja) instead of the model's own");
   form->type_name("FILE");
@@ -223,12 +252,18 @@ Run add(CLI::App& app, const Common& common) {
       ->allow_extra_args(false);
   app.add_flag("--ignore-end", o->ignore_end, "Goes on behind the model's end token");
   app.add_flag("--no-history", o->no_history, "Keeps no history of what is typed");
+  o->of_chat = added();
   app.add_flag("--truncate", o->truncate, "Cuts texts that are too long for an encoder, which else are an error");
   app.add_flag("--lines", o->lines, "Each line of standard input is a text of its own (encoder-decoders)");
+  o->of_texts = added();
   add_search_flags(app, o->search);
+  o->of_search = added();
   add_speech_flags(app, o->speech);
+  o->of_speech = added();
   add_sampling_flags(app, o->sampling);
+  o->of_sampling = added();
   add_engine_flags(app, o->engine);
+  for (const char* name : {"--kv", "--chunk"}) o->of_writers.push_back(app.get_option(name));
   return [o, &common] { return run(*o, common); };
 }
 

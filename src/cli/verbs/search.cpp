@@ -255,6 +255,7 @@ Run add(CLI::App& app, const Common& common) {
   prompt("--doc-prompt", o->document_prompt, o->own_document_prompt,
          "Put before each passage, instead of the model's own");
   add_engine_flags(app, o->engine);
+  for (const char* name : {"--kv", "--chunk"}) app.remove_option(app.get_option(name));  // of models that write
   return [o, &common] { return run(*o, common); };
 }
 

@@ -71,7 +71,8 @@ class WindowDecoder {
       beam.sampling = SamplerOptions{.temperature = static_cast<float>(temperature), .seed = seed};
       draws = static_cast<size_t>(o_.best_of);
     }
-    const std::vector<BeamInput> inputs(draws, input_);
+    std::vector<BeamInput> inputs(draws, input_);
+    for (size_t i = 0; i < draws; ++i) inputs[i].number = i;
     MIAO_TRY(auto found, beam_search(*m_.engine, inputs, beam, rules_, o_.cancel));
     Hypothesis& best = std::ranges::max_element(found, {}, [](const auto& one) { return one[0].score; })->front();
     WindowText out;
