@@ -56,6 +56,7 @@ oracle: build
 	tools/gen_oracle_table.py
 	build/venv/bin/python tools/make_golden.py --check
 	build/venv/bin/python tools/make_golden_encoders.py --check
+	build/venv/bin/python tools/make_golden_seq2seq.py --check
 	build/venv/bin/python tools/make_golden_mel.py --check
 
 format:

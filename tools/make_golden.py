@@ -3,7 +3,7 @@
 
     make golden                         writes tests/golden/models again
     build/venv/bin/python tools/make_golden.py --check
-                                        recomputes into build/golden and compares with what is committed
+                                        recomputes into build/golden-models and compares with what is committed
 
 Each case is a folder: config.json and safetensors as the hub has them, model.gguf as llama.cpp's converter would make
 it, and the logits of two runs (float32, eager attention) as .npy: `short` within every window and context length,
@@ -325,23 +325,30 @@ def compare(made, committed):
                 yield f"{after['name']}/{run['logits']}: differs by {difference:.2g}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Tiny random checkpoints and their reference logits.")
+def write_all(description, name, make_cases, compare, **more):
+    """A generator's main: tests/golden/NAME again, or with --check build/golden-NAME and how that differs."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--check", action="store_true", help="compare with the committed files, change nothing")
     options = parser.parse_args()
-    committed = ROOT / "tests/golden/models"
-    out = ROOT / "build/golden" if options.check else committed
+    committed = ROOT / "tests/golden" / name
+    out = ROOT / f"build/golden-{name}" if options.check else committed
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     shutil.rmtree(out, ignore_errors=True)
-    cases = [make_case(name, case, out) for name, case in CASES.items()]
+    cases = make_cases(out)
     versions = dict(transformers=transformers.__version__, torch=torch.__version__.split("+")[0])
-    (out / "manifest.json").write_text(dump(versions | dict(cases=cases)))
+    (out / "manifest.json").write_text(dump(versions | more | dict(cases=cases)))
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(f"{len(cases)} cases, {size / 1e6:.1f} MB in {out}")
     differences = list(compare(out, committed)) if options.check else []
     print("\n".join(differences))
     return 1 if differences else 0
+
+
+def main():
+    return write_all("Tiny random checkpoints and their reference logits.", "models",
+                     lambda out: [make_case(name, case, out) for name, case in CASES.items()], compare)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ converter makes one, and out.npy: the rows of the last hidden state, or of the h
 different lengths, each computed alone in float32, one below the other. manifest.json lists the cases with ids and
 segments of the inputs.
 """
-import argparse
 import json
 import pathlib
-import shutil
 import sys
 
 import numpy as np
@@ -120,25 +118,13 @@ def compare(made, committed):
             yield f"{after['name']}: differs by {difference:.2g}"
 
 
+def make_cases(out):
+    return [make_case(family, head, out) for family in FAMILIES for head in HEADS
+            if hasattr(transformers, family.split("-")[0] + HEADS[head])]
+
+
 def main():
-    parser = argparse.ArgumentParser(description="Tiny random encoders and their reference outputs.")
-    parser.add_argument("--check", action="store_true", help="compare with the committed files, change nothing")
-    options = parser.parse_args()
-    committed = ROOT / "tests/golden/encoders"
-    out = ROOT / "build/golden-encoders" if options.check else committed
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    shutil.rmtree(out, ignore_errors=True)
-    cases = [make_case(family, head, out) for family in FAMILIES for head in HEADS
-             if hasattr(transformers, family.split("-")[0] + HEADS[head])]
-    versions = dict(transformers=transformers.__version__, torch=torch.__version__.split("+")[0])
-    (out / "manifest.json").write_text(make_golden.dump(versions | dict(cases=cases)))
-    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    print(f"{len(cases)} cases, {size / 1e6:.1f} MB in {out}")
-    differences = list(compare(out, committed)) if options.check else []
-    print("\n".join(differences))
-    return 1 if differences else 0
+    return make_golden.write_all("Tiny random encoders and their reference outputs.", "encoders", make_cases, compare)
 
 
 if __name__ == "__main__":

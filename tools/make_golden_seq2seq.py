@@ -9,10 +9,8 @@ Each case is a folder: config.json and safetensors as the hub has them, for T5 a
 and logits.npy: the logits of the decoder's ids of each input, computed alone in float32, one below the other.
 manifest.json lists the cases with the ids, and what generate() gives: ids without the start, and scores of beams.
 """
-import argparse
 import json
 import pathlib
-import shutil
 import sys
 
 import gguf
@@ -211,24 +209,9 @@ def compare(made, committed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Tiny random encoder-decoders and their reference outputs.")
-    parser.add_argument("--check", action="store_true", help="compare with the committed files, change nothing")
-    options = parser.parse_args()
-    committed = ROOT / "tests/golden/seq2seq"
-    out = ROOT / "build/golden-seq2seq" if options.check else committed
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    shutil.rmtree(out, ignore_errors=True)
-    cases = [make_case(name, out) for name in CASES]
-    versions = dict(transformers=transformers.__version__, torch=torch.__version__.split("+")[0])
-    manifest = versions | dict(words=WORDS, searches=SEARCHES, cases=cases)
-    (out / "manifest.json").write_text(make_golden.dump(manifest))
-    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    print(f"{len(cases)} cases, {size / 1e6:.1f} MB in {out}")
-    differences = list(compare(out, committed)) if options.check else []
-    print("\n".join(differences))
-    return 1 if differences else 0
+    return make_golden.write_all("Tiny random encoder-decoders and their reference outputs.", "seq2seq",
+                                 lambda out: [make_case(name, out) for name in CASES], compare, words=WORDS,
+                                 searches=SEARCHES)
 
 
 if __name__ == "__main__":

@@ -21,14 +21,6 @@ namespace {
 
 const std::filesystem::path kModels = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/encoders";
 
-Json manifest() {
-  auto text = read_file(kModels / "manifest.json");
-  EXPECT_TRUE(text.ok());
-  auto json = parse_json(*text, "manifest.json");
-  EXPECT_TRUE(json.ok());
-  return *json;
-}
-
 struct Inputs {
   explicit Inputs(const Json& list) {
     for (const Json& input : list) {
@@ -87,7 +79,7 @@ void check(const std::filesystem::path& model, const Json& c, const std::string&
 }
 
 TEST(EncoderGolden, OutputsOfTransformers) {
-  const Json cases = manifest()["cases"];
+  const Json cases = golden_manifest(kModels)["cases"];
   ASSERT_GE(cases.size(), 32u);
   const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
   const int count = kernels::available(cpu_features(), tables);
@@ -148,7 +140,7 @@ TEST(EncoderGolden, AGgufClassifierWithoutItsDenseLayerIsNone) {
 TEST(EncoderGolden, Int8) {
   const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
   const int count = kernels::available(cpu_features(), tables);
-  const Json cases = manifest()["cases"];
+  const Json cases = golden_manifest(kModels)["cases"];
   for (const Json& c : cases) {
     const auto name = c["name"].get<std::string>();
     SCOPED_TRACE(name);

@@ -18,22 +18,6 @@ namespace {
 
 const std::filesystem::path kModels = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/models";
 
-Json manifest() {
-  auto text = read_file(kModels / "manifest.json");
-  EXPECT_TRUE(text.ok());
-  auto json = parse_json(*text, "manifest.json");
-  EXPECT_TRUE(json.ok());
-  return *json;
-}
-
-std::vector<std::string> isas() {
-  const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
-  const int n = kernels::available(cpu_features(), tables);
-  std::vector<std::string> out;
-  for (int i = 0; i < n; ++i) out.emplace_back(tables[i]->name);
-  return out;
-}
-
 void check_run(const Json& c, const std::filesystem::path& model, const Json& run, const std::string& isa) {
   const auto ids = run["ids"].get<std::vector<int32_t>>();
   const auto positions = run["positions"].get<std::vector<int64_t>>();
@@ -59,7 +43,7 @@ void check_run(const Json& c, const std::filesystem::path& model, const Json& ru
 }
 
 TEST(Golden, LogitsOfTransformers) {
-  const Json cases = manifest()["cases"];
+  const Json cases = golden_manifest(kModels)["cases"];
   ASSERT_GE(cases.size(), 10u);
   for (const Json& c : cases) {
     const std::filesystem::path folder = kModels / c["name"].get<std::string>();

@@ -6,11 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "io/npy.h"
-#include "kernels/kernels.h"
 #include "runtime/beam_search.h"
 #include "runtime/engine.h"
 #include "runtime/test_golden.h"
@@ -20,14 +18,6 @@ namespace miao::runtime {
 namespace {
 
 const std::filesystem::path kModels = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq";
-
-Json manifest() {
-  auto text = read_file(kModels / "manifest.json");
-  EXPECT_TRUE(text.ok());
-  auto json = parse_json(*text, "manifest.json");
-  EXPECT_TRUE(json.ok());
-  return *json;
-}
 
 // The inputs of a case, with the features of audio.
 struct Case {
@@ -80,16 +70,14 @@ void check_logits(const Json& json, const std::filesystem::path& model, const Ca
 }
 
 TEST(Seq2SeqGolden, LogitsOfTransformers) {
-  const Json all = manifest();
+  const Json all = golden_manifest(kModels);
   ASSERT_GE(all["cases"].size(), 9u);
-  const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
-  const int count = kernels::available(cpu_features(), tables);
   for (const Json& json : all["cases"]) {
     const Case c(json);
-    for (int i = 0; i < count; ++i) {
-      SCOPED_TRACE(c.name + " " + tables[i]->name);
-      check_logits(json, kModels / c.name, c, tables[i]->name);
-      if (json["gguf"].get<bool>()) check_logits(json, kModels / c.name / "model.gguf", c, tables[i]->name);
+    for (const std::string& isa : isas()) {
+      SCOPED_TRACE(c.name + " " + isa);
+      check_logits(json, kModels / c.name, c, isa);
+      if (json["gguf"].get<bool>()) check_logits(json, kModels / c.name / "model.gguf", c, isa);
     }
   }
 }
@@ -120,7 +108,7 @@ struct SearchOf {
 };
 
 TEST(Seq2SeqGolden, SequencesOfGenerate) {
-  const Json all = manifest();
+  const Json all = golden_manifest(kModels);
   size_t compared = 0;
   for (const Json& json : all["cases"]) {
     const Case c(json);

@@ -16,11 +16,34 @@
 #include <filesystem>
 #include <fstream>
 #include <span>
+#include <string>
+#include <vector>
 
+#include "base/cpu.h"
 #include "base/env.h"
+#include "base/file.h"
 #include "base/json.h"
+#include "kernels/kernels.h"
 
 namespace miao::runtime {
+
+// The manifest of a folder of golden models.
+inline Json golden_manifest(const std::filesystem::path& folder) {
+  auto text = read_file(folder / "manifest.json");
+  EXPECT_TRUE(text.ok());
+  auto json = parse_json(*text, "manifest.json");
+  EXPECT_TRUE(json.ok());
+  return *json;
+}
+
+// The instruction sets of this processor.
+inline std::vector<std::string> isas() {
+  const kernels::Kernels* tables[static_cast<size_t>(kernels::Isa::count)];
+  const int n = kernels::available(cpu_features(), tables);
+  std::vector<std::string> out;
+  for (int i = 0; i < n; ++i) out.emplace_back(tables[i]->name);
+  return out;
+}
 
 struct Difference {
   double worst = 0, largest = 0;

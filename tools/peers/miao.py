@@ -28,3 +28,21 @@ class Miao:
 
     def complete(self, model, tokens):
         return Ran([self.binary, "run", model, PROMPT, "--raw", "--greedy", "--ignore-end", "-n", tokens, "-c", 2048, "-t", self.threads, "-q"])
+
+
+class Listener:
+    """A worker (worker.py) that transcribes: a process for each file, whose figures leave the start out."""
+
+    def __init__(self, binary, folder, threads):
+        self.command = [binary, "run", folder, "--dtype", "int8", "--language", "en", "--greedy", "-t", threads, "--json", "-q"]
+
+    def call(self, method, file, beam):
+        assert method == "seconds"
+        ran = Ran([*self.command, "--beams", beam, file])
+        if ran.code:
+            sys.exit(f"miao run failed on {file}: {ran.err}")
+        out = json.loads(ran.out)
+        return {"seconds": out["seconds"], "text": out["results"][0]["text"]}
+
+    def close(self):
+        pass

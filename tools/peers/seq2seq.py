@@ -1,7 +1,7 @@
 """Encoder-decoders: the shapes of Flan-T5-small and of Marian's opus-mt models, with random weights, in INT8.
 
-Each run reads 32 tokens and writes exactly 32, so that all engines do equal work whatever their weights say. miao has no
-runtime for these yet: contenders() is where it enters, with a `seconds(batch, beam, tokens, reps)` like the others.
+Each run reads 32 tokens and writes exactly 32, so that all engines do equal work whatever their weights say. miao is not
+among the contenders so far: contenders() is where it enters, with a `seconds(batch, beam, tokens, reps)` like the others.
 """
 import pathlib
 

@@ -1,7 +1,7 @@
 """Speech: Whisper base on clips that espeak-ng speaks, in INT8, against faster-whisper.
 
 The model is the published one, in CTranslate2's format, from two packages of PyPI. The whole way is timed, from the file to
-the text. miao has no runtime for it yet: contenders() is where it enters, with a `seconds(file, beam)` like the others.
+the text, without the start of a program and without higher temperatures.
 """
 import hashlib
 import shutil
@@ -9,7 +9,7 @@ import sys
 import wave
 import zipfile
 
-from peers import venv
+from peers import miao, venv
 from peers.common import PEERS, best_of, compare, header, must, pip_download, say, sha256, take_turns
 from peers.worker import Worker
 
@@ -70,9 +70,10 @@ def get_clip(name, seconds):
     return file
 
 
-def contenders(python, folder, threads):
-    return {name: Worker(python, "seq2seq_engines", "Listener", {"folder": str(folder), **settings}, threads)
-            for name, settings in SETTINGS.items()}
+def contenders(o, python, folder):
+    others = {name: Worker(python, "seq2seq_engines", "Listener", {"folder": str(folder), **settings}, o.threads)
+              for name, settings in SETTINGS.items()}
+    return {"miao": miao.Listener(o.miao, folder, o.threads)} | others
 
 
 def run(o, doctor):
@@ -81,7 +82,7 @@ def run(o, doctor):
     clips = {name: get_clip(name, CLIPS[name]) for name in o.cases}
     result = header(o, doctor, venv.versions(), subject=SUBJECT, lines=[], texts={},
                     workload="INT8, from a wave file to its text", files={n: {"sha256": sha256(f)} for n, f in clips.items()})
-    engines = contenders(python, folder, o.threads)
+    engines = contenders(o, python, folder)
     for name, file in clips.items():
         for beam in (1, 5):
             say(f"{name}, beam {beam}")
@@ -91,8 +92,8 @@ def run(o, doctor):
                 result["texts"].setdefault(name, {})[f"{key}, beam {beam}"] = out["text"]
                 return out["seconds"]
 
-            best = best_of({n: -seconds(n) for n in engines}, 1)
-            raw = take_turns(min(o.rounds, 3), {n: (lambda n=n: seconds(n)) for n in best})
+            best = best_of({n: -seconds(n) for n in engines if n != "miao"}, 1)
+            raw = take_turns(min(o.rounds, 3), {n: (lambda n=n: seconds(n)) for n in ["miao", *best]})
             test = f"clip of {CLIPS[name]} s, " + ("greedy" if beam == 1 else f"beam {beam}")
             result["lines"].append(compare(test, "INT8", "s", raw, GROUPS, False))
     for engine in engines.values():

@@ -83,6 +83,9 @@ Result<int> run(const BenchFlags& o, const Common& common) {
   if (!o.html.empty()) MIAO_CHECK_OK(replaceable(o.html));
   MIAO_TRY(const std::filesystem::path path, find_model(o.model, common));
   MIAO_TRY(const models::ModelSpec::Shape shape, runtime::model_shape(path));
+  if (shape == models::ModelSpec::Shape::encoder_decoder) {
+    return Error{Code::unsupported, "is an encoder-decoder; bench measures decoders and encoders", path.string()};
+  }
   const bool encoder = shape == models::ModelSpec::Shape::encoder;
   if (const std::string why = misfit(o, encoder); !why.empty()) return usage_error(verb_bench, why);
   measure::BenchReport report;
