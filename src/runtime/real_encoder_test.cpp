@@ -1,4 +1,5 @@
-// A real encoder: all-MiniLM-L6-v2, found as all-MiniLM-L6-v2 in the directory that MIAO_TEST_MODELS names; skipped without it.
+// A real encoder: all-MiniLM-L6-v2, found as all-MiniLM-L6-v2 in the directory that MIAO_TEST_MODELS names; skipped
+// without it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
