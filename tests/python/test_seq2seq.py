@@ -172,7 +172,7 @@ def test_encode_and_embed(translator):
     (lambda m: m.generate("a", prefix="gag " * 4000), miao.Invalid, "prefix"),
     (lambda m: m.generate("a", max_tokens=0), miao.Invalid, None),
     (lambda m: m.generate("a", truncate=1), TypeError, None),
-    (lambda m: m.translate("a", target="fr"), miao.Unsupported, "target"),
+    (lambda m: m.translate("a", target="fr"), miao.Unsupported, "source, target"),
     (lambda m: m.translate("a", source=3), TypeError, None),
     (lambda m: m.translate([[1]]), TypeError, None),
     (lambda m: m.translate("a", stop="b"), miao.Unsupported, "stop"),
