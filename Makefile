@@ -41,6 +41,7 @@ golden:
 	@scripts/venv.sh --oracle
 	build/venv/bin/python tools/make_golden.py
 	build/venv/bin/python tools/make_golden_encoders.py
+	build/venv/bin/python tools/make_golden_tasks.py
 	build/venv/bin/python tools/make_golden_mel.py
 
 oracle: build
@@ -50,6 +51,7 @@ oracle: build
 	tools/gen_oracle_table.py
 	build/venv/bin/python tools/make_golden.py --check
 	build/venv/bin/python tools/make_golden_encoders.py --check
+	build/venv/bin/python tools/make_golden_tasks.py --check
 	build/venv/bin/python tools/make_golden_mel.py --check
 
 format:

@@ -21,16 +21,11 @@ Result<std::vector<int32_t>> encode_text(const prep::Tokenizer& tokenizer, std::
                      "; shorten it or ask for truncation",
                  {}};
   }
-  // The tokens around the text stay: those in front are found by where the bare text begins.
-  MIAO_TRY(const std::vector<int32_t> bare, tokenizer.encode(text, {.add_special = false}));
-  const auto around = size - static_cast<int64_t>(bare.size());
-  const auto at = std::search(ids.begin(), ids.end(), bare.begin(), bare.end());
-  if (around < 0 || around > limit || at == ids.end()) {
+  const auto back = static_cast<int64_t>(tokenizer.suffix().size());  // the tokens around the text stay
+  if (static_cast<int64_t>(tokenizer.prefix().size()) + back > limit) {
     return Error{Code::invalid, "it cannot be cut to " + std::to_string(limit) + " tokens", {}};
   }
-  const int64_t excess = size - limit;
-  const auto end = at + static_cast<int64_t>(bare.size());
-  ids.erase(end - excess, end);
+  ids.erase(ids.begin() + limit - back, ids.end() - back);
   return ids;
 }
 
