@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -35,7 +37,9 @@ namespace {
 struct Options {
   ModelArgument model;
   std::vector<std::string> inputs;  // a decoder takes one at most
-  bool truncate = false;
+  EncodeOptions encode;             // of encoders
+  std::string explain;              // "" without the flag, "true" without a file
+  std::vector<const CLI::Option*> of_decoders, of_encoders;
   std::string system, form_file;
   bool raw = false, control = false, ignore_end = false, no_history = false;
   int64_t max_tokens = -1;
@@ -131,7 +135,15 @@ bool blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") =
 // What an encoder works on: the arguments, or each line of what was piped in.
 std::vector<std::string> texts_of(const Options& o, const std::string& prompt) {
   const bool piped = o.inputs.empty() || o.inputs == std::vector<std::string>{"-"};
+  if (piped && o.encode.question) return {prompt};  // a text that is searched for answers
   return piped ? lines_of(prompt) : o.inputs;
+}
+
+// A flag that means nothing to this model, by the name that the user knows.
+std::optional<std::string> stray(const std::vector<const CLI::Option*>& options) {
+  const auto given = std::ranges::find_if(options, [](const CLI::Option* option) { return option->count() > 0; });
+  if (given == options.end()) return std::nullopt;
+  return "--" + (*given)->get_lnames().front();
 }
 
 Result<int> run(const Options& o, const Common& common) {
@@ -147,7 +159,19 @@ Result<int> run(const Options& o, const Common& common) {
   MIAO_TRY(const models::ModelSpec::Shape shape, runtime::model_shape(path));
   if (shape == models::ModelSpec::Shape::encoder) {
     if (interactive) return usage_error(verb_run, "this model is an encoder: give it texts");
-    return run_encoder({o.model.ref, texts_of(o, prompt), o.truncate, o.engine}, common, path);
+    if (const auto flag = stray(o.of_decoders)) {
+      return usage_error(verb_run, *flag + " is for models that write text; this one is an encoder");
+    }
+    EncodeOptions encode = o.encode;
+    encode.model = o.model.ref;
+    encode.texts = texts_of(o, prompt);
+    encode.explain = !o.explain.empty();
+    if (o.explain != "true") encode.explain_file = o.explain;
+    encode.engine = o.engine;
+    return run_encoder(encode, common, path);
+  }
+  if (const auto flag = stray(o.of_encoders)) {
+    return usage_error(verb_run, *flag + " is for encoders; this model writes text");
   }
   if (o.inputs.size() > 1) return usage_error(verb_run, "this model takes one prompt; quote it");
   MIAO_TRY(const auto engine, open_engine(path, o.engine.options()));
@@ -170,12 +194,29 @@ Result<int> run(const Options& o, const Common& common) {
   return answer_once(o, common, *engine, std::move(conversation), std::move(generate), std::move(prompt));
 }
 
+void add_encoder_flags(CLI::App& app, Options& o) {
+  const auto add = [&](CLI::Option* option) { o.of_encoders.push_back(option->group("Encoders")); };
+  add(app.add_flag("--truncate", o.encode.truncate, "Cuts texts that are too long, which else are an error"));
+  add(app.add_option("--task", o.encode.task, "What to do instead of what the model's head is for")
+          ->check(CLI::IsMember({"embed", "classify", "rerank", "entities", "answer"})));
+  add(app.add_option("--question", o.encode.question, "Searches the texts for its answer")->check(not_empty()));
+  add(app.add_option("--query", o.encode.query, "Puts the texts in the order in which they answer it")
+          ->check(not_empty()));
+  add(app.add_option("--aggregation", o.encode.aggregation,
+                     "How the tokens of a word agree on its label, as in transformers")
+          ->check(CLI::IsMember({"simple", "first", "average", "max"})));
+  add(app.add_flag(
+      "--explain", o.explain,
+      "What a class rests on: its score with each word left out in turn. --explain=FILE.html writes a page"));
+}
+
 Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<Options>();
   add_model_argument(app, o->model);
   app.add_option("input", o->inputs,
                  "The message, behind what is piped in; - or none reads standard input alone. None at a terminal: a "
                  "chat. Encoders take several texts, or a line of standard input each");
+  const size_t of_all = app.get_options().size();
   app.add_option("-n,--max-tokens", o->max_tokens, "Tokens of an answer at most; -1 = until the model ends it")
       ->check(CLI::Range(int64_t{-1}, int64_t{1} << 40));
   auto* const system = app.add_option("-s,--system", o->system, "System text, in front of the conversation");
@@ -188,9 +229,12 @@ Run add(CLI::App& app, const Common& common) {
       ->allow_extra_args(false);
   app.add_flag("--ignore-end", o->ignore_end, "Goes on behind the model's end token");
   app.add_flag("--no-history", o->no_history, "Keeps no history of what is typed");
-  app.add_flag("--truncate", o->truncate, "Cuts texts that are too long for an encoder, which else are an error");
   add_sampling_flags(app, o->sampling);
+  const auto so_far = std::as_const(app).get_options();
+  o->of_decoders.assign(so_far.begin() + static_cast<ptrdiff_t>(of_all), so_far.end());
+  add_encoder_flags(app, *o);
   add_engine_flags(app, o->engine);
+  for (const char* name : {"--kv", "--chunk"}) o->of_decoders.push_back(app.get_option(name));
   return [o, &common] { return run(*o, common); };
 }
 
@@ -199,7 +243,7 @@ Run add(CLI::App& app, const Common& common) {
 const Verb verb_run = {
     .name = "run",
     .group = "Use models",
-    .summary = "Answer a prompt, chat, embed or classify texts",
+    .summary = "Answer a prompt, chat, embed, classify or search texts",
     .details =
         "With a prompt, or with text on standard input, the answer goes to standard output and one line of "
         "figures to standard error. With both, the text comes first and the prompt behind it, as a question about it. "
@@ -209,7 +253,9 @@ const Verb verb_run = {
         "fit the context: a prompt that is too long is an error.\n\n"
         "What is done is found from the model. An encoder gives vectors of texts (one, or more than 20: their numbers; "
         "a "
-        "few: a table of their cosines), or the class of each, where it has a head for that.",
+        "few: a table of their cosines), or what its head is for: the class of each text, entities in it, answers to a "
+        "--question in it, or how well it answers a --query. Long texts are searched for entities and answers as a "
+        "whole. A text that cannot be read is reported and the others go on.",
     .examples =
         "miao run smollm2                                    # chat\n"
         "miao run smollm2 \"Name three rivers.\" --greedy      # one answer, the same each time\n"
@@ -217,6 +263,8 @@ const Verb verb_run = {
         "miao run model.gguf \"Summarise this.\" < notes.txt  # a question about a text\n"
         "miao run minilm \"a cat\" \"a dog\" \"tax law\"          # how near the texts are\n"
         "miao run minilm --json < lines.txt                  # a vector for each line\n"
+        "miao run ner \"Ada lives in Paris.\"                # entities\n"
+        "miao run qa --question \"Who?\" - < notes.txt       # answers in a text\n"
         "miao run base.gguf --raw \"Once upon a time\" -n 200  # plain continuation",
     .json = true,
     .add = add,
