@@ -153,7 +153,7 @@ Result<std::vector<Result<Entities>>> find_entities(Encoder& encoder, std::span<
     Reader reader(encoder.spec().head.labels, options.aggregation);
     for (size_t t = 0; t < window.size; ++t) {
       const prep::ByteRange range = located[text]->ranges[window.begin + t];
-      const bool continues = continues_word(*tokenizer, texts[text], located[text]->ids[window.begin + t], range);
+      const bool continues = continues_word(*tokenizer, texts[text], *located[text], window.begin + t);
       const auto row = rows.row(p, static_cast<int64_t>(front.size() + t));
       scores.assign(row.begin(), row.end());
       apply_scale(ClassScale::softmax, scores);

@@ -21,7 +21,7 @@ std::vector<Word> words_of(const prep::Tokenizer& tokenizer, std::string_view te
                            size_t count) {
   std::vector<Word> out;
   for (size_t t = 0; t < count; ++t) {
-    if (out.empty() || !continues_word(tokenizer, text, located.ids[t], located.ranges[t])) out.push_back({t, t});
+    if (out.empty() || !continues_word(tokenizer, text, located, t)) out.push_back({t, t});
     out.back().end = t + 1;
   }
   return out;

@@ -7,12 +7,14 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "io/testing.h"
+#include "prep/tokenizer_test_support.h"
 #include "runtime/answer.h"
 #include "runtime/classify.h"
 #include "runtime/entities.h"
 #include "runtime/explain.h"
 #include "runtime/rerank.h"
 #include "runtime/windows.h"
+#include "runtime/words.h"
 
 namespace miao::runtime {
 namespace {
@@ -63,6 +65,20 @@ TEST(Windows, CoverATextAndOverlap) {
   check(7, 4, 1, {0, 3});
   check(9, 4, 100, {0, 2, 4, 6});
   check(3, 1, 1, {0, 1, 2});
+}
+
+// Tokens that are bytes of one letter, which stands behind a blank.
+TEST(Words, DoNotBeginInsideALetter) {
+  const Json golden = prep::test::golden_json("gpt2.json");
+  const auto tokenizer = prep::Tokenizer::from_json(dump_json(prep::test::patched_base(golden)), "", "gpt2");
+  ASSERT_TRUE(tokenizer.ok());
+  const std::string text = "the \U0001f600 cat";
+  const auto located = tokenizer->locate(text);
+  ASSERT_TRUE(located.ok());
+  size_t words = 1;
+  for (size_t t = 1; t < located->ids.size(); ++t) words += !continues_word(*tokenizer, text, *located, t);
+  EXPECT_GT(located->ids.size(), 3u);
+  EXPECT_EQ(words, 3u);
 }
 
 TEST(TasksGolden, Entities) {

@@ -8,10 +8,14 @@
 
 namespace miao::runtime {
 
-// Whether a token goes on with the word of the token before it: WordPiece says so; elsewhere a word begins at a blank,
-// as transformers guesses it.
-inline bool continues_word(const prep::Tokenizer& tokenizer, std::string_view text, int32_t id, prep::ByteRange range) {
+// Whether token `at` of a text goes on with the word of the token before it: WordPiece says so; elsewhere a word begins
+// at a blank, as transformers guesses it, but never inside a letter.
+inline bool continues_word(const prep::Tokenizer& tokenizer, std::string_view text, const prep::LocatedIds& located,
+                           size_t at) {
   constexpr std::string_view kBlank = " \t\r\n";
+  const int32_t id = located.ids[at];
+  const prep::ByteRange range = located.ranges[at];
+  if (at > 0 && range.begin < located.ranges[at - 1].end) return true;
   if (tokenizer.unk_id() == id) return false;
   if (tokenizer.kind() == "WordPiece") return tokenizer.id_to_piece(id).starts_with("##");
   if (range.begin == 0 || range.begin >= text.size()) return false;
