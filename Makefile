@@ -43,6 +43,7 @@ golden:
 	build/venv/bin/python tools/make_golden.py
 	build/venv/bin/python tools/make_golden_encoders.py
 	build/venv/bin/python tools/make_golden_seq2seq.py
+	build/venv/bin/python tools/make_golden_tasks.py
 	build/venv/bin/python tools/make_golden_mel.py
 
 conformance: build
@@ -57,6 +58,7 @@ oracle: build
 	build/venv/bin/python tools/make_golden.py --check
 	build/venv/bin/python tools/make_golden_encoders.py --check
 	build/venv/bin/python tools/make_golden_seq2seq.py --check
+	build/venv/bin/python tools/make_golden_tasks.py --check
 	build/venv/bin/python tools/make_golden_mel.py --check
 
 format:

@@ -329,6 +329,14 @@ def patched(base, patch):
     return doc
 
 
+def byte_ranges(encoded, text):
+    """Where each token comes from: first byte and one past the last, for the library's characters."""
+    at = [0]
+    for c in text:
+        at.append(at[-1] + len(c.encode()))
+    return [at[x] for range_ in encoded.offsets for x in range_]
+
+
 def write_golden():
     GOLDEN.mkdir(parents=True, exist_ok=True)
     bases = {}
@@ -345,9 +353,12 @@ def write_golden():
         for raw in strings.make_strings("golden " + name, 120, strings.specials_of(doc), True):
             if len(raw) > 160:
                 continue
-            ids = tokenizer.encode(strings.lossy(raw)).ids
-            case = {"text": strings.lossy(raw)} if strings.lossy(raw).encode() == raw else {"hex": raw.hex()}
-            cases.append({**case, "ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=True)})
+            encoded = tokenizer.encode(strings.lossy(raw))
+            if strings.lossy(raw).encode() == raw:
+                case = {"text": strings.lossy(raw), "ranges": byte_ranges(encoded, strings.lossy(raw))}
+            else:
+                case = {"hex": raw.hex()}
+            cases.append({**case, "ids": encoded.ids, "decoded": tokenizer.decode(encoded.ids, skip_special_tokens=True)})
         head = {"tokenizers": tokenizers.__version__, "base": f"base_{kind}.json", "patch": patch}
         rows = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
         (GOLDEN / f"{name}.json").write_text(json.dumps(head)[:-1] + ', "cases": [\n' + rows + "\n]}\n")

@@ -59,6 +59,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   MIAO_CHECK(*t.encode(text, std::vector<Segment>{{0, text.size(), true}}, true) == *full);
   MIAO_CHECK(*t.encode(repaired) == *full);
 
+  const auto located = t.locate(text);
+  MIAO_CHECK(located.ok() && located->ids == *full && located->ranges.size() == full->size());
+  for (const ByteRange range : located->ranges) MIAO_CHECK(range.begin <= range.end && range.end <= text.size());
+
   for (const auto* ids : {&*plain, &*full}) {
     const std::string decoded = t.decode(*ids, false);
     MIAO_CHECK(is_utf8(decoded));

@@ -95,6 +95,8 @@ Result<Languages::Input> Languages::encode(std::string_view text, std::string_vi
   if (table.place == Place::none) {
     MIAO_CHECK_OK(check_pair(source, target));
     MIAO_TRY(out.ids, tokenizer_.encode(text, {.parse_special = parse_special}));
+    out.front = tokenizer_.prefix().size();
+    out.back = tokenizer_.suffix().size();
     return out;
   }
   std::optional<int32_t> from, to;
@@ -112,9 +114,11 @@ Result<Languages::Input> Languages::encode(std::string_view text, std::string_vi
   };
   if (table.place == Place::source_first) add(from);
   if (table.place == Place::target_first) add(to);
+  out.front = out.ids.size();
   out.ids.insert(out.ids.end(), tokens.begin(), tokens.end());
   add(tokenizer_.eos_id());
   if (table.place == Place::source_last) add(from);
+  out.back = out.ids.size() - out.front - tokens.size();
   if (table.place != Place::target_first) out.first = to;
   return out;
 }

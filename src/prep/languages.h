@@ -25,6 +25,7 @@ class Languages {
 
   struct Input {
     std::vector<int32_t> ids;      // of the encoder
+    size_t front = 0, back = 0;    // how many of them stand before and behind those of the text
     std::optional<int32_t> first;  // what the decoder writes first, behind its start token; none: it chooses
   };
   // A text to translate. Empty codes: the source that the model's files name, a target of the decoder's own choice.

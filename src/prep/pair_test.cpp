@@ -53,15 +53,45 @@ TEST(Pair, ProcessorsOfBertAndRoberta) {
   EXPECT_EQ(roberta->encode_pair("a", "b")->types, (Ids(6, 0)));
 }
 
+TEST(Pair, RangesAreThoseOfEachText) {
+  auto t = with(template_with(kPair));
+  ASSERT_TRUE(t.ok());
+  auto p = t->encode_pair("a b", "\u4e2d c  a", {.limit = 7, .ranges = true});
+  ASSERT_TRUE(p.ok());
+  EXPECT_EQ(p->ids, (Ids{0, 3, 4, 1, 2, 5, 1}));
+  EXPECT_EQ(p->ranges, (std::vector<ByteRange>{{0, 0}, {0, 1}, {2, 3}, {0, 0}, {0, 3}, {4, 5}, {0, 0}}));
+  EXPECT_EQ(p->first, 1u);
+  EXPECT_EQ(p->first_size, 2u);
+  EXPECT_TRUE(t->encode_pair("a b", "c")->ranges.empty());
+  const auto joined = t->join(Ids{3}, Ids{4, 5});
+  EXPECT_EQ(joined->ids, (Ids{0, 3, 1, 4, 5, 1}));
+  EXPECT_EQ(t->prefix()[0], 0);
+  EXPECT_EQ(t->suffix()[0], 1);
+}
+
+// Bytes that are no UTF-8 are read as one U+FFFD each and keep their place.
+TEST(Pair, RangesOfBrokenText) {
+  auto t = with(template_with(kPair));
+  ASSERT_TRUE(t.ok());
+  auto located = t->locate("a \xFF\xE4\xB8 b");
+  ASSERT_TRUE(located.ok());
+  EXPECT_EQ(located->ids, (Ids{0, 3, 2, 4, 1}));
+  EXPECT_EQ(located->ranges, (std::vector<ByteRange>{{0, 0}, {0, 1}, {2, 5}, {6, 7}, {0, 0}}));
+  located = t->locate("");
+  ASSERT_TRUE(located.ok());
+  EXPECT_EQ(located->ranges.size(), 2u);
+}
+
 TEST(Pair, TheSecondTextIsCut) {
   auto t = with(template_with(kPair));
   ASSERT_TRUE(t.ok());
-  auto p = t->encode_pair("a b", "c a c", 7);
+  auto p = t->encode_pair("a b", "c a c", {.limit = 7});
   ASSERT_TRUE(p.ok());
   EXPECT_EQ(p->ids, (Ids{0, 3, 4, 1, 5, 3, 1}));
   EXPECT_EQ(p->second_size, 2u);
-  EXPECT_FALSE(t->encode_pair("a b a b", "c", 7).ok());
-  auto none = t->encode_pair("", "", 3);
+  EXPECT_FALSE(t->encode_pair("a b a b", "c", {.limit = 7}).ok());
+  EXPECT_FALSE(t->encode_pair("a b a b", "", {.limit = 6}).ok());
+  auto none = t->encode_pair("", "", {.limit = 3});
   ASSERT_TRUE(none.ok());
   EXPECT_EQ(none->ids, (Ids{0, 1, 1}));
 }

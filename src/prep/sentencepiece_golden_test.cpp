@@ -23,12 +23,31 @@ std::string text_of(const Json& row) {
   return out;
 }
 
+// The same ids, from left to right in the text.
+void expect_places(const Tokenizer& tokenizer, const std::string& text, EncodeOptions options,
+                   const std::vector<int32_t>& want) {
+  const auto located = tokenizer.locate(text, options);
+  ASSERT_TRUE(located.ok()) << located.error().str();
+  EXPECT_EQ(located->ids, want) << text;
+  ASSERT_EQ(located->ranges.size(), want.size());
+  uint32_t begin = 0, end = 0;
+  for (const ByteRange range : located->ranges) {
+    if (range == ByteRange{}) continue;  // stands around the text, or for a space that the text lacks
+    EXPECT_GE(range.begin, begin) << text;
+    EXPECT_GE(range.end, end) << text;
+    EXPECT_LE(range.end, text.size());
+    begin = range.begin;
+    end = range.end;
+  }
+}
+
 void expect_cases(const Tokenizer& tokenizer, const Json& cases, const EncodeOptions& options) {
   ASSERT_GT(cases.size(), 30u);
   for (const Json& row : cases) {
     const std::string text = text_of(row);
     const auto want = row["ids"].get<std::vector<int32_t>>();
     EXPECT_EQ(*tokenizer.encode(text, options), want) << text;
+    expect_places(tokenizer, text, options, want);
     if (row["decoded"].is_null()) continue;
     EXPECT_EQ(tokenizer.decode(want), row["decoded"].get<std::string>());
     StreamDecoder stream(tokenizer);

@@ -24,6 +24,9 @@ void try_text(const Result<Tokenizer>& tokenizer) {
   const auto ids = tokenizer->encode(kText);
   if (!ids.ok()) return;
   for (const int32_t id : *ids) MIAO_CHECK(id >= 0 && id < tokenizer->vocab_size());
+  const auto located = tokenizer->locate(kText);
+  MIAO_CHECK(located.ok() && located->ids == *ids && located->ranges.size() == ids->size());
+  for (const auto range : located->ranges) MIAO_CHECK(range.begin <= range.end && range.end <= kText.size());
   (void)tokenizer->decode(*ids);
   miao::prep::StreamDecoder stream(tokenizer->target(), false);
   for (const int32_t id : *ids) (void)stream.push(id);

@@ -21,70 +21,113 @@ Result<void> check_size(std::string_view text) {
                                   std::to_string(Tokenizer::kMaxText) + " can be tokenized at once; cut it"};
 }
 
-// allow(begin, end): a control token may be found at this range of `text`.
+// allow(begin, end): a control token may be found at this range of the text.
 template <class Allow>
-Result<Ids> encode_with(const TokenizerData& d, std::string_view text, bool add_special, Allow&& allow) {
+Result<Pieces> encode_with(const TokenizerData& d, const Source& source, bool add_special, Allow&& allow) {
+  const std::string_view text = source.text;
   MIAO_CHECK_OK(check_size(text));
-  Ids out;
-  out.reserve(text.size() / 4 + 8);
-  if (add_special) out = d.frame.prefix;
+  Pieces out;
+  out.trim = d.frame.trim;
+  out.ids.reserve(text.size() / 4 + 8);
+  if (add_special) out.ids = d.frame.prefix;
+  if (source.from) out.ranges.resize(out.ids.size());
   PreTokenizer::Scratch scratch;
-  std::string normal;
+  Text normal;
   const bool same = d.normalizer.steps.empty();
   size_t most = std::min(text.size() * kMaxGrowth + kFreeGrowth, Tokenizer::kMaxText);
-  const auto token = [&](int32_t id) { out.push_back(id); };
-  const auto words = [&](std::string_view part, bool origin) -> Result<void> {
+  const auto words = [&](const Source& part, bool origin) -> Result<void> {
     d.pre_tokenizer.run(part, origin, *d.model, scratch, out);
     return {};
+  };
+  const auto token_of = [&](const Source& from) {
+    return [&out, from](int32_t id, size_t begin, size_t end) {
+      if (from.from) out.word = from;
+      const std::string_view taken = from.text.substr(begin, end - begin);
+      const std::string_view bare = strip_white(taken, out.trim, out.trim);
+      out.add(id, bare.empty() ? taken : bare);
+    };
   };
   MIAO_CHECK_OK(d.added.split(
       false, text, allow,
       [&](size_t begin, size_t end) -> Result<void> {
-        MIAO_TRY(const std::string_view part, d.normalizer.run(text.substr(begin, end - begin), most, normal));
-        if (!same) most -= part.size();
+        MIAO_TRY(const Source part, d.normalizer.run(source.part(text.substr(begin, end - begin)), most, normal));
+        if (!same) most -= part.text.size();
         if (!d.added.any(true)) return words(part, begin == 0);
         return d.added.split(
-            true, part,
+            true, part.text,
             // Ranges of rewritten text are not ranges of `text`: then the whole part must be allowed.
             [&](size_t b, size_t e) { return same ? allow(begin + b, begin + e) : allow(begin, end); },
-            [&](size_t b, size_t e) { return words(part.substr(b, e - b), begin == 0 && b == 0); }, token);
+            [&](size_t b, size_t e) { return words(part.part(part.text.substr(b, e - b)), begin == 0 && b == 0); },
+            token_of(part));
       },
-      token));
-  if (add_special) out.insert(out.end(), d.frame.suffix.begin(), d.frame.suffix.end());
+      token_of(source)));
+  if (add_special) out.ids.insert(out.ids.end(), d.frame.suffix.begin(), d.frame.suffix.end());
+  return out;
+}
+
+// The text with broken sequences repaired, of which each code point knows its bytes.
+Text traced(std::string_view text) {
+  Text out;
+  out.bytes.reserve(text.size());
+  out.from.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    size_t bad;
+    bool cut;
+    const size_t good = valid_rune(text.data() + at, text.data() + text.size(), &bad, &cut), size = good ? good : bad;
+    out.bytes += good ? text.substr(at, good) : kReplacement;
+    out.from.resize(out.bytes.size(), {static_cast<uint32_t>(at), static_cast<uint32_t>(at + size)});
+    at += size;
+  }
   return out;
 }
 
 }  // namespace
 
-Result<EncodedPair> Tokenizer::encode_pair(std::string_view first, std::string_view second, size_t limit) const {
-  const std::vector<Frame::Part>& parts = data_->frame.pair;
-  if (parts.empty()) {
+Result<EncodedPair> Tokenizer::join(std::span<const int32_t> first, std::span<const int32_t> second) const {
+  if (data_->frame.pair.empty()) {
     return Error{Code::unsupported, "this tokenizer's file does not say how two texts stand together", {}};
   }
-  MIAO_TRY(const Ids a, encode(first, {.add_special = false}));
-  MIAO_TRY(Ids b, encode(second, {.add_special = false}));
-  const size_t around = parts.size() - 2, size = around + a.size() + b.size();
-  if (size > limit) {
-    if (around + a.size() >= limit) {
-      return Error{Code::invalid,
-                   "the first text leaves no room for the second within " + std::to_string(limit) + " tokens",
-                   {}};
-    }
-    b.resize(limit - around - a.size());
-  }
   EncodedPair out;
-  for (const Frame::Part& part : parts) {
+  for (const Frame::Part& part : data_->frame.pair) {
     const size_t begin = out.ids.size();
     if (part.id == Frame::Part::kFirst) {
-      out.ids.insert(out.ids.end(), a.begin(), a.end());
+      out.first = begin;
+      out.first_size = first.size();
+      out.ids.insert(out.ids.end(), first.begin(), first.end());
     } else if (part.id == Frame::Part::kSecond) {
       out.second = begin;
-      out.second_size = b.size();
-      out.ids.insert(out.ids.end(), b.begin(), b.end());
+      out.second_size = second.size();
+      out.ids.insert(out.ids.end(), second.begin(), second.end());
     } else {
       out.ids.push_back(part.id);
     }
     out.types.resize(out.ids.size(), part.type);
+  }
+  return out;
+}
+
+Result<EncodedPair> Tokenizer::encode_pair(std::string_view first, std::string_view second, PairOptions options) const {
+  const auto encoded = [&](std::string_view text) -> Result<LocatedIds> {
+    if (options.ranges) return locate(text, {.add_special = false});
+    MIAO_TRY(Ids ids, encode(text, {.add_special = false}));
+    return LocatedIds{std::move(ids), {}};
+  };
+  MIAO_TRY(const LocatedIds a, encoded(first));
+  MIAO_TRY(LocatedIds b, encoded(second));
+  MIAO_TRY(EncodedPair out, join(a.ids, {}));
+  if (out.ids.size() + b.ids.size() > options.limit) {
+    if (out.ids.size() >= options.limit) {
+      return Error{Code::invalid,
+                   "the first text leaves no room for the second within " + std::to_string(options.limit) + " tokens",
+                   {}};
+    }
+    b.ids.resize(options.limit - out.ids.size());
+  }
+  MIAO_TRY(out, join(a.ids, b.ids));
+  if (options.ranges) {
+    out.ranges.resize(out.ids.size());
+    std::ranges::copy(a.ranges, out.ranges.begin() + static_cast<ptrdiff_t>(out.first));
+    std::copy_n(b.ranges.begin(), b.ids.size(), out.ranges.begin() + static_cast<ptrdiff_t>(out.second));
   }
   return out;
 }
@@ -96,8 +139,22 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, EncodeOpti
     append_lossy(repaired, text);
     text = repaired;
   }
-  return encode_with(*data_, text, options.add_special, [&](size_t, size_t) { return options.parse_special; });
+  MIAO_TRY(Pieces out,
+           encode_with(*data_, {text}, options.add_special, [&](size_t, size_t) { return options.parse_special; }));
+  return std::move(out.ids);
 }
+
+Result<LocatedIds> Tokenizer::locate(std::string_view text, EncodeOptions options) const {
+  MIAO_CHECK_OK(check_size(text));
+  const Text repaired = traced(text);
+  MIAO_TRY(Pieces out, encode_with(*data_, repaired.view(), options.add_special,
+                                   [&](size_t, size_t) { return options.parse_special; }));
+  out.ranges.resize(out.ids.size());
+  return LocatedIds{std::move(out.ids), std::move(out.ranges)};
+}
+
+std::span<const int32_t> Tokenizer::prefix() const { return data_->frame.prefix; }
+std::span<const int32_t> Tokenizer::suffix() const { return data_->frame.suffix; }
 
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, std::span<const Segment> segments,
                                                bool add_special) const {
@@ -115,11 +172,12 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, std::span<
       ranges.push_back({begin, repaired.size(), true});
     }
   }
-  return encode_with(*data_, repaired, add_special, [&](size_t begin, size_t end) {
-    const auto r =
-        std::upper_bound(ranges.begin(), ranges.end(), begin, [](size_t at, const Segment& s) { return at < s.end; });
-    return r != ranges.end() && r->begin <= begin && end <= r->end;
-  });
+  MIAO_TRY(Pieces out, encode_with(*data_, {repaired}, add_special, [&](size_t begin, size_t end) {
+             const auto r = std::upper_bound(ranges.begin(), ranges.end(), begin,
+                                             [](size_t at, const Segment& s) { return at < s.end; });
+             return r != ranges.end() && r->begin <= begin && end <= r->end;
+           }));
+  return std::move(out.ids);
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {

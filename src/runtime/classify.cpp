@@ -10,22 +10,21 @@
 
 namespace miao::runtime {
 
-namespace {
-
-enum class Scale : uint8_t { softmax, logistic, none };
-
-Result<Scale> scale_of(const Encoder& encoder) {
-  const KeyValues& meta = encoder.checkpoint().meta();
-  MIAO_TRY(const std::string_view problem, meta.string("problem_type", ""));
-  if (problem == "regression") return Scale::none;
-  if (problem == "multi_label_classification" || encoder.spec().head.outputs == 1) return Scale::logistic;
-  return Scale::softmax;
+Result<ClassScale> class_scale(const Encoder& encoder) {
+  if (encoder.spec().head.task != models::HeadSpec::Task::sequence) {
+    return Error{Code::unsupported, "the model has no head that classifies texts",
+                 encoder.checkpoint().path().string()};
+  }
+  MIAO_TRY(const std::string_view problem, encoder.checkpoint().meta().string("problem_type", ""));
+  if (problem == "regression") return ClassScale::none;
+  if (problem == "multi_label_classification" || encoder.spec().head.outputs == 1) return ClassScale::logistic;
+  return ClassScale::softmax;
 }
 
-void apply(Scale scale, std::span<float> row) {
-  if (scale == Scale::logistic) {
+void apply_scale(ClassScale scale, std::span<float> row) {
+  if (scale == ClassScale::logistic) {
     for (float& x : row) x = 1 / (1 + std::exp(-x));
-  } else if (scale == Scale::softmax) {
+  } else if (scale == ClassScale::softmax) {
     const float top = *std::max_element(row.begin(), row.end());
     float sum = 0;
     for (float& x : row) sum += x = std::exp(x - top);
@@ -33,16 +32,10 @@ void apply(Scale scale, std::span<float> row) {
   }
 }
 
-}  // namespace
-
 Result<std::vector<float>> classify(Encoder& encoder, std::span<const std::string> texts,
                                     const ClassifyOptions& options) {
-  if (encoder.spec().head.task != models::HeadSpec::Task::sequence) {
-    return Error{Code::unsupported, "the model has no head that classifies texts",
-                 encoder.checkpoint().path().string()};
-  }
+  MIAO_TRY(const ClassScale scale, class_scale(encoder));
   MIAO_TRY(const prep::Tokenizer* tokenizer, encoder.tokenizer());
-  MIAO_TRY(const Scale scale, scale_of(encoder));
   std::vector<std::vector<int32_t>> ids;
   for (size_t i = 0; i < texts.size(); ++i) {
     auto encoded = encode_text(*tokenizer, texts[i], encoder.ctx(), options.truncate);
@@ -56,7 +49,7 @@ Result<std::vector<float>> classify(Encoder& encoder, std::span<const std::strin
   for (size_t i = 0; i < texts.size(); ++i) {
     const auto row = rows.row(i);
     out.insert(out.end(), row.begin(), row.end());
-    if (!options.raw) apply(scale, std::span(out).last(row.size()));
+    if (!options.raw) apply_scale(scale, std::span(out).last(row.size()));
   }
   return out;
 }

@@ -12,6 +12,12 @@
 
 namespace miao::runtime {
 
+// How the outputs of a head that classifies texts become scores.
+enum class ClassScale : uint8_t { softmax, logistic, none };
+// Error unsupported for a model without such a head.
+Result<ClassScale> class_scale(const Encoder& encoder);
+void apply_scale(ClassScale scale, std::span<float> row);
+
 struct ClassifyOptions {
   bool truncate = false;  // texts that are too long lose their end; else they are an Error
   bool raw = false;       // the head's outputs as they are

@@ -10,9 +10,8 @@
 
 namespace miao::runtime {
 
-Result<std::vector<int32_t>> fit_tokens(std::vector<int32_t> ids, std::span<const int32_t> bare, int64_t limit,
-                                        bool truncate) {
-  const auto size = static_cast<int64_t>(ids.size());
+Result<std::vector<int32_t>> fit_tokens(std::vector<int32_t> ids, Around around, int64_t limit, bool truncate) {
+  const auto size = static_cast<int64_t>(ids.size()), back = static_cast<int64_t>(around.back);
   if (size <= limit) return ids;
   if (!truncate) {
     return Error{Code::invalid,
@@ -20,24 +19,17 @@ Result<std::vector<int32_t>> fit_tokens(std::vector<int32_t> ids, std::span<cons
                      "; shorten it or ask for truncation",
                  {}};
   }
-  // The tokens around the text stay: those in front are found by where the bare text begins.
-  const auto around = size - static_cast<int64_t>(bare.size());
-  const auto at = std::search(ids.begin(), ids.end(), bare.begin(), bare.end());
-  if (around < 0 || around > limit || at == ids.end()) {
+  if (static_cast<int64_t>(around.front) + back > limit) {
     return Error{Code::invalid, "it cannot be cut to " + std::to_string(limit) + " tokens", {}};
   }
-  const int64_t excess = size - limit;
-  const auto end = at + static_cast<int64_t>(bare.size());
-  ids.erase(end - excess, end);
+  ids.erase(ids.begin() + limit - back, ids.end() - back);
   return ids;
 }
 
 Result<std::vector<int32_t>> encode_text(const prep::Tokenizer& tokenizer, std::string_view text, int64_t limit,
                                          bool truncate) {
   MIAO_TRY(std::vector<int32_t> ids, tokenizer.encode(text));
-  if (static_cast<int64_t>(ids.size()) <= limit) return ids;
-  MIAO_TRY(const std::vector<int32_t> bare, tokenizer.encode(text, {.add_special = false}));
-  return fit_tokens(std::move(ids), bare, limit, truncate);
+  return fit_tokens(std::move(ids), {tokenizer.prefix().size(), tokenizer.suffix().size()}, limit, truncate);
 }
 
 int64_t text_limit(const Encoder& encoder) {

@@ -19,11 +19,14 @@ struct EmbedOptions {
   const std::atomic<bool>* cancel = nullptr;
 };
 
-// The ids of a text with the model's special tokens around it, at most `limit` of them. Error invalid where there are
-// more and `truncate` is off.
-// The same of ids that are there, `bare` being those of the text without what stands around it.
-Result<std::vector<int32_t>> fit_tokens(std::vector<int32_t> ids, std::span<const int32_t> bare, int64_t limit,
-                                        bool truncate);
+// Special tokens before and behind a text's own.
+struct Around {
+  size_t front = 0, back = 0;
+};
+// At most `limit` of the ids; the text between what stands around it loses its end. Error invalid where there are more
+// and `truncate` is off.
+Result<std::vector<int32_t>> fit_tokens(std::vector<int32_t> ids, Around around, int64_t limit, bool truncate);
+// The same of the ids of a text with the model's special tokens around it.
 Result<std::vector<int32_t>> encode_text(const prep::Tokenizer& tokenizer, std::string_view text, int64_t limit,
                                          bool truncate);
 // Tokens that a text may have: the model's limit, or the shorter one that it was trained with.

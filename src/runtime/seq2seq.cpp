@@ -75,11 +75,8 @@ Result<prep::Languages::Input> seq2seq_input(const Engine& engine, std::string_v
   MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
   const prep::Languages languages(*tokenizer);
   MIAO_TRY(prep::Languages::Input input, languages.encode(text, o.source, o.target, o.parse_special));
-  if (static_cast<int64_t>(input.ids.size()) > engine.input_ctx()) {
-    const prep::EncodeOptions alone{.add_special = false, .parse_special = o.parse_special};
-    MIAO_TRY(const std::vector<int32_t> bare, tokenizer->encode(text, alone));
-    MIAO_TRY(input.ids, fit_tokens(std::move(input.ids), bare, engine.input_ctx(), o.truncate));
-  }
+  const Around around{input.front, input.back};
+  MIAO_TRY(input.ids, fit_tokens(std::move(input.ids), around, engine.input_ctx(), o.truncate));
   return input;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,11 @@ struct EncodeOptions {
   std::string model;  // as the user called it
   std::vector<std::string> texts;
   bool truncate = false;
+  std::string task;         // embed, classify, entities, answer or rerank; empty: by the flags and the model's head
+  std::string aggregation;  // simple, first, average or max
+  std::optional<std::string> question, query;
+  bool explain = false;
+  std::string explain_file;  // HTML; empty: standard output
   EngineFlags engine;
 };
 

@@ -41,6 +41,8 @@ struct Options {
   ModelArgument model;
   std::vector<std::string> inputs;  // a decoder takes one at most
   bool truncate = false, lines = false;
+  EncodeOptions encode;  // of encoders
+  std::string explain;   // "" without the flag, "true" without a file
   SearchFlags search;
   SpeechFlags speech;
   std::string system, form_file;
@@ -48,7 +50,7 @@ struct Options {
   int64_t max_tokens = -1;
   // Flags that mean something to some kinds of models alone.
   using Flags = std::vector<const CLI::Option*>;
-  Flags of_chat, of_texts, of_search, of_speech, of_sampling, of_writers;
+  Flags of_chat, of_texts, of_encoders, of_search, of_speech, of_sampling, of_writers;
   std::vector<std::string> stop;
   SamplingFlags sampling;
   EngineFlags engine;
@@ -141,6 +143,7 @@ bool blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") =
 // What an encoder works on: the arguments, or each line of what was piped in.
 std::vector<std::string> texts_of(const Options& o, const std::string& prompt) {
   const bool piped = o.inputs.empty() || o.inputs == std::vector<std::string>{"-"};
+  if (piped && o.encode.question) return {prompt};  // a text that is searched for answers
   return piped ? lines_of(prompt) : o.inputs;
 }
 
@@ -159,7 +162,7 @@ Result<int> answer(const Options& o, const Common& common, const std::filesystem
                    bool interactive) {
   MIAO_TRY(const bool speech, runtime::is_speech_model(path));
   if (speech) return usage_error(verb_run, "this model turns speech into text: give it audio files");
-  MIAO_CHECK_OK(none_of({o.of_chat, o.of_speech}, "an encoder-decoder of text"));
+  MIAO_CHECK_OK(none_of({o.of_chat, o.of_encoders, o.of_speech}, "an encoder-decoder of text"));
   AnswerOptions options{o.model.ref, o.inputs, o.truncate, o.max_tokens, o.search, o.sampling, o.engine};
   if (interactive) {
     return run_seq2seq_session(options, path, o.no_history ? std::filesystem::path() : history_path());
@@ -178,7 +181,7 @@ Result<std::optional<int>> run_if_speech(const Options& o, const Common& common)
   MIAO_TRY(const std::filesystem::path path, find_model(o.model, common));
   MIAO_TRY(const bool speech, runtime::is_speech_model(path));
   if (!speech) return std::optional<int>();
-  MIAO_CHECK_OK(none_of({o.of_chat, o.of_texts}, "a model of speech"));
+  MIAO_CHECK_OK(none_of({o.of_chat, o.of_texts, o.of_encoders}, "a model of speech"));
   MIAO_TRY(const int code, run_speech({o.model.ref, o.inputs, o.speech, o.search, o.sampling, o.engine}, common, path));
   return std::optional(code);
 }
@@ -199,11 +202,18 @@ Result<int> run(const Options& o, const Common& common) {
   if (shape == models::ModelSpec::Shape::encoder) {
     MIAO_CHECK_OK(none_of({o.of_chat, o.of_search, o.of_speech, o.of_sampling, o.of_writers}, "an encoder"));
     if (interactive) return usage_error(verb_run, "this model is an encoder: give it texts");
-    return run_encoder({o.model.ref, texts_of(o, prompt), o.truncate, o.engine}, common, path);
+    EncodeOptions encode = o.encode;
+    encode.model = o.model.ref;
+    encode.truncate = o.truncate;
+    encode.texts = texts_of(o, prompt);
+    encode.explain = !o.explain.empty();
+    if (o.explain != "true") encode.explain_file = o.explain;
+    encode.engine = o.engine;
+    return run_encoder(encode, common, path);
   }
   if (shape == models::ModelSpec::Shape::encoder_decoder)
     return answer(o, common, path, std::move(prompt), interactive);
-  MIAO_CHECK_OK(none_of({o.of_texts, o.of_search, o.of_speech}, "a decoder"));
+  MIAO_CHECK_OK(none_of({o.of_texts, o.of_encoders, o.of_search, o.of_speech}, "a decoder"));
   if (o.inputs.size() > 1) return usage_error(verb_run, "this model takes one prompt; quote it");
   MIAO_TRY(const auto engine, open_engine(path, o.engine.options()));
   MIAO_TRY(const prep::Tokenizer* const tokenizer, engine->tokenizer());
@@ -223,6 +233,21 @@ Result<int> run(const Options& o, const Common& common) {
     return chat(*engine, std::move(conversation), std::move(generate), session);
   }
   return answer_once(o, common, *engine, std::move(conversation), std::move(generate), std::move(prompt));
+}
+
+void add_encoder_flags(CLI::App& app, Options& o) {
+  const auto add = [&](CLI::Option* option) { option->group("Encoders"); };
+  add(app.add_option("--task", o.encode.task, "What to do instead of what the model's head is for")
+          ->check(CLI::IsMember({"embed", "classify", "rerank", "entities", "answer"})));
+  add(app.add_option("--question", o.encode.question, "Searches the texts for its answer")->check(not_empty()));
+  add(app.add_option("--query", o.encode.query, "Puts the texts in the order in which they answer it")
+          ->check(not_empty()));
+  add(app.add_option("--aggregation", o.encode.aggregation,
+                     "How the tokens of a word agree on its label, as in transformers")
+          ->check(CLI::IsMember({"simple", "first", "average", "max"})));
+  add(app.add_flag(
+      "--explain", o.explain,
+      "What a class rests on: its score with each word left out in turn. --explain=FILE.html writes a page"));
 }
 
 Run add(CLI::App& app, const Common& common) {
@@ -256,6 +281,8 @@ Run add(CLI::App& app, const Common& common) {
   app.add_flag("--truncate", o->truncate, "Cuts texts that are too long for an encoder, which else are an error");
   app.add_flag("--lines", o->lines, "Each line of standard input is a text of its own (encoder-decoders)");
   o->of_texts = added();
+  add_encoder_flags(app, *o);
+  o->of_encoders = added();
   add_search_flags(app, o->search);
   o->of_search = added();
   add_speech_flags(app, o->speech);
@@ -282,8 +309,10 @@ const Verb verb_run = {
         "fit the context: a prompt that is too long is an error.\n\n"
         "What is done is found from the model. An encoder gives vectors of texts (one, or more than 20: their numbers; "
         "a "
-        "few: a table of their cosines), or the class of each, where it has a head for that. An encoder-decoder gives "
-        "the answer to each text, found as its files ask for (beams, lengths), greedily where they say nothing.\n\n"
+        "few: a table of their cosines), or what its head is for: the class of each text, entities in it, answers to a "
+        "--question in it, or how well it answers a --query. Long texts are searched for entities and answers as a "
+        "whole. A text that cannot be read is reported and the others go on. An encoder-decoder gives the answer to "
+        "each text, found as its files ask for (beams, lengths), greedily where they say nothing.\n\n"
         "A model of speech takes audio files (WAV, FLAC, Ogg, MP3) of any length and writes what is said as it hears "
         "it. It looks for the best of 5 beams; where the result repeats itself or is unlikely, it draws at higher "
         "temperatures, from --temperature on and with --greedy not at all.",
@@ -297,6 +326,8 @@ const Verb verb_run = {
         "miao run opus-mt-en-fr --lines < english.txt        # a translation a line\n"
         "miao run flan-t5 \"translate English to German: Good morning.\" --beams 4 --best 3\n"
         "miao run whisper-base talk.mp3 --format srt --output talk.srt\n"
+        "miao run ner \"Ada lives in Paris.\"                # entities\n"
+        "miao run qa --question \"Who?\" - < notes.txt       # answers in a text\n"
         "miao run base.gguf --raw \"Once upon a time\" -n 200  # plain continuation",
     .json = true,
     .add = add,

@@ -32,8 +32,8 @@ class AddedTokens {
   Result<void> add(const AddedToken& token, std::string_view text);
   bool any(bool normalized) const { return !tries_[normalized].empty(); }
 
-  // Calls on_text(begin, end), which gives a Result<void>, and on_token(id) in order over the whole of `text`.
-  // allow(begin, end) says whether a control token may be there.
+  // Calls on_text(begin, end), which gives a Result<void>, and on_token(id, begin, end) in order over the whole of
+  // `text`. allow(begin, end) says whether a control token may be there.
   template <class Allow, class OnText, class OnToken>
   Result<void> split(bool normalized, std::string_view text, Allow&& allow, OnText&& on_text,
                      OnToken&& on_token) const {
@@ -46,7 +46,7 @@ class AddedTokens {
       if (f.token->special && !allow(f.begin, f.end)) continue;
       if (!fits(*f.token, text, done, &white, &f)) continue;
       if (done < f.begin) MIAO_CHECK_OK(on_text(done, f.begin));
-      on_token(f.token->id);
+      on_token(f.token->id, f.begin, f.end);
       // A token inside the whitespace that another one took gives back what lies behind it, as in the reference.
       done = f.end;
     }

@@ -220,20 +220,27 @@ int32_t Bpe::find_piece(std::string_view bytes) const {
   return options_.byte_level ? raw_.find(bytes) : vocab_.find(bytes);
 }
 
-void Bpe::encode(std::string_view word, Ids& out) const {
+void Bpe::encode(std::string_view word, Pieces& out) const {
   if (options_.spelled_bytes) {
-    std::string spelled;
-    for (char c : word) append_utf8(spelled, byte_level_alphabet()[static_cast<uint8_t>(c)]);
-    return encode_word(spelled, out);
+    Text spelled;
+    const Source plain = out.word;
+    for (const char& c : word) {
+      append_utf8(spelled.bytes, byte_level_alphabet()[static_cast<uint8_t>(c)]);
+      spelled.mark(plain, {&c, 1});
+    }
+    out.word = spelled.view();
+    encode_word(spelled.bytes, out);
+    out.word = plain;
+    return;
   }
   if (!cut_) return encode_word(word, out);
   if (options_.ignore_merges) {
-    if (const int32_t id = find_piece(word); id >= 0) return out.push_back(id);
+    if (const int32_t id = find_piece(word); id >= 0) return out.add(id, word);
   }
   encode_cut(word, out);
 }
 
-void Bpe::encode_cut(std::string_view word, Ids& out) const {
+void Bpe::encode_cut(std::string_view word, Pieces& out) const {
   size_t begin = 0;
   uint8_t before = 0;
   for (size_t at = 0; at < word.size();) {
@@ -255,13 +262,13 @@ void Bpe::encode_cut(std::string_view word, Ids& out) const {
   encode_word(word.substr(begin), out);
 }
 
-void Bpe::encode_word(std::string_view word, Ids& out) const {
+void Bpe::encode_word(std::string_view word, Pieces& out) const {
   WordTable::encode(serial_, word, out, [&] { merge_word(word, out); });
 }
 
-void Bpe::merge_word(std::string_view word, Ids& out) const {
+void Bpe::merge_word(std::string_view word, Pieces& out) const {
   if (options_.ignore_merges && !cut_) {
-    if (const int32_t id = find_piece(word); id >= 0) return out.push_back(id);
+    if (const int32_t id = find_piece(word); id >= 0) return out.add(id, word);
   }
   Scratch& s = scratch();
   first_symbols(word, s.symbols);
@@ -343,7 +350,8 @@ void Bpe::first_symbols(std::string_view word, std::vector<Symbol>& symbols) con
       symbols.push_back({id, i, size});
     } else if (options_.byte_fallback &&
                std::ranges::all_of(text, [&](char c) { return byte_id_[static_cast<uint8_t>(c)] >= 0; })) {
-      for (char c : text) symbols.push_back({byte_id_[static_cast<uint8_t>(c)], i, 1});
+      for (uint32_t k = 0; k < text.size(); ++k)
+        symbols.push_back({byte_id_[static_cast<uint8_t>(text[k])], i + std::min(k, size - 1), 1});
     } else {
       unknown(i, size);
     }
@@ -352,7 +360,7 @@ void Bpe::first_symbols(std::string_view word, std::vector<Symbol>& symbols) con
   flush();
 }
 
-void Bpe::merge_heap(std::string_view word, Scratch& s, Ids& out) const {
+void Bpe::merge_heap(std::string_view word, Scratch& s, Pieces& out) const {
   auto& symbols = s.symbols;
   const auto n = static_cast<int32_t>(symbols.size());
   s.links.resize(symbols.size());
@@ -393,27 +401,27 @@ void Bpe::merge_heap(std::string_view word, Scratch& s, Ids& out) const {
 }
 
 // `unknown`: bytes of the unknown text that ends at this symbol (sentencepiece gives one id for all of it).
-void Bpe::emit(std::string_view word, const Symbol& symbol, uint32_t* unknown, Ids& out) const {
-  if (!options_.sentencepiece) return out.push_back(symbol.id);
+void Bpe::emit(std::string_view word, const Symbol& symbol, uint32_t* unknown, Pieces& out) const {
   const std::string_view text = word.substr(symbol.begin, symbol.size);
+  if (!options_.sentencepiece) return out.add(symbol.id, text);
   const Pair piece = find_text(text);
   if (piece.rank != kNoRank) {
     *unknown = 0;
-    return out.push_back(piece.id);
+    return out.add(piece.id, text);
   }
   if (std::ranges::all_of(text, [&](char c) { return byte_id_[static_cast<uint8_t>(c)] >= 0; })) {
-    for (char c : text) out.push_back(byte_id_[static_cast<uint8_t>(c)]);
+    for (char c : text) out.add(byte_id_[static_cast<uint8_t>(c)], text);
     *unknown = 0;
     return;
   }
   if (options_.unk < 0) return;
-  if (*unknown == 0) out.push_back(options_.unk);
+  *unknown == 0 ? out.add(options_.unk, text) : out.extend(text);
   *unknown += symbol.size;
   if (!options_.surfaces) return;
   int32_t surface = -1;
   if (*unknown <= kMaxSurface)
     surface = options_.surfaces->find(word.substr(symbol.begin + symbol.size - *unknown, *unknown));
-  out.back() = surface < 0 ? options_.unk : vocab_.size() + surface;
+  out.ids.back() = surface < 0 ? options_.unk : vocab_.size() + surface;
 }
 
 }  // namespace miao::prep

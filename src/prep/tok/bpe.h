@@ -47,7 +47,7 @@ class Bpe : public Model {
   // Call once after the last merge. `in_model[id]` false: a control token, which no text spells; empty: all are pieces.
   void finish(const std::vector<bool>& in_model);
 
-  void encode(std::string_view word, Ids& out) const override;
+  void encode(std::string_view word, Pieces& out) const override;
   std::string_view kind() const override;
 
  private:
@@ -72,12 +72,12 @@ class Bpe : public Model {
   Pair pair_of(const char* word, const Symbol& a, const Symbol& b) const;
   int32_t find_piece(std::string_view bytes) const;  // of raw bytes when byte level
   void allow_join(std::string_view left, std::string_view right);
-  void encode_cut(std::string_view word, Ids& out) const;
-  void encode_word(std::string_view word, Ids& out) const;
-  void merge_word(std::string_view word, Ids& out) const;
+  void encode_cut(std::string_view word, Pieces& out) const;
+  void encode_word(std::string_view word, Pieces& out) const;
+  void merge_word(std::string_view word, Pieces& out) const;
   void first_symbols(std::string_view word, std::vector<Symbol>& symbols) const;
-  void merge_heap(std::string_view word, Scratch& s, Ids& out) const;
-  void emit(std::string_view word, const Symbol& symbol, uint32_t* unknown, Ids& out) const;
+  void merge_heap(std::string_view word, Scratch& s, Pieces& out) const;
+  void emit(std::string_view word, const Symbol& symbol, uint32_t* unknown, Pieces& out) const;
 
   const Vocab& vocab_;
   BpeOptions options_;

@@ -78,19 +78,23 @@ bool cluster_break(uint32_t before, uint32_t after, utf8proc_int32_t* state) {
 
 }  // namespace
 
-void Charsmap::normalize(std::string_view text, bool clusters, size_t most, std::string& out) const {
+void Charsmap::normalize(const Source& source, bool clusters, size_t most, Text& out) const {
+  const std::string_view text = source.text;
+  const auto put = [&](const std::optional<Hit>& hit, std::string_view part) {
+    hit ? out.put(hit->replacement, source, part) : out.copy(source, part);
+  };
   const char* p = text.data();
   const char* end = p + text.size();
   if (!clusters) {
-    while (p < end && out.size() <= most) {
+    while (p < end && out.bytes.size() <= most) {
       const auto hit = find({p, static_cast<size_t>(end - p)}, true);
-      const size_t size = hit ? hit->size : rune_at(p).size;
-      out += hit ? hit->replacement : std::string_view(p, size);
-      p += size;
+      const std::string_view part(p, hit ? hit->size : rune_at(p).size);
+      put(hit, part);
+      p += part.size();
     }
     return;
   }
-  while (p < end && out.size() <= most) {
+  while (p < end && out.bytes.size() <= most) {
     Rune r = rune_at(p);
     const char* q = p + r.size;
     utf8proc_int32_t state = 0;
@@ -102,12 +106,11 @@ void Charsmap::normalize(std::string_view text, bool clusters, size_t most, std:
     }
     const std::string_view cluster(p, static_cast<size_t>(q - p));
     if (const auto hit = cluster.size() < 6 ? find(cluster, false) : std::nullopt) {
-      out += hit->replacement;
+      put(hit, cluster);
     } else {
-      for (const char* c = p; c < q && out.size() <= most;) {
+      for (const char* c = p; c < q && out.bytes.size() <= most;) {
         const std::string_view one(c, rune_at(c).size);
-        const auto whole = find(one, false);
-        out += whole ? whole->replacement : one;
+        put(find(one, false), one);
         c += one.size();
       }
     }

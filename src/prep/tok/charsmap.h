@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "prep/tok/trace.h"
 
 namespace miao::prep {
 
@@ -28,7 +29,7 @@ class Charsmap {
   // `clusters`: as Hugging Face's library reads the map (whole grapheme clusters of under 6 bytes first, and the
   // shortest entry wins); otherwise as SentencePiece does (the longest entry at each place). Stops behind the place
   // where `out` has more than `most` bytes.
-  void normalize(std::string_view text, bool clusters, size_t most, std::string& out) const;
+  void normalize(const Source& source, bool clusters, size_t most, Text& out) const;
 
  private:
   std::vector<uint32_t> units_;

@@ -25,6 +25,7 @@ struct Frame {
   };
   std::vector<int32_t> prefix, suffix;
   std::vector<Part> pair;  // empty: the file does not say
+  bool trim = false;       // ranges of tokens are without the spaces at their ends
 };
 
 struct TokenizerData {

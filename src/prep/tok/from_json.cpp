@@ -363,11 +363,12 @@ class Loader {
   }
 
   Result<void> register_added() {
-    std::string normal;
+    Text normal;
     for (const AddedToken& token : added_) {
       std::string_view text = token.content;
       if (token.normalized) {
-        MIAO_TRY(text, data_->normalizer.run(token.content, TokenizerData::kMaxTokenBytes, normal));
+        MIAO_TRY(const Source found, data_->normalizer.run({token.content}, TokenizerData::kMaxTokenBytes, normal));
+        text = found.text;
       }
       MIAO_CHECK_OK(data_->added.add(token, text));
     }

@@ -40,14 +40,28 @@ void append_composed(std::vector<utf8proc_int32_t>& points, std::string& out) {
   }
 }
 
+struct Form {
+  bool compatible, compose;
+};
+constexpr size_t kMaxParts = 32;
+
+// The parts of one code point, one at least.
+utf8proc_ssize_t decompose(uint32_t cp, Form form, utf8proc_int32_t (&parts)[kMaxParts]) {
+  parts[0] = static_cast<utf8proc_int32_t>(cp);
+  if (!(class_of(cp) & kNormal)) return 1;
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | (form.compatible ? UTF8PROC_COMPAT : 0));
+  int boundary = 0;
+  const utf8proc_ssize_t n = utf8proc_decompose_char(parts[0], parts, kMaxParts, options, &boundary);
+  return n <= 0 || n > static_cast<utf8proc_ssize_t>(kMaxParts) ? 1 : n;  // no decomposition is that long
+}
+
 // Canonical (or compatibility) decomposition, marks in canonical order, then composition if asked.
 // Marks are ordered by a stable sort: utf8proc's own loop is quadratic in a run of marks.
-void unicode_form(std::string_view text, bool compatible, bool compose, std::string& out) {
+void append_form(std::string_view text, Form form, std::string& out) {
   if (is_ascii(text)) {
     out += text;
     return;
   }
-  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0));
   std::vector<utf8proc_int32_t> points;
   points.reserve(text.size());
   size_t run = 0;  // begin of the marks at the end of `points`
@@ -60,13 +74,8 @@ void unicode_form(std::string_view text, bool compatible, bool compose, std::str
   for (const char* p = text.data(); p < text.data() + text.size();) {
     const Rune r = rune_at(p);
     p += r.size;
-    utf8proc_int32_t parts[32] = {static_cast<utf8proc_int32_t>(r.value)};
-    utf8proc_ssize_t n = 1;
-    if (class_of(r.value) & kNormal) {
-      int boundary = 0;
-      n = utf8proc_decompose_char(parts[0], parts, 32, options, &boundary);
-      if (n <= 0 || n > 32) n = 1;  // no decomposition is that long
-    }
+    utf8proc_int32_t parts[kMaxParts];
+    const utf8proc_ssize_t n = decompose(r.value, form, parts);
     for (utf8proc_ssize_t i = 0; i < n; ++i) {
       const bool mark = combining_class(parts[i]) != 0;
       if (!mark) order();
@@ -75,8 +84,53 @@ void unicode_form(std::string_view text, bool compatible, bool compose, std::str
     }
   }
   order();
-  if (compose) return append_composed(points, out);
+  if (form.compose) return append_composed(points, out);
   for (int32_t cp : points) append_utf8(out, static_cast<uint32_t>(cp));
+}
+
+// What begins with this code point stays apart from whatever stands before it.
+bool begins_cluster(uint32_t cp, Form form) {
+  if (cp < 0x300) return true;
+  utf8proc_int32_t parts[kMaxParts];
+  decompose(cp, form, parts);
+  const auto category = utf8proc_category(parts[0]);
+  const bool mark = category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC;
+  const bool jamo = parts[0] >= 0x1160 && parts[0] <= 0x11FF;  // vowels and final consonants
+  return !mark && !jamo && combining_class(parts[0]) == 0;
+}
+
+// Where ranges are wanted, letters go with their marks one at a time. What the form leaves as it is, at the beginning
+// and at the end of them, stands for itself; what it makes of the rest stands for all of that.
+void form_cluster(const Source& source, std::string_view cluster, std::string_view made, Text& out) {
+  const auto inside_rune = [](std::string_view text, size_t at) {
+    return at < text.size() && (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80;
+  };
+  const size_t most = std::min(cluster.size(), made.size());
+  size_t head = 0, tail = 0;
+  while (head < most && cluster[head] == made[head]) ++head;
+  while (inside_rune(cluster, head) || inside_rune(made, head)) --head;
+  while (tail < most - head && cluster[cluster.size() - tail - 1] == made[made.size() - tail - 1]) ++tail;
+  while (inside_rune(cluster, cluster.size() - tail)) --tail;
+  if (head + tail == cluster.size() && made.size() > cluster.size()) head = tail = 0;
+  out.copy(source, cluster.substr(0, head));
+  out.put(made.substr(head, made.size() - tail - head), source, cluster.substr(head, cluster.size() - tail - head));
+  out.copy(source, cluster.substr(cluster.size() - tail));
+}
+
+void unicode_form(const Source& source, Form form, Text& out) {
+  const std::string_view text = source.text;
+  if (!source.from) return append_form(text, form, out.bytes);
+  if (is_ascii(text)) return out.copy(source, text);
+  std::string made;
+  for (size_t begin = 0, end; begin < text.size(); begin = end) {
+    end = begin;
+    do {
+      end += rune_at(text.data() + end).size;
+    } while (end < text.size() && !begins_cluster(rune_at(text.data() + end).value, form));
+    made.clear();
+    append_form(text.substr(begin, end - begin), form, made);
+    form_cluster(source, text.substr(begin, end - begin), made, out);
+  }
 }
 
 template <class Change>
@@ -88,14 +142,17 @@ void each_rune(std::string_view text, Change&& change) {
   }
 }
 
-void drop(std::string_view text, uint32_t flags, std::string& out) {
-  each_rune(text, [&](uint32_t cp, std::string_view bytes) {
-    if (!(class_of(cp) & flags)) out += bytes;
+void drop(const Source& source, uint32_t flags, Text& out) {
+  each_rune(source.text, [&](uint32_t cp, std::string_view bytes) {
+    if (!(class_of(cp) & flags)) out.copy(source, bytes);
   });
 }
 
-void lower(std::string_view text, std::string& out) {
-  each_rune(text, [&](uint32_t cp, std::string_view) { append_lower(out, cp); });
+void lower(const Source& source, Text& out) {
+  each_rune(source.text, [&](uint32_t cp, std::string_view bytes) {
+    append_lower(out.bytes, cp);
+    out.mark(source, bytes);
+  });
 }
 
 bool is_chinese(uint32_t c) {
@@ -104,148 +161,135 @@ bool is_chinese(uint32_t c) {
          (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
-void bert(const NormalizerStep& step, std::string_view text, std::string& out) {
-  if (is_ascii(text)) {  // nothing to decompose, no Chinese
-    for (char c : text) {
+void bert(const NormalizerStep& step, Source source, Text& out) {
+  if (!source.from && is_ascii(source.text)) {  // nothing to decompose, no Chinese
+    for (char c : source.text) {
       const uint32_t flags = kAsciiFlags[static_cast<uint8_t>(c)];
       if (step.clean_text && (flags & kControl)) continue;
       if (step.clean_text && (flags & kWhite)) c = ' ';
-      out += static_cast<char>(step.lower && c >= 'A' && c <= 'Z' ? c + 32 : c);
+      out.bytes += static_cast<char>(step.lower && c >= 'A' && c <= 'Z' ? c + 32 : c);
     }
     return;
   }
-  std::string cleaned, bare;
+  Text cleaned, bare;
   if (step.clean_text || step.chinese) {
-    each_rune(text, [&](uint32_t cp, std::string_view bytes) {
+    each_rune(source.text, [&](uint32_t cp, std::string_view bytes) {
       const uint32_t flags = class_of(cp);
       if (step.clean_text && (flags & kControl)) return;
       if (step.clean_text && (flags & kWhite)) {
-        cleaned += ' ';
+        cleaned.put(" ", source, bytes);
       } else if (step.chinese && is_chinese(cp)) {
-        cleaned += ' ';
-        cleaned += bytes;
-        cleaned += ' ';
+        cleaned.put(" ", source, bytes);
+        cleaned.copy(source, bytes);
+        cleaned.put(" ", source, bytes);
       } else {
-        cleaned += bytes;
+        cleaned.copy(source, bytes);
       }
     });
-    text = cleaned;
+    source = cleaned.view();
   }
   if (step.accents) {
-    std::string decomposed;
-    unicode_form(text, false, false, decomposed);
-    drop(decomposed, kNonSpacing, bare);
-    text = bare;
+    Text decomposed;
+    unicode_form(source, {.compatible = false, .compose = false}, decomposed);
+    drop(decomposed.view(), kNonSpacing, bare);
+    source = bare.view();
   }
   if (step.lower) {
-    lower(text, out);
+    lower(source, out);
   } else {
-    out += text;
+    out.copy(source, source.text);
   }
 }
 
-void nmt(std::string_view text, std::string& out) {
-  each_rune(text, [&](uint32_t c, std::string_view bytes) {
+void nmt(const Source& source, Text& out) {
+  each_rune(source.text, [&](uint32_t c, std::string_view bytes) {
     if ((c >= 1 && c <= 8) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F) return;
     const bool blank = c == 9 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
                        c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
-    out += blank ? std::string_view(" ") : bytes;
+    out.put(blank ? std::string_view(" ") : bytes, source, bytes);
   });
 }
 
-std::string_view strip(std::string_view text, bool left, bool right) {
-  while (left && !text.empty()) {
-    const Classified c = class_at(text.data());
-    if (!(c.flags & kWhite)) break;
-    text.remove_prefix(c.size);
-  }
-  while (right && !text.empty() && (class_before(text.data(), text.data() + text.size()) & kWhite)) {
-    while ((static_cast<uint8_t>(text.back()) & 0xC0) == 0x80) text.remove_suffix(1);
-    text.remove_suffix(1);
-  }
-  return text;
-}
-
-void replace(const NormalizerStep& step, std::string_view text, size_t most, std::string& out) {
+void replace(const NormalizerStep& step, const Source& source, size_t most, Text& out) {
+  const std::string_view text = source.text;
   if (step.scanner) {
     const char* end = text.data() + text.size();
-    for (const char* p = text.data(); p < end && out.size() <= most;) {
+    for (const char* p = text.data(); p < end && out.bytes.size() <= most;) {
       const Stretch s = step.scanner(p, end);
-      out += s.match ? std::string_view(step.b) : std::string_view(p, static_cast<size_t>(s.end - p));
+      const std::string_view part(p, static_cast<size_t>(s.end - p));
+      s.match ? out.put(step.b, source, part) : out.copy(source, part);
       p = s.end;
     }
     return;
   }
   size_t done = 0;
   for (size_t at; (at = text.find(step.a, done)) != std::string_view::npos; done = at + step.a.size()) {
-    out += text.substr(done, at - done);
-    out += step.b;
-    if (out.size() > most) return;
+    out.copy(source, text.substr(done, at - done));
+    out.put(step.b, source, text.substr(at, step.a.size()));
+    if (out.bytes.size() > most) return;
   }
-  out += text.substr(done);
+  out.copy(source, text.substr(done));
 }
 
-void squeeze(std::string_view text, std::string& out) {
-  const size_t before = out.size();
-  bool space = true;
-  for (char c : text) {
-    if (c != ' ' || !space) out += c;
-    space = c == ' ';
+void squeeze(const Source& source, Text& out) {
+  const std::string_view text = source.text;
+  for (size_t at = 0, space; at < text.size(); at = space + 1) {
+    space = std::min(text.find(' ', at), text.size());
+    if (space > at && !out.bytes.empty()) out.copy(source, text.substr(at - 1, 1));
+    out.copy(source, text.substr(at, space - at));
   }
-  if (out.size() > before && out.back() == ' ') out.pop_back();
 }
 
 // A step that a file can make grow its text much stops soon behind `most` bytes.
-void apply(const NormalizerStep& step, std::string_view text, size_t most, std::string& out) {
+void apply(const NormalizerStep& step, const Source& source, size_t most, Text& out) {
+  const std::string_view text = source.text;
   switch (step.kind) {
     case Kind::nfc:
-      return unicode_form(text, false, true, out);
+      return unicode_form(source, {.compatible = false, .compose = true}, out);
     case Kind::nfd:
-      return unicode_form(text, false, false, out);
+      return unicode_form(source, {.compatible = false, .compose = false}, out);
     case Kind::nfkc:
-      return unicode_form(text, true, true, out);
+      return unicode_form(source, {.compatible = true, .compose = true}, out);
     case Kind::nfkd:
-      return unicode_form(text, true, false, out);
+      return unicode_form(source, {.compatible = true, .compose = false}, out);
     case Kind::lowercase:
-      return lower(text, out);
+      return lower(source, out);
     case Kind::strip:
-      out += strip(text, step.left, step.right);
-      return;
+      return out.copy(source, strip_white(text, step.left, step.right));
     case Kind::strip_accents:
-      return drop(text, kCombining, out);
+      return drop(source, kCombining, out);
     case Kind::replace:
-      return replace(step, text, most, out);
+      return replace(step, source, most, out);
     case Kind::prepend:
-      if (!text.empty()) out += step.a;
-      out += text;
-      return;
+      if (!text.empty()) out.put(step.a, source, text.substr(0, rune_at(text.data()).size));
+      return out.copy(source, text);
     case Kind::bert:
-      return bert(step, text, out);
+      return bert(step, source, out);
     case Kind::nmt:
-      return nmt(text, out);
+      return nmt(source, out);
     case Kind::charsmap:
-      return step.map->normalize(text, step.left, most, out);
+      return step.map->normalize(source, step.left, most, out);
     case Kind::squeeze:
-      return squeeze(text, out);
+      return squeeze(source, out);
     case Kind::sentencepiece:
-      return step.spm->run(text, most, out);
+      return step.spm->run(source, most, out);
   }
 }
 
 }  // namespace
 
-Result<std::string_view> Normalizer::run(std::string_view text, size_t most, std::string& buffer) const {
-  if (steps.empty()) return text;
-  std::string from;
+Result<Source> Normalizer::run(const Source& source, size_t most, Text& buffer) const {
+  if (steps.empty()) return source;
+  Text from;
   for (const NormalizerStep& step : steps) {
     std::swap(from, buffer);
     buffer.clear();
-    apply(step, &step == &steps.front() ? text : std::string_view(from), most, buffer);
-    if (buffer.size() > most) {
+    apply(step, &step == &steps.front() ? source : from.view(), most, buffer);
+    if (buffer.bytes.size() > most) {
       return Error{Code::invalid, "normalizing makes more than " + std::to_string(most) + " bytes of the text"};
     }
   }
-  return std::string_view(buffer);
+  return buffer.view();
 }
 
 }  // namespace miao::prep

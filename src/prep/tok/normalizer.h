@@ -11,6 +11,7 @@
 #include "prep/tok/charsmap.h"
 #include "prep/tok/scanners.h"
 #include "prep/tok/spm_normalizer.h"
+#include "prep/tok/trace.h"
 
 namespace miao::prep {
 
@@ -43,9 +44,9 @@ struct NormalizerStep {
 class Normalizer {
  public:
   std::vector<NormalizerStep> steps;
-  // The normalized text: `text` itself when there is nothing to do, otherwise inside `buffer`. invalid: it would have
+  // The normalized text: `source` itself when there is nothing to do, otherwise inside `buffer`. invalid: it would have
   // more than `most` bytes.
-  Result<std::string_view> run(std::string_view text, size_t most, std::string& buffer) const;
+  Result<Source> run(const Source& source, size_t most, Text& buffer) const;
 };
 
 }  // namespace miao::prep

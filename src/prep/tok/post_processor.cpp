@@ -105,7 +105,11 @@ Result<int32_t> named_id(const JsonObject& object, std::string_view name, int32_
 
 Result<void> read_step(const JsonObject& object, std::string_view type, int32_t vocab, Frame& out) {
   using Part = Frame::Part;
-  if (type == "ByteLevel") return {};  // moves offsets only
+  if (type == "ByteLevel" || type == "RobertaProcessing") {
+    MIAO_TRY(const bool trim, json_bool(object, "trim_offsets", true));
+    out.trim = out.trim || trim;
+    if (type == "ByteLevel") return {};
+  }
   if (type == "TemplateProcessing") return read_template(object, vocab, out);
   if (type != "BertProcessing" && type != "RobertaProcessing") return unsupported("the post-processor", type);
   MIAO_TRY(const int32_t cls, named_id(object, "cls", vocab));

@@ -117,37 +117,41 @@ void PreTokenizer::cut(const PreStep& s, std::string_view text, Next&& emit) con
   }
 }
 
-void PreTokenizer::step(size_t at, std::string_view text, bool origin, const Model& model, Scratch& scratch,
-                        Ids& out) const {
-  if (at == steps.size()) return model.encode(text, out);
+void PreTokenizer::step(size_t at, Source source, bool origin, const Model& model, Scratch& scratch,
+                        Pieces& out) const {
+  if (at == steps.size()) {
+    if (source.from) out.word = source;
+    return model.encode(source.text, out);
+  }
   const PreStep& s = steps[at];
-  const char* start = text.data();
-  const auto emit = [&](const char* p, const char* end) {
-    step(at + 1, {p, static_cast<size_t>(end - p)}, origin && p == start, model, scratch, out);
-  };
-  std::string& own = scratch.text[at];
+  const std::string_view text = source.text;
+  const auto first = [&] { return text.substr(0, rune_at(text.data()).size); };  // what a prefix stands for
+  Text& own = scratch.text[at];
   if (s.kind == PreStep::Kind::prefix) {
-    if (text.front() == ' ') return step(at + 1, text, origin, model, scratch, out);
-    own.assign(1, ' ');
-    own += text;
-    return step(at + 1, own, origin, model, scratch, out);
+    if (text.front() == ' ') return step(at + 1, source, origin, model, scratch, out);
+    own.clear();
+    own.put(" ", source, first());
+    own.copy(source, text);
+    return step(at + 1, own.view(), origin, model, scratch, out);
   }
   if (s.kind == PreStep::Kind::metaspace) {
     own.clear();
     if (s.prepend == Prepend::always || (s.prepend == Prepend::first && origin)) {
-      if (text.front() != ' ' && !text.starts_with(s.pattern)) own += s.pattern;
+      if (text.front() != ' ' && !text.starts_with(s.pattern)) own.put(s.pattern, source, first());
     }
     for (size_t i = 0; i < text.size();) {
       const size_t space = std::min(text.find(' ', i), text.size());
-      own.append(text, i, space - i);
-      if (space < text.size()) own += s.pattern;
+      own.copy(source, text.substr(i, space - i));
+      if (space < text.size()) own.put(s.pattern, source, text.substr(space, 1));
       i = space + 1;
     }
-    text = own;
-    start = text.data();
-    if (!s.cut) return step(at + 1, text, origin, model, scratch, out);
+    source = own.view();
+    if (!s.cut) return step(at + 1, source, origin, model, scratch, out);
   }
-  cut(s, text, emit);
+  const char* start = source.text.data();
+  cut(s, source.text, [&](const char* p, const char* end) {
+    step(at + 1, source.part({p, static_cast<size_t>(end - p)}), origin && p == start, model, scratch, out);
+  });
 }
 
 }  // namespace miao::prep

@@ -43,15 +43,15 @@ class PreTokenizer {
   std::vector<PreStep> steps;
 
   struct Scratch {
-    std::string text[kMaxSteps];
+    Text text[kMaxSteps];
   };
   // `origin`: the text is the beginning of the input (for Prepend::first).
-  void run(std::string_view text, bool origin, const Model& model, Scratch& scratch, Ids& out) const {
-    if (!text.empty()) step(0, text, origin, model, scratch, out);
+  void run(const Source& text, bool origin, const Model& model, Scratch& scratch, Pieces& out) const {
+    if (!text.text.empty()) step(0, text, origin, model, scratch, out);
   }
 
  private:
-  void step(size_t at, std::string_view text, bool origin, const Model& model, Scratch& scratch, Ids& out) const;
+  void step(size_t at, Source source, bool origin, const Model& model, Scratch& scratch, Pieces& out) const;
   template <class Next>
   void cut(const PreStep& s, std::string_view text, Next&& emit) const;
 };

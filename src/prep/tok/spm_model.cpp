@@ -94,20 +94,20 @@ Result<void> SpmModel::make_bpe(const SpmFile& file) {
   return {};
 }
 
-void SpmModel::encode(std::string_view word, Ids& out) const {
-  const size_t before = out.size();
+void SpmModel::encode(std::string_view word, Pieces& out) const {
+  const size_t before = out.ids.size();
   if (frozen_.empty()) {
     inner_->encode(word, out);
   } else {
     encode_cut(word, out);
   }
-  for (size_t i = before; i < out.size(); ++i) {
-    const auto id = static_cast<size_t>(out[i]), own = static_cast<size_t>(pieces_.size());
-    out[i] = id >= own ? static_cast<int32_t>(id - own) : ids_.of.empty() ? out[i] : ids_.of[id];
+  for (size_t i = before; i < out.ids.size(); ++i) {
+    const auto id = static_cast<size_t>(out.ids[i]), own = static_cast<size_t>(pieces_.size());
+    out.ids[i] = id >= own ? static_cast<int32_t>(id - own) : ids_.of.empty() ? out.ids[i] : ids_.of[id];
   }
 }
 
-void SpmModel::encode_cut(std::string_view word, Ids& out) const {
+void SpmModel::encode_cut(std::string_view word, Pieces& out) const {
   size_t begin = 0;
   for (size_t at = 0; at < word.size();) {
     const size_t size = frozen_.longest(word.substr(at));
@@ -116,7 +116,7 @@ void SpmModel::encode_cut(std::string_view word, Ids& out) const {
       continue;
     }
     if (at > begin) inner_->encode(word.substr(begin, at - begin), out);
-    out.push_back(pieces_.find(word.substr(at, size)));
+    out.add(pieces_.find(word.substr(at, size)), word.substr(at, size));
     begin = at += size;
   }
   if (begin < word.size()) inner_->encode(word.substr(begin), out);

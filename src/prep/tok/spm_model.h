@@ -26,13 +26,13 @@ class SpmModel : public Model {
  public:
   // Keeps nothing of `file`. unsupported: pieces too long for Trie, a BPE model with unused pieces.
   static Result<std::unique_ptr<Model>> make(const SpmFile& file, SpmIds ids);
-  void encode(std::string_view word, Ids& out) const override;
+  void encode(std::string_view word, Pieces& out) const override;
   std::string_view kind() const override { return inner_->kind(); }
 
  private:
   Result<void> make_unigram(const SpmFile& file);
   Result<void> make_bpe(const SpmFile& file);
-  void encode_cut(std::string_view word, Ids& out) const;
+  void encode_cut(std::string_view word, Pieces& out) const;
 
   Vocab pieces_;  // ids of the file; control pieces are not searchable
   std::unique_ptr<Model> inner_;

@@ -17,32 +17,38 @@ SpmNormalizer::Part SpmNormalizer::next(std::string_view text) const {
   return {size, text.substr(0, size)};
 }
 
-void SpmNormalizer::run(std::string_view text, size_t most, std::string& out) const {
+void SpmNormalizer::run(const Source& source, size_t most, Text& out) const {
+  std::string_view text = source.text;
   const std::string_view space = escape ? kMetaSpace : std::string_view(" ");
-  const size_t before = out.size();
+  const size_t before = out.bytes.size();
   while (squeeze && !text.empty()) {
     const Part part = next(text);
     if (part.text != " ") break;
     text.remove_prefix(part.size);
   }
   if (text.empty()) return;
-  if (dummy_prefix && !suffix) out += space;
+  if (dummy_prefix && !suffix) out.put(space, source, text.substr(0, rune_at(text.data()).size));
   bool after_space = squeeze;
-  while (!text.empty() && out.size() <= most) {
+  std::string_view read;  // what the last part was made of
+  while (!text.empty() && out.bytes.size() <= most) {
     Part part = next(text);
+    read = text.substr(0, part.size);
     text.remove_prefix(part.size);
     while (after_space && part.text.starts_with(' ')) part.text.remove_prefix(1);
     for (const char c : part.text) {
       if (c == ' ') {
-        out += space;
+        out.bytes += space;
       } else {
-        out += c;
+        out.bytes += c;
       }
     }
+    out.mark(source, read);
     if (!part.text.empty()) after_space = squeeze && part.text.ends_with(' ');
   }
-  while (squeeze && out.size() >= before + space.size() && out.ends_with(space)) out.resize(out.size() - space.size());
-  if (dummy_prefix && suffix) out += space;
+  while (squeeze && out.bytes.size() >= before + space.size() && out.bytes.ends_with(space)) {
+    out.resize(out.bytes.size() - space.size());
+  }
+  if (dummy_prefix && suffix) out.put(space, source, read);
 }
 
 }  // namespace miao::prep

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "prep/tok/charsmap.h"
+#include "prep/tok/trace.h"
 #include "prep/tok/trie.h"
 
 namespace miao::prep {
@@ -20,8 +21,8 @@ struct SpmNormalizer {
   bool squeeze = true;  // spaces at the ends go, runs of them become one
   bool escape = true;   // spaces become U+2581
 
-  // Appends what becomes of `text`; stops behind the place where `out` has more than `most` bytes.
-  void run(std::string_view text, size_t most, std::string& out) const;
+  // Appends what becomes of `source`; stops behind the place where `out` has more than `most` bytes.
+  void run(const Source& source, size_t most, Text& out) const;
 
  private:
   struct Part {

@@ -14,6 +14,19 @@ uint32_t class_before(const char* begin, const char* p) {
   return class_at(p).flags;
 }
 
+std::string_view strip_white(std::string_view text, bool left, bool right) {
+  while (left && !text.empty()) {
+    const Classified c = class_at(text.data());
+    if (!(c.flags & kWhite)) break;
+    text.remove_prefix(c.size);
+  }
+  while (right && !text.empty() && (class_before(text.data(), text.data() + text.size()) & kWhite)) {
+    while ((static_cast<uint8_t>(text.back()) & 0xC0) == 0x80) text.remove_suffix(1);
+    text.remove_suffix(1);
+  }
+  return text;
+}
+
 void append_utf8(std::string& out, uint32_t cp) {
   if (cp < 0x80) {
     out += static_cast<char>(cp);

@@ -55,6 +55,8 @@ inline Classified class_at(const char* p) {
 // The class bits of the code point that ends just before `p` (p > begin).
 uint32_t class_before(const char* begin, const char* p);
 
+std::string_view strip_white(std::string_view text, bool left, bool right);
+
 void append_utf8(std::string& out, uint32_t cp);
 size_t utf8_length(std::string_view text);  // code points
 

@@ -46,11 +46,11 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
   return std::unique_ptr<Model>(std::move(model));
 }
 
-void Unigram::encode(std::string_view word, Ids& out) const {
+void Unigram::encode(std::string_view word, Pieces& out) const {
   WordTable::encode(serial_, word, out, [&] { best_path(word, out); });
 }
 
-void Unigram::best_path(std::string_view word, Ids& out) const {
+void Unigram::best_path(std::string_view word, Pieces& out) const {
   struct Node {
     double score = 0;
     int32_t id = -1;
@@ -80,26 +80,26 @@ void Unigram::best_path(std::string_view word, Ids& out) const {
     begin += rune;
   }
   // Walk back; runs of unknown code points become one text.
-  const size_t before = out.size();
+  const size_t before = out.ids.size();
   for (size_t end = word.size(); end > 0;) {
     auto begin = static_cast<size_t>(nodes[end].from);
     if (nodes[end].id >= 0) {
-      out.push_back(nodes[end].id);
+      out.add(nodes[end].id, word.substr(begin, end - begin));
       end = begin;
       continue;
     }
     while (begin > 0 && nodes[begin].id < 0) begin = static_cast<size_t>(nodes[begin].from);
     const std::string_view text = word.substr(begin, end - begin);
     if (std::ranges::all_of(text, [&](char c) { return byte_id_[static_cast<uint8_t>(c)] >= 0; })) {
-      for (size_t i = text.size(); i > 0; --i) out.push_back(byte_id_[static_cast<uint8_t>(text[i - 1])]);
+      for (size_t i = text.size(); i > 0; --i) out.add(byte_id_[static_cast<uint8_t>(text[i - 1])], text);
     } else if (const int32_t surface = surfaces_ ? surfaces_->find(text) : -1; surface >= 0) {
-      out.push_back(size_ + surface);
+      out.add(size_ + surface, text);
     } else if (unk_ >= 0) {
-      out.push_back(unk_);
+      out.add(unk_, text);
     }
     end = begin;
   }
-  std::reverse(out.begin() + static_cast<ptrdiff_t>(before), out.end());
+  out.reverse_from(before);
   if (nodes.capacity() > kKeptNodes) nodes = {};  // one giant word must not pin its memory to the thread
 }
 

@@ -26,11 +26,11 @@ class Unigram : public Model {
   // a piece that is too long for Trie.
   static Result<std::unique_ptr<Model>> make(const Vocab& vocab, const std::vector<double>& scores,
                                              const std::vector<bool>& in_model, UnigramOptions options);
-  void encode(std::string_view word, Ids& out) const override;
+  void encode(std::string_view word, Pieces& out) const override;
   std::string_view kind() const override { return "Unigram"; }
 
  private:
-  void best_path(std::string_view word, Ids& out) const;
+  void best_path(std::string_view word, Pieces& out) const;
 
   uint32_t serial_ = 0;
   bool single_ = false;

@@ -23,13 +23,13 @@ Result<std::unique_ptr<Model>> WordPiece::make(const Vocab& vocab, const std::ve
   return std::unique_ptr<Model>(std::move(model));
 }
 
-void WordPiece::encode(std::string_view word, Ids& out) const {
+void WordPiece::encode(std::string_view word, Pieces& out) const {
   WordTable::encode(serial_, word, out, [&] { spell(word, out); });
 }
 
-void WordPiece::spell(std::string_view word, Ids& out) const {
-  if (word.size() > max_chars_ && utf8_length(word) > max_chars_) return out.push_back(unk_);
-  const size_t before = out.size();
+void WordPiece::spell(std::string_view word, Pieces& out) const {
+  if (word.size() > max_chars_ && utf8_length(word) > max_chars_) return out.add(unk_, word);
+  const size_t before = out.ids.size();
   for (size_t begin = 0; begin < word.size();) {
     const Trie& trie = begin == 0 ? first_ : rest_;
     int32_t node = Trie::kRoot, best = -1;
@@ -44,9 +44,9 @@ void WordPiece::spell(std::string_view word, Ids& out) const {
     }
     if (best < 0) {
       out.resize(before);
-      return out.push_back(unk_);
+      return out.add(unk_, word);
     }
-    out.push_back(best);
+    out.add(best, word.substr(begin, best_end - begin));
     begin = best_end;
   }
 }

@@ -17,11 +17,11 @@ class WordPiece : public Model {
   // unsupported: a piece that is too long for Trie.
   static Result<std::unique_ptr<Model>> make(const Vocab& vocab, const std::vector<bool>& in_model,
                                              std::string_view prefix, int32_t unk, size_t max_chars);
-  void encode(std::string_view word, Ids& out) const override;
+  void encode(std::string_view word, Pieces& out) const override;
   std::string_view kind() const override { return "WordPiece"; }
 
  private:
-  void spell(std::string_view word, Ids& out) const;
+  void spell(std::string_view word, Pieces& out) const;
 
   Trie first_, rest_;  // pieces that begin a word; that continue one, without the prefix
   uint32_t serial_ = 0;

@@ -23,8 +23,8 @@ class WordTable {
 
   // Appends the ids of `word`: known ones, or those that work() appends.
   template <class Work>
-  static void encode(uint32_t serial, std::string_view word, Ids& out, Work&& work) {
-    if (word.size() > kBytes) return work();
+  static void encode(uint32_t serial, std::string_view word, Pieces& out, Work&& work) {
+    if (word.size() > kBytes || out.word.from) return work();  // an entry knows no ranges
     thread_local std::vector<Entry> entries(kEntries);
     Entry key;
     load(word.data(), word.size(), &key);
@@ -35,17 +35,17 @@ class WordTable {
     Entry& entry = entries[h & (kEntries - 1)];
     if (entry.a == key.a && entry.b == key.b && entry.c == key.c && entry.size == word.size() &&
         entry.serial == serial) {
-      for (size_t i = 0; i < entry.count; ++i) out.push_back(entry.ids[i]);
+      for (size_t i = 0; i < entry.count; ++i) out.ids.push_back(entry.ids[i]);
       return;
     }
-    const size_t before = out.size();
+    const size_t before = out.ids.size();
     work();
-    const size_t count = out.size() - before;
+    const size_t count = out.ids.size() - before;
     if (count > std::size(key.ids)) return;
     key.serial = serial;
     key.size = static_cast<uint8_t>(word.size());
     key.count = static_cast<uint8_t>(count);
-    std::copy_n(out.begin() + static_cast<ptrdiff_t>(before), count, key.ids);
+    std::copy_n(out.ids.begin() + static_cast<ptrdiff_t>(before), count, key.ids);
     entry = key;
   }
 
