@@ -48,8 +48,8 @@ CpuFeatures detect() {
   out.avx2 = ymm && fma_f16c && (b & bit_AVX2);
   const unsigned need = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
   out.avx512_vnni = out.avx2 && zmm && (b & need) == need && (c & bit_AVX512VNNI);
-  constexpr unsigned kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;
-  out.amx_int8 = out.avx512_vnni && tiles && (d & kAmxTile) && (d & kAmxInt8) && grant_amx();
+  constexpr unsigned kAmx = 1u << 22 | 1u << 24 | 1u << 25;  // bf16, tiles, int8
+  out.amx = out.avx512_vnni && tiles && (d & kAmx) == kAmx && grant_amx();
   return out;
 }
 

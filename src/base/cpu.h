@@ -10,7 +10,7 @@ struct CpuFeatures {
   std::string brand;
   bool avx2 = false;         // with FMA and F16C
   bool avx512_vnni = false;  // F, BW, DQ, VL, VNNI and ZMM state enabled by the OS
-  bool amx_int8 = false;     // and the kernel granted tile permission to this process
+  bool amx = false;          // int8 and bf16, and the kernel granted tile permission to this process
 };
 const CpuFeatures& cpu_features();  // read once; asks the kernel for AMX permission
 

@@ -12,7 +12,7 @@ namespace {
 
 TEST(CpuFeatures, AWiderSetImpliesTheNarrowerOnes) {
   const CpuFeatures& cpu = cpu_features();
-  EXPECT_TRUE(!cpu.amx_int8 || cpu.avx512_vnni);
+  EXPECT_TRUE(!cpu.amx || cpu.avx512_vnni);
   EXPECT_TRUE(!cpu.avx512_vnni || cpu.avx2);
   EXPECT_EQ(&cpu, &cpu_features());
   EXPECT_EQ(cpu.brand.find('\0'), std::string::npos);

@@ -46,13 +46,15 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
       return Error{Code::unsupported, std::string("a transposed matrix of type ") + format(w.dtype).name, w.name};
     }
     const kernels::MatMul* own = &context.kernels.matmul[static_cast<size_t>(w.dtype)];
-    s.decode = precision == Precision::f32 && own->reads == kernels::Reads::codes;
+    const bool parted = precision == Precision::bf16x3;
+    s.decode = parted ? w.dtype != DType::f32 : precision == Precision::f32 && own->reads == kernels::Reads::codes;
     s.kernel = s.decode ? &context.kernels.matmul[static_cast<size_t>(DType::f32)] : own;
+    if (parted) s.kernel = &context.kernels.bf16x3;
     if (s.kernel->run == nullptr || format(w.dtype).decode == nullptr) {
       return Error{Code::unsupported, std::string("weights of type ") + format(w.dtype).name + " cannot be multiplied",
                    w.name};
     }
-    if (precision == Precision::int8 && own->reads == kernels::Reads::values) {
+    if (precision == Precision::int8 && own->reads != kernels::Reads::codes) {
       if (out.cols_ > kernels::kMaxRowCodes) {
         return Error{Code::unsupported, "rows of " + std::to_string(out.cols_) + " are too long for int8 sums", w.name};
       }
@@ -69,6 +71,7 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
     out.adds_ &= s.kernel->run_add != nullptr;
     out.reads_codes_ |= s.kernel->reads == kernels::Reads::codes;
     out.reads_row_codes_ |= s.kernel->reads == kernels::Reads::row_codes;
+    out.reads_parts_ |= s.kernel->reads == kernels::Reads::parts;
     any_bias |= !part.bias.empty();
     out.segments_.push_back(std::move(s));
   }
@@ -101,6 +104,7 @@ std::string Linear::recipe() const {
   for (const Segment& s : segments_) {
     out += "; " + s.source.name + ' ' + format(s.source.dtype).name + (s.decode ? " decoded" : "");
     if (s.kernel->reads == kernels::Reads::row_codes) out += " int8";
+    if (s.kernel->reads == kernels::Reads::parts) out += " parts";
     for (const int64_t n : s.source.shape) out += ' ' + std::to_string(n);
     out += ':';
     for (const int64_t n : {s.rows, s.map.first, s.map.run, s.map.step, int64_t{s.map.transposed}, s.block_bytes})

@@ -38,8 +38,9 @@ struct LinearPart {
 
 enum class Precision : uint8_t {
   file,
-  f32,   // integer formats are decoded
-  int8,  // floating formats become int8 codes with one scale a row, and with one factor a column (see factor())
+  f32,     // integer formats are decoded
+  bf16x3,  // as f32, by products of bf16 parts (see kernels::Kernels::bf16x3)
+  int8,    // floating formats become int8 codes with one scale a row, and with one factor a column (see factor())
 };
 
 class Linear {
@@ -65,9 +66,10 @@ class Linear {
   int64_t part_blocks(size_t part) const { return segments_[part].blocks; }
   int64_t rows(size_t part) const { return segments_[part].rows; }
   size_t parts() const { return segments_.size(); }
-  // Some part reads Activations::codes, or Activations::row_codes.
+  // Some part reads Activations::codes, Activations::row_codes, or Activations::parts.
   bool reads_codes() const { return reads_codes_; }
   bool reads_row_codes() const { return reads_row_codes_; }
+  bool reads_parts() const { return reads_parts_; }
   // What row codes are made of: x[i] * factor()[i]. Columns of large weights give a part of their size to the
   // activations, so that they do not make the codes of all others coarse. Set by pack() and attach(); null = 1.
   const float* factor() const { return factor_; }
@@ -112,7 +114,7 @@ class Linear {
   std::vector<float> bias_;
   const float* factor_ = nullptr;
   int64_t cols_ = 0, blocks_ = 0, packed_bytes_ = 0, scratch_bytes_ = 0;
-  bool reads_codes_ = false, reads_row_codes_ = false, adds_ = true;
+  bool reads_codes_ = false, reads_row_codes_ = false, reads_parts_ = false, adds_ = true;
 };
 
 }  // namespace miao::graph

@@ -11,6 +11,7 @@ namespace {
 struct Product {
   DType dtype;
   int64_t cols, blocks, rows;
+  bool parts = false;  // by Kernels::bf16x3
 };
 
 // Weights of (16 * blocks, cols) in the file's element type, at an odd address.
@@ -26,7 +27,7 @@ std::vector<unsigned char> file_rows(DType dtype, const std::vector<float>& valu
 
 std::vector<float> run(const Kernels& k, const Product& p, const std::vector<unsigned char>& file,
                        const std::vector<float>& x, int64_t absent_row) {
-  const MatMul& m = k.matmul[static_cast<size_t>(p.dtype)];
+  const MatMul& m = p.parts ? k.bf16x3 : k.matmul[static_cast<size_t>(p.dtype)];
   const int64_t row = p.cols * (p.dtype == DType::f32 ? 4 : 2);
   const int64_t bytes = m.block_bytes(p.cols);
   EXPECT_EQ(bytes % 64, 0);
@@ -46,6 +47,10 @@ std::vector<float> run(const Kernels& k, const Product& p, const std::vector<uns
   in.x = padded.data();
   in.ldx = ldx;
   in.rows = p.rows;
+  Aligned parts(static_cast<size_t>(FloatParts::bytes(p.rows, p.cols)));
+  in.parts = FloatParts::at(parts.as(), p.rows, p.cols);
+  for (int64_t t = 0; m.reads == Reads::parts && t < p.rows; ++t)
+    k.split_row(padded.data() + t * ldx, p.cols, in.parts, t);
   std::vector<float> y(static_cast<size_t>(p.rows * ldy), -7.0f);
   m.run(packed.as(), p.cols, p.blocks, in, y.data(), ldy, scratch.as());
   std::vector<float> out;
@@ -74,6 +79,80 @@ TEST(FloatProduct, SameBitsOnEveryTableAndForEveryTokenCount) {
         }
       }
       for (int64_t t = 0; t < rows; ++t) EXPECT_EQ(want[static_cast<size_t>(t * blocks * kLanes + 7)], 0.0f);
+    }
+  }
+}
+
+// Exponents of a wide range, so that parts of many sizes meet.
+std::vector<float> wide_floats(size_t n, uint32_t seed) {
+  std::vector<float> out = random_floats(n, seed);
+  for (size_t i = 0; i < n; ++i) out[i] = std::ldexp(out[i], static_cast<int>(i * 7919 % 61) - 40);
+  return out;
+}
+
+TEST(FloatProduct, PartsGiveSameBitsOnEveryTableAndForEveryTokenCount) {
+  const auto all = tables();
+  for (int64_t cols : {1, 5, 33, 64, 300, 1100}) {
+    const int64_t blocks = 7, rows = 70;
+    for (const bool wide : {false, true}) {
+      const auto make = wide ? wide_floats : [](size_t n, uint32_t seed) { return random_floats(n, seed); };
+      const auto w = make(static_cast<size_t>(blocks * kLanes * cols), 3);
+      const auto x = make(static_cast<size_t>(rows * cols), 4);
+      const auto file = file_rows(DType::f32, w);
+      const auto want = run(*all[0], {DType::f32, cols, blocks, rows, true}, file, x, 7);
+      for (const Kernels* k : all) {
+        for (int64_t n : {1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33, 49, 64, 70}) {
+          const auto got = run(*k, {DType::f32, cols, blocks, n, true}, file, x, 7);
+          ASSERT_TRUE(same_bits(got, {want.data(), got.size()})) << k->name << " cols=" << cols << " rows=" << n;
+        }
+        for (int64_t n = 1; n < blocks; ++n) {
+          const auto got = run(*k, {DType::f32, cols, n, 3, true}, file, x, 7);
+          for (int64_t t = 0; t < 3; ++t) {
+            const auto count = static_cast<size_t>(n * kLanes);
+            ASSERT_TRUE(same_bits({got.data() + static_cast<size_t>(t) * count, count},
+                                  {want.data() + t * blocks * kLanes, count}))
+                << k->name << " blocks=" << n;
+          }
+        }
+      }
+      for (int64_t t = 0; t < rows; ++t) EXPECT_EQ(want[static_cast<size_t>(t * blocks * kLanes + 7)], 0.0f);
+    }
+  }
+}
+
+TEST(FloatProduct, PartsAddBiasAndWhatIsThere) {
+  const int64_t cols = 600, blocks = 5;
+  const auto w = random_floats(static_cast<size_t>(blocks * kLanes * cols), 3);
+  const auto bias = random_floats(static_cast<size_t>(blocks * kLanes), 5);
+  for (const int64_t rows : {1, 16, 20, 40}) {
+    const auto x = random_floats(static_cast<size_t>(rows * cols), 4);
+    const auto before = random_floats(static_cast<size_t>(rows * blocks * kLanes), 6);
+    std::vector<float> want;
+    for (const Kernels* k : tables()) {
+      const MatMul& m = k->bf16x3;
+      Aligned packed(static_cast<size_t>(m.block_bytes(cols) * blocks));
+      for (int64_t b = 0; b < blocks; ++b) {
+        const void* from[kLanes];
+        for (int64_t r = 0; r < kLanes; ++r) from[r] = w.data() + (b * kLanes + r) * cols;
+        m.pack(from, cols, packed.as<char>() + b * m.block_bytes(cols));
+      }
+      Aligned memory(static_cast<size_t>(FloatParts::bytes(rows, cols)));
+      Activations in{.rows = rows, .parts = FloatParts::at(memory.as(), rows, cols)};
+      for (int64_t t = 0; t < rows; ++t) k->split_row(x.data() + t * cols, cols, in.parts, t);
+      std::vector<float> y = before;
+      m.run_add(packed.as(), cols, blocks, in, {.bias = bias.data(), .y = true}, y.data(), blocks * kLanes, nullptr);
+      if (want.empty()) want = y;
+      EXPECT_TRUE(same_bits(y, want)) << k->name << " rows=" << rows;
+    }
+    for (size_t i = 0; i < want.size(); ++i) {
+      const size_t t = i / static_cast<size_t>(blocks * kLanes), r = i % static_cast<size_t>(blocks * kLanes);
+      double sum = double{before[i]} + double{bias[r]}, size = std::fabs(sum);
+      for (size_t k = 0; k < static_cast<size_t>(cols); ++k) {
+        const double term = double{w[r * static_cast<size_t>(cols) + k]} * double{x[t * static_cast<size_t>(cols) + k]};
+        sum += term;
+        size += std::fabs(term);
+      }
+      EXPECT_NEAR(want[i], sum, size * 1e-7);
     }
   }
 }
@@ -129,8 +208,9 @@ TEST(FloatProduct, IsNearTheTruth) {
   const int64_t cols = 1100, blocks = 2, rows = 13;
   const auto w = random_floats(static_cast<size_t>(blocks * kLanes * cols), 3);
   const auto x = random_floats(static_cast<size_t>(rows * cols), 4);
-  for (DType dtype : kTypes) {
-    const auto y = run(k, {dtype, cols, blocks, rows}, file_rows(dtype, w), x, -1);
+  for (const auto [dtype, parts] :
+       {std::pair(DType::f32, false), {DType::f16, false}, {DType::bf16, false}, {DType::f32, true}}) {
+    const auto y = run(k, {dtype, cols, blocks, rows, parts}, file_rows(dtype, w), x, -1);
     for (int64_t t = 0; t < rows; ++t) {
       for (int64_t r = 0; r < blocks * kLanes; ++r) {
         double sum = 0, size = 0;
@@ -142,7 +222,7 @@ TEST(FloatProduct, IsNearTheTruth) {
           sum += term;
           size += std::fabs(term);
         }
-        EXPECT_NEAR(y[static_cast<size_t>(t * blocks * kLanes + r)], sum, size * 1e-6);
+        EXPECT_NEAR(y[static_cast<size_t>(t * blocks * kLanes + r)], sum, size * (parts ? 1e-7 : 1e-6));
       }
     }
   }

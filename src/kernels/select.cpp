@@ -26,6 +26,7 @@ struct Tables {
     fill_int8_avx512(t);
     keep(t, Isa::avx512);
     fill_matmul_amx(t);
+    fill_parts_amx(t);
     fill_int8_amx(t);
     keep(t, Isa::amx);
   }
@@ -50,7 +51,7 @@ bool has(const CpuFeatures& cpu, Isa isa) {
     case Isa::avx512:
       return cpu.avx512_vnni;
     case Isa::amx:
-      return cpu.amx_int8;
+      return cpu.amx;
     case Isa::count:
       break;
   }

@@ -15,6 +15,8 @@ void fill_matmul_scalar(Kernels& table);
 void fill_matmul_avx2(Kernels& table);
 void fill_matmul_avx512(Kernels& table);
 void fill_matmul_amx(Kernels& table);
+// Kernels::bf16x3 and split_row; the other tables get them with the vector functions.
+void fill_parts_amx(Kernels& table);
 // Kernels::int8 and quantize_row.
 void fill_int8_scalar(Kernels& table);
 void fill_int8_avx2(Kernels& table);

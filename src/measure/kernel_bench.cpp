@@ -25,7 +25,7 @@ constexpr int64_t kGemvBytes = int64_t{64} << 20;
 constexpr int64_t kGemmBlocks = 32, kGemmTokens = 256;
 
 struct Problem {
-  Memory weights, activations, codes, out, scratch;
+  Memory weights, activations, codes, parts, out, scratch;
   int64_t blocks = 0, tokens = 0, block_bytes = 0, scratch_bytes = 0;
   kernels::Activations in;
 };
@@ -42,6 +42,7 @@ Result<Problem> make(const Kernels& table, const MatMul& kernel, DType dtype, in
   MIAO_TRY(p.weights, Memory::allocate(bytes(blocks * p.block_bytes)));
   MIAO_TRY(p.activations, Memory::allocate(bytes(rows * kCols * 4)));
   MIAO_TRY(p.codes, Memory::allocate(bytes(kernels::Quantised::bytes(tokens, kCols))));
+  MIAO_TRY(p.parts, Memory::allocate(bytes(kernels::FloatParts::bytes(tokens, kCols))));
   MIAO_TRY(p.out, Memory::allocate(bytes(rows * blocks * kLanes * 4)));
   MIAO_TRY(p.scratch, Memory::allocate(bytes(p.scratch_bytes * pool.threads() + 64)));
   std::vector<uint8_t> row(bytes(row_bytes(dtype, kCols)));
@@ -59,6 +60,9 @@ Result<Problem> make(const Kernels& table, const MatMul& kernel, DType dtype, in
   p.in = {p.activations.as<float>(), kCols, kernels::Quantised::at(p.codes.data(), tokens, kCols), tokens};
   for (int64_t unit = 0; unit < quantize_units(tokens, p.in.codes); ++unit)
     quantize_unit(table, p.in.x, kCols, tokens, p.in.codes, unit);
+  p.in.parts = kernels::FloatParts::at(p.parts.data(), tokens, kCols);
+  for (int64_t t = 0; kernel.reads == kernels::Reads::parts && t < tokens; ++t)
+    table.split_row(p.in.x + t * kCols, kCols, p.in.parts, t);
   return p;
 }
 
@@ -110,16 +114,25 @@ Result<std::vector<KernelRow>> bench_kernels(ThreadPool& pool, const std::string
   std::vector<KernelRow> out;
   for (int i = 0; i < count; ++i) {
     const Kernels& table = *tables[i];
-    for (const Format& format : all_formats()) {
-      const MatMul& kernel = table.matmul[static_cast<size_t>(format.dtype)];
+    struct Case {
+      const char* format;
+      DType dtype;  // of the rows that are packed
+      const MatMul* kernel;
+    };
+    std::vector<Case> cases;
+    for (const Format& format : all_formats())
+      cases.push_back({format.name, format.dtype, &table.matmul[static_cast<size_t>(format.dtype)]});
+    cases.push_back({"bf16x3", DType::f32, &table.bf16x3});
+    for (const auto& [format, dtype, matmul] : cases) {
+      const MatMul& kernel = *matmul;
       if (!kernel.gemv) continue;
-      KernelRow row{.isa = table.name, .format = format.name, .gemv = kernel.gemv, .gemm = kernel.gemm};
+      KernelRow row{.isa = table.name, .format = format, .gemv = kernel.gemv, .gemm = kernel.gemm};
       {
         const int64_t blocks = std::max<int64_t>(1, kGemvBytes / kernel.block_bytes(kCols));
-        MIAO_TRY(const Problem p, make(table, kernel, format.dtype, blocks, 1, pool));
+        MIAO_TRY(const Problem p, make(table, kernel, dtype, blocks, 1, pool));
         row.gemv_bytes_per_second = static_cast<double>(p.blocks * p.block_bytes) / fastest(pool, kernel, p, seconds);
       }
-      MIAO_TRY(const Problem p, make(table, kernel, format.dtype, kGemmBlocks, kGemmTokens, pool));
+      MIAO_TRY(const Problem p, make(table, kernel, dtype, kGemmBlocks, kGemmTokens, pool));
       row.gemm_ops_per_second =
           2.0 * static_cast<double>(p.blocks * kLanes * kCols * p.tokens) / fastest(pool, kernel, p, seconds);
       if (progress) progress(row);

@@ -19,7 +19,7 @@ TEST(Machine, ProbesGivePlausibleFigures) {
   for (const PeakPoint& p : machine->peaks) {
     EXPECT_GT(p.fp32, 0);
     EXPECT_GT(p.int8, 0);
-    EXPECT_EQ(p.amx > 0, cpu_features().amx_int8);
+    EXPECT_EQ(p.amx > 0, cpu_features().amx);
     EXPECT_GT(p.barrier, 0);
   }
   for (const ReadPoint& p : machine->read) {

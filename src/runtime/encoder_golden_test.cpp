@@ -45,8 +45,9 @@ std::vector<float> rows_of(const Encoded& encoded, size_t inputs) {
   return out;
 }
 
-void check(const std::filesystem::path& model, const Json& c, const std::string& isa) {
-  EncoderOptions options{.threads = 2, .batch = 64, .isa = isa};
+void check(const std::filesystem::path& model, const Json& c, const std::string& isa,
+           Compute compute = Compute::automatic) {
+  EncoderOptions options{.threads = 2, .compute = compute, .batch = 64, .isa = isa};
   if (c["architecture"].get<std::string>().ends_with("Model")) options.rows = models::Rows::tokens;
   auto encoder = Encoder::open(model, options);
   ASSERT_TRUE(encoder.ok()) << encoder.error().str();
@@ -88,6 +89,7 @@ TEST(EncoderGolden, OutputsOfTransformers) {
     for (int i = 0; i < count; ++i) {
       SCOPED_TRACE(name + " " + tables[i]->name);
       check(kModels / name, c, tables[i]->name);
+      if (i == count - 1) check(kModels / name, c, tables[i]->name, Compute::bf16x3);
       if (c["gguf"].get<bool>()) check(kModels / name / "model.gguf", c, tables[i]->name);
     }
   }

@@ -28,9 +28,17 @@ Result<models::ModelSpec::Shape> model_shape(const std::filesystem::path& path) 
 }
 
 graph::Precision precision_of(Compute compute) {
-  return compute == Compute::f32    ? graph::Precision::f32
-         : compute == Compute::int8 ? graph::Precision::int8
-                                    : graph::Precision::file;
+  switch (compute) {
+    case Compute::f32:
+      return graph::Precision::f32;
+    case Compute::bf16x3:
+      return graph::Precision::bf16x3;
+    case Compute::int8:
+      return graph::Precision::int8;
+    case Compute::automatic:
+      break;
+  }
+  return graph::Precision::file;
 }
 
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -175,6 +175,42 @@ TEST(Engine, Int8) {
   }
 }
 
+// FP32 by products of parts: as near as FP32 itself, the same bits everywhere.
+TEST(Engine, Bf16x3) {
+  const TinyModel experts{.dim = 72, .ffn = 40, .dtype = DType::f16, .experts = 5, .experts_used = 2};
+  const TinyModel quantised{.dim = 64, .ffn = 96, .dtype = DType::q8_0};
+  for (const TinyModel& model : {kFloat, experts, quantised}) {
+    const File file(model);
+    const auto ids = some_ids(90, model.vocab);
+    const Rows exact = all_rows(*file.open({.threads = 2, .compute = Compute::f32}), ids);
+    const Rows want = all_rows(*file.open({.threads = 1, .compute = Compute::bf16x3, .isa = "scalar"}), ids);
+    EXPECT_GT(error_of(want, exact), 0);
+    EXPECT_LT(error_of(want, exact), 1e-5);
+    for (const std::string& isa : isas()) {
+      for (const auto& [threads, chunk] : {std::pair{3, 256}, {1, 37}, {2, 5}, {2, 1}}) {
+        const auto engine = file.open({.threads = threads, .compute = Compute::bf16x3, .chunk = chunk, .isa = isa});
+        EXPECT_TRUE(same_bits(want, all_rows(*engine, ids))) << isa << " threads " << threads << " chunk " << chunk;
+      }
+    }
+  }
+}
+
+// More rows at once than meet all columns together.
+TEST(Engine, GroupsOfRowsChangeNothing) {
+  for (const auto& [dtype, compute] : {std::pair{DType::f32, Compute::automatic},
+                                       {DType::f32, Compute::bf16x3},
+                                       {DType::f32, Compute::int8},
+                                       {DType::q8_0, Compute::automatic}}) {
+    const TinyModel model{.dim = 544, .ffn = 1760, .layers = 1, .dtype = dtype};
+    const File file(model);
+    const auto ids = some_ids(500, model.vocab);
+    const auto rows = [&](int threads, int chunk) {
+      return all_rows(*file.open({.threads = threads, .compute = compute, .chunk = chunk}), ids);
+    };
+    EXPECT_TRUE(same_bits(rows(2, 500), rows(1, 41))) << format(dtype).name;
+  }
+}
+
 // Experts of one layer in formats of their own: products read both kinds of codes side by side.
 TEST(Engine, Int8OfExpertsInTwoFormats) {
   const TinyModel model{.dim = 64, .ffn = 96, .experts = 3, .experts_used = 3};

@@ -49,7 +49,7 @@ std::vector<KernelReport> Loaded::kernels() const {
   std::vector<KernelReport> out;
   for (const models::WeightGroup& g : model->groups()) {
     out.push_back({g.name, format(g.dtype).name, g.kernel->gemv, g.kernel->gemm, g.bytes, g.products,
-                   g.kernel->reads != kernels::Reads::values});
+                   g.kernel->reads == kernels::Reads::codes || g.kernel->reads == kernels::Reads::row_codes});
   }
   return out;
 }

@@ -17,6 +17,7 @@ namespace miao::graph {
 namespace {
 
 using kernels::Activations;
+using kernels::FloatParts;
 using kernels::kLanes;
 using kernels::kTileRows;
 using kernels::Quantised;
@@ -29,7 +30,8 @@ class ExpertsStep final : public Step {
  public:
   ExpertsStep(std::string name, const Experts& experts, const Norm& norm, Buffer* x)
       : Step(std::move(name), {x}, x), e_(experts), norm_(norm), x_(x) {
-    MIAO_CHECK(!e_.gate_up.empty() && e_.gate_up.size() == e_.down.size() && !e_.router->reads_codes());
+    MIAO_CHECK(!e_.gate_up.empty() && e_.gate_up.size() == e_.down.size() &&
+               e_.router->kernel(0).reads == kernels::Reads::values);
     MIAO_CHECK(e_.router->rows(0) == count() && e_.used >= 1 && e_.used <= count());
     dim_ = norm.size;
     ffn_ = e_.gate_up[0]->rows(0);
@@ -109,20 +111,25 @@ class ExpertsStep final : public Step {
   int64_t count() const { return static_cast<int64_t>(e_.gate_up.size()); }
   static int64_t ld(int64_t cols) { return round_up(cols, kLanes); }
 
-  // The codes that some expert's product reads: Quantised | RowCodes of its entries.
+  // The forms that some expert's product reads: Quantised | RowCodes | FloatParts of its entries.
   struct Coded {
-    bool groups = false, rows = false;
+    bool groups = false, rows = false, parts = false;
 
     void add(const Linear& linear) {
       groups |= linear.reads_codes();
       rows |= linear.reads_row_codes();
+      parts |= linear.reads_parts();
     }
-    bool any() const { return groups || rows; }
+    bool any() const { return groups || rows || parts; }
     int64_t group_bytes(int64_t entries, int64_t cols) const {
       return groups ? round_up(Quantised::bytes(entries, cols), 64) : 0;
     }
+    int64_t row_bytes(int64_t entries, int64_t cols) const {
+      return rows ? round_up(RowCodes::bytes(entries, cols), 64) : 0;
+    }
     int64_t bytes(int64_t entries, int64_t cols) const {
-      return group_bytes(entries, cols) + (rows ? round_up(RowCodes::bytes(entries, cols), 64) : 0);
+      return group_bytes(entries, cols) + row_bytes(entries, cols) +
+             (parts ? round_up(FloatParts::bytes(entries, cols), 64) : 0);
     }
   };
 
@@ -130,7 +137,7 @@ class ExpertsStep final : public Step {
   int64_t code_bytes(int64_t entries, int64_t cols, const Coded& coded) const {
     constexpr int64_t kRounding = 10 * 64;
     const int64_t experts = std::min(entries, count());
-    return coded.any() ? coded.bytes(entries + experts * kTileRows, cols) + experts * kRounding : 0;
+    return coded.any() ? coded.bytes(entries + experts * 2 * kTileRows, cols) + experts * kRounding : 0;
   }
 
   Layout layout(int64_t rows) const {
@@ -262,7 +269,9 @@ class ExpertsStep final : public Step {
     if (!r.coded.any()) return out;
     std::byte* const codes = r.codes + r.places[expert];
     if (r.coded.groups) out.codes = Quantised::at(codes, rows, r.cols);
-    if (r.coded.rows) out.row_codes = RowCodes::at(codes + r.coded.group_bytes(rows, r.cols), rows, r.cols);
+    std::byte* const by_row = codes + r.coded.group_bytes(rows, r.cols);
+    if (r.coded.rows) out.row_codes = RowCodes::at(by_row, rows, r.cols);
+    if (r.coded.parts) out.parts = FloatParts::at(by_row + r.coded.row_bytes(rows, r.cols), rows, r.cols);
     return out;
   }
 
@@ -274,10 +283,13 @@ class ExpertsStep final : public Step {
       const Range units = worker.split(r.coded.groups ? quantize_units(in.rows, in.codes) : 0);
       for (int64_t unit = units.begin; unit < units.end; ++unit)
         quantize_unit(io.kernels, in.x, in.ldx, in.rows, in.codes, unit);
-      const int64_t end = r.coded.rows ? std::min<int64_t>(entries.end, a.first[expert + 1]) : 0;
-      for (int64_t entry = std::max(entries.begin, first); entry < end; ++entry)
-        io.kernels.quantize_row(r.x + entry * r.ldx, r.linears[static_cast<size_t>(expert)]->factor(), r.cols,
-                                in.row_codes, entry - first);
+      const int64_t end = std::min<int64_t>(entries.end, a.first[expert + 1]);
+      for (int64_t entry = std::max(entries.begin, first); entry < end; ++entry) {
+        const float* const x = r.x + entry * r.ldx;
+        const float* const factor = r.linears[static_cast<size_t>(expert)]->factor();
+        if (r.coded.rows) io.kernels.quantize_row(x, factor, r.cols, in.row_codes, entry - first);
+        if (r.coded.parts) io.kernels.split_row(x, r.cols, in.parts, entry - first);
+      }
     }
   }
 

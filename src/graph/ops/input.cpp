@@ -1,9 +1,12 @@
 #include "graph/ops/input.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace miao::graph {
 
+using kernels::FloatParts;
 using kernels::kFewRows;
 using kernels::kGroup;
 using kernels::Quantised;
@@ -16,7 +19,8 @@ Input::Input(const Linear& linear, std::optional<Norm> norm, const Buffer* sourc
       norm_(norm),
       cols_(linear.cols()),
       codes_(linear.reads_codes()),
-      row_codes_(linear.reads_row_codes()) {
+      row_codes_(linear.reads_row_codes()),
+      parts_(linear.reads_parts()) {
   MIAO_CHECK(source->cols >= cols_ && (!norm || norm->size == cols_));
   if (norm) ldx_ = round_up(cols_, kernels::kLanes);
   MIAO_CHECK(!codes_ || cols_ % kGroup == 0);
@@ -26,8 +30,15 @@ Input::Layout Input::layout(int64_t rows) const {
   Layout l;
   l.codes = round_up(rows * ldx_ * static_cast<int64_t>(sizeof(float)), 64);
   l.row_codes = round_up(l.codes + (codes_ ? Quantised::bytes(rows, cols_) : 0), 64);
-  l.bytes = l.row_codes + (row_codes_ ? RowCodes::bytes(rows, cols_) : 0);
+  l.parts = round_up(l.row_codes + (row_codes_ ? RowCodes::bytes(rows, cols_) : 0), 64);
+  l.bytes = l.parts + (parts_ ? FloatParts::bytes(rows, cols_) : 0);
   return l;
+}
+
+int64_t Input::row_bytes() const {
+  if (parts_) return FloatParts::bytes(1, std::min(cols_, FloatParts::kSlab));
+  if (codes_) return Quantised::bytes(kernels::kTileRows, cols_) / kernels::kTileRows;
+  return row_codes_ ? RowCodes::code_bytes(1, cols_) : cols_ * static_cast<int64_t>(sizeof(float));
 }
 
 kernels::Activations Input::prepare(const Worker& worker, const StepIo& io) const {
@@ -37,7 +48,8 @@ kernels::Activations Input::prepare(const Worker& worker, const StepIo& io) cons
 
   kernels::Activations out{.x = source_->data, .ldx = source_->stride, .rows = rows};
   if (row_codes_) out.row_codes = RowCodes::at(area + layout(rows).row_codes, rows, cols_);
-  if (ldx_ || row_codes_) {
+  if (parts_) out.parts = FloatParts::at(area + layout(rows).parts, rows, cols_);
+  if (ldx_ || row_codes_ || parts_) {
     auto* const normed = reinterpret_cast<float*>(area);
     const Range mine = few ? Range{0, rows} : worker.split(rows);
     for (int64_t t = mine.begin; t < mine.end; ++t) {
@@ -47,6 +59,7 @@ kernels::Activations Input::prepare(const Worker& worker, const StepIo& io) cons
         x = normed + t * ldx_;
       }
       if (row_codes_) io.kernels.quantize_row(x, linear_.factor(), cols_, out.row_codes, t);
+      if (parts_) io.kernels.split_row(x, cols_, out.parts, t);
     }
     if (!few) worker.barrier();
     if (ldx_) {

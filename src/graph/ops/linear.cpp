@@ -1,6 +1,7 @@
 // Matrix products. Threads own blocks of 16 output columns, never parts of a sum. While one sweep takes all rows, each
 // thread streams one contiguous range of the weight; with more rows small tasks are handed out one by one, so that a
-// delayed thread does not hold up the others. What follows a product (bias, residual, activation) is done by the same
+// delayed thread does not hold up the others. Of very many rows those that fit the L2 cache meet all columns before the
+// next come. What follows a product (bias, residual, activation) is done by the same
 // thread at once.
 #include <algorithm>
 #include <cstring>
@@ -17,32 +18,44 @@ using kernels::kFewRows;
 using kernels::kTileRows;
 using kernels::round_up;
 
-constexpr int64_t kManyRowBlocks = 4;  // of a task at most: 64 columns of some hundred rows stay in the L2 cache
-constexpr int64_t kTasksAThread = 8;   // at least, where there are blocks enough: no thread waits long for the last
+// Of a task of many rows: 64 columns of some hundred rows stay in the L2 cache. Kernels that read parts fetch the
+// blocks behind those at work, so they get more at a time. There are some tasks for each thread, where there are blocks
+// enough: no thread waits long for the last.
+struct TaskSize {
+  int64_t blocks, a_thread;
+};
+constexpr TaskSize kNarrow{4, 8}, kWide{12, 2};
+constexpr int64_t kGroupBytes = 800 << 10;     // of activations in the L2 cache
 constexpr int64_t kSweepRows = 2 * kTileRows;  // that one sweep over the weights takes
 constexpr int64_t kSweepFloats = 16 * 384;     // of a sweep between epilogues: 24 KB of results
 constexpr int64_t kFewRowBlocks = 64;          // of few rows between epilogues: 16 KB
 
-// Calls body(range of blocks) until all blocks are done.
+// Rows that meet all columns before the next come.
+int64_t group_rows(int64_t row_bytes) {
+  return round_up(std::max(kGroupBytes / row_bytes, 2 * kSweepRows), kSweepRows);
+}
+
+// Calls body(range of blocks, range of rows) until all is done. `row_bytes`: what a product reads of a row at a time.
 template <class Body>
-void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks, int64_t rows, const Body& body) {
+void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks, int64_t rows, int64_t row_bytes,
+                TaskSize size, const Body& body) {
   if (rows <= kSweepRows) {
     const Range mine = worker.split(blocks);
     const int64_t most = rows <= kFewRows ? kFewRowBlocks : kSweepFloats / kernels::kLanes / round_up(rows, kTileRows);
     const int64_t calls = (mine.size() + most - 1) / most;
     const int64_t step = calls > 0 ? (mine.size() + calls - 1) / calls : 1;  // of equal length
-    for (int64_t b = mine.begin; b < mine.end; b += step) body(Range{b, std::min(b + step, mine.end)});
+    for (int64_t b = mine.begin; b < mine.end; b += step) body(Range{b, std::min(b + step, mine.end)}, Range{0, rows});
     return;
   }
-  // Pairs of blocks, because the AVX-512 kernel takes two at once.
-  const int64_t pairs = blocks / (2 * kTasksAThread * worker.count);
-  const int64_t step = std::clamp<int64_t>(2 * pairs, 2, kManyRowBlocks);
-  for (int64_t b; (b = worker.next(next) * step) < blocks;) body(Range{b, std::min(b + step, blocks)});
-}
-
-int64_t tile_floats(int64_t max_rows) {
-  return std::max(
-      {kFewRows * kFewRowBlocks * kernels::kLanes, kSweepFloats, max_rows * kManyRowBlocks * kernels::kLanes});
+  const int64_t most = group_rows(row_bytes), count = (rows + most - 1) / most;
+  const int64_t height = round_up((rows + count - 1) / count, kSweepRows), groups = (rows + height - 1) / height;
+  // Pairs of blocks, because kernels take two at once.
+  const int64_t pairs = groups * blocks / (2 * size.a_thread * worker.count);
+  const int64_t step = std::clamp<int64_t>(2 * pairs, 2, size.blocks), pieces = (blocks + step - 1) / step;
+  for (int64_t task; (task = worker.next(next)) < groups * pieces;) {
+    const int64_t b = task % pieces * step, r = task / pieces * height;
+    body(Range{b, std::min(b + step, blocks)}, Range{r, std::min(r + height, rows)});
+  }
 }
 
 class LinearStep : public Step {
@@ -56,9 +69,21 @@ class LinearStep : public Step {
   int64_t shared_bytes(int64_t max_rows) const override { return input_.shared_bytes(max_rows); }
 
  protected:
+  // Of the results of a task, between product and epilogue.
+  int64_t tile_floats(int64_t max_rows) const {
+    const int64_t rows = std::min(max_rows, group_rows(input_.row_bytes()));
+    return std::max({kFewRows * kFewRowBlocks * kernels::kLanes, kSweepFloats, rows * task().blocks * kernels::kLanes});
+  }
+  TaskSize task() const { return linear_.reads_parts() ? kWide : kNarrow; }
   // Own memory: input | kernel scratch | tiles.
   int64_t scratch_offset() const { return round_up(input_.own_bytes(), 64); }
   int64_t tiles_offset() const { return scratch_offset() + round_up(linear_.scratch_bytes(), 64); }
+  // body(range of blocks, range of rows, the activations of these).
+  template <class Body>
+  void for_tasks(const Worker& worker, int64_t blocks, const kernels::Activations& in, const Body& body) {
+    for_blocks(worker, next_, blocks, in.rows, input_.row_bytes(), task(),
+               [&](Range columns, Range rows) { body(columns, rows, in.part(rows.begin, rows.size())); });
+  }
   float* tile(const StepIo& io) const { return reinterpret_cast<float*>(io.own + tiles_offset()); }
   // y = product + bias, in the kernel where it can.
   void multiply(Range blocks, const kernels::Activations& in, float* y, int64_t ldy, const StepIo& io) const {
@@ -85,8 +110,9 @@ class Assign final : public LinearStep {
 
   void run(const Worker& worker, const StepIo& io) override {
     const kernels::Activations in = input_.prepare(worker, io);
-    for_blocks(worker, next_, linear_.blocks(), io.rows,
-               [&](Range blocks) { multiply(blocks, in, out_->data + 16 * blocks.begin, out_->stride, io); });
+    for_tasks(worker, linear_.blocks(), in, [&](Range blocks, Range rows, const kernels::Activations& part) {
+      multiply(blocks, part, out_->row(rows.begin) + 16 * blocks.begin, out_->stride, io);
+    });
   }
 };
 
@@ -98,19 +124,18 @@ class Accumulate final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const int64_t rows = io.rows;
     const kernels::Activations in = input_.prepare(worker, io);
     float* const y = tile(io);
-    for_blocks(worker, next_, linear_.blocks(), rows, [&](Range blocks) {
-      const int64_t column = 16 * blocks.begin;
+    for_tasks(worker, linear_.blocks(), in, [&](Range blocks, Range rows, const kernels::Activations& part) {
       const int64_t count = 16 * blocks.size();
+      float* const out = out_->row(rows.begin) + 16 * blocks.begin;
       if (linear_.adds() && factor_ == 1) {
-        return linear_.run_add(blocks, in, true, out_->data + column, out_->stride, io.own + scratch_offset());
+        return linear_.run_add(blocks, part, true, out, out_->stride, io.own + scratch_offset());
       }
-      multiply(blocks, in, y, count, io);
-      for (int64_t t = 0; t < rows; ++t) {
+      multiply(blocks, part, y, count, io);
+      for (int64_t t = 0; t < rows.size(); ++t) {
         if (factor_ != 1) io.kernels.scale(y + t * count, factor_, count);
-        io.kernels.add(out_->row(t) + column, y + t * count, count, out_->row(t) + column);
+        io.kernels.add(out + t * out_->stride, y + t * count, count, out + t * out_->stride);
       }
     });
   }
@@ -127,13 +152,11 @@ class Activated final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const int64_t rows = io.rows;
     const kernels::Activations in = input_.prepare(worker, io);
-    for_blocks(worker, next_, linear_.blocks(), rows, [&](Range blocks) {
-      const int64_t column = 16 * blocks.begin;
-      const int64_t count = 16 * blocks.size();
-      multiply(blocks, in, out_->data + column, out_->stride, io);
-      for (int64_t t = 0; t < rows; ++t) io.kernels.activate(act_, out_->row(t) + column, count);
+    for_tasks(worker, linear_.blocks(), in, [&](Range blocks, Range rows, const kernels::Activations& part) {
+      float* const out = out_->row(rows.begin) + 16 * blocks.begin;
+      multiply(blocks, part, out, out_->stride, io);
+      for (int64_t t = 0; t < rows.size(); ++t) io.kernels.activate(act_, out + t * out_->stride, 16 * blocks.size());
     });
   }
 
@@ -149,18 +172,17 @@ class Gated final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const int64_t rows = io.rows;
     const kernels::Activations in = input_.prepare(worker, io);
     const int64_t half = linear_.part_blocks(0);
     float* const gate = tile(io);
-    for_blocks(worker, next_, half, rows, [&](Range blocks) {
-      const int64_t column = 16 * blocks.begin;
+    for_tasks(worker, half, in, [&](Range blocks, Range rows, const kernels::Activations& part) {
       const int64_t count = 16 * blocks.size();
-      float* const up = gate + rows * count;
-      multiply(blocks, in, gate, count, io);
-      multiply({half + blocks.begin, half + blocks.end}, in, up, count, io);
-      for (int64_t t = 0; t < rows; ++t) {
-        io.kernels.gated(act_, gate + t * count, up + t * count, count, out_->row(t) + column);
+      float* const up = gate + rows.size() * count;
+      multiply(blocks, part, gate, count, io);
+      multiply({half + blocks.begin, half + blocks.end}, part, up, count, io);
+      for (int64_t t = 0; t < rows.size(); ++t) {
+        float* const out = out_->row(rows.begin + t) + 16 * blocks.begin;
+        io.kernels.gated(act_, gate + t * count, up + t * count, count, out);
       }
     });
   }
@@ -178,12 +200,11 @@ class LogitsStep final : public LinearStep {
   void run(const Worker& worker, const StepIo& io) override {
     const kernels::Activations in = input_.prepare(worker, io);
     const int64_t ld = io.pass.ld_logits;
-    for_blocks(worker, next_, linear_.blocks(), io.rows, [&](Range blocks) {
-      const int64_t column = 16 * blocks.begin;
+    for_tasks(worker, linear_.blocks(), in, [&](Range blocks, Range rows, const kernels::Activations& part) {
       const int64_t count = 16 * blocks.size();
-      float* const y = io.pass.logits + column;
-      multiply(blocks, in, y, ld, io);
-      for (int64_t t = 0; t < io.rows; ++t) {
+      float* const y = io.pass.logits + rows.begin * ld + 16 * blocks.begin;
+      multiply(blocks, part, y, ld, io);
+      for (int64_t t = 0; t < rows.size(); ++t) {
         if (factor_ != 1) io.kernels.scale(y + t * ld, factor_, count);
         if (softcap_ > 0) io.kernels.softcap(y + t * ld, softcap_, count);
       }

@@ -10,6 +10,7 @@ void fill_vector_avx2(Kernels& table) {
   avx2::fill_vector(table);
   avx2::fill_attention(table);
   avx2::fill_float(table);
+  avx2::fill_parts(table);
 }
 
 }  // namespace miao::kernels

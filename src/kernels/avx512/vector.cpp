@@ -10,6 +10,7 @@ void fill_vector_avx512(Kernels& table) {
   avx512::fill_vector(table);
   avx512::fill_attention(table);
   avx512::fill_float(table);
+  avx512::fill_parts(table);
 }
 
 }  // namespace miao::kernels

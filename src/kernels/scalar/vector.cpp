@@ -10,6 +10,7 @@ void fill_vector_scalar(Kernels& table) {
   scalar::fill_vector(table);
   scalar::fill_attention(table);
   scalar::fill_float(table);
+  scalar::fill_parts(table);
 }
 
 }  // namespace miao::kernels

@@ -1,0 +1,4 @@
+// Products by parts of this instruction set.
+#include "kernels/generic/vec16_avx2.h"
+//
+#include "kernels/generic/float_parts.inl"

@@ -1,0 +1,26 @@
+// The packed block of weights by parts (generic/float_parts.inl), and the order of their products.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/activations.h"
+
+namespace miao::kernels {
+
+constexpr int kParts = FloatParts::kParts;
+constexpr int64_t kPartDepth = FloatParts::kDepth;  // of K: one tile
+constexpr int64_t kPartTile = 16 * kPartDepth;      // bf16 numbers of a tile
+constexpr int64_t kPartStep = kParts * kPartTile;   // of a block, from one tile's K to the next
+
+static inline int64_t part_chunks(int64_t cols) { return (cols + kPartDepth - 1) / kPartDepth; }
+static inline int64_t part_block_bytes(int64_t cols) { return part_chunks(cols) * kPartStep * 2; }
+// Parts are read from small to large, in the order of kProducts; part 0 is the large one.
+static inline constexpr int64_t part_offset(int part) { return (kParts - 1 - part) * kPartTile; }
+
+// Parts of the activations and of the weights. Of two factors one changes from product to product.
+struct PartProduct {
+  int x, w;
+};
+constexpr PartProduct kProducts[] = {{0, 2}, {0, 1}, {1, 1}, {1, 0}, {2, 0}, {0, 0}};
+
+}  // namespace miao::kernels
