@@ -4,10 +4,12 @@ import contextlib
 import io
 import pathlib
 import sys
+import tempfile
 import unittest
 
 import bench_peers
 import gen_results_table
+from peers import miao
 from peers.common import compare, take_turns
 from peers.worker import Worker
 
@@ -55,6 +57,21 @@ class Workers(unittest.TestCase):
         self.assertEqual(worker.call("say", times=2), "aa")
         with self.assertRaisesRegex(RuntimeError, "ZeroDivisionError"):
             worker.call("fail")
+
+
+class Programs(unittest.TestCase):
+    def test_miao_takes_the_place_of_a_worker(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "miao"
+            program.write_text('#!/bin/sh\necho "$@" > "$0.flags"\necho \'{"latency_ms": {"p50": 250}}\'\n')
+            program.chmod(0o755)
+            translator = miao.Translator(program, "F", 2)
+            self.assertEqual(translator.call("seconds", batch=16, beam=4, tokens=32, reps=3), 0.25)
+            self.assertEqual((program.parent / "miao.flags").read_text().split(),
+                             "bench F --dtype int8 -t 2 -p 32 -n 32 -b 16 --beams 4 -r 3 --json -q".split())
+            program.write_text("#!/bin/sh\necho no such flag >&2\nexit 2\n")
+            with self.assertRaisesRegex(SystemExit, "no such flag"):
+                translator.call("seconds", batch=1, beam=1, tokens=32, reps=1)
 
 
 class Tables(unittest.TestCase):

@@ -6,6 +6,11 @@
 namespace miao::cli {
 namespace {
 
+// Of tests/golden/seq2seq.
+std::string encoder_decoder(const char* name) {
+  return (std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq" / name).string();
+}
+
 TEST(Guarded, WhateverIsThrownIsALineAndACode) {
   EXPECT_EQ(guarded([] { return 5; }), 5);
   EXPECT_EQ(guarded([]() -> int { throw std::bad_alloc(); }), kFailed);
@@ -52,6 +57,36 @@ TEST_F(Cli, BenchOfAnEncoder) {
   }
   EXPECT_NE(run({"bench", encoder, "--texts", "missing.txt"}).err.find("missing.txt"), std::string::npos);
   EXPECT_EQ(run({"bench", model(), "--texts", "x"}).code, kUsage);
+}
+
+TEST_F(Cli, BenchOfAnEncoderDecoder) {
+  const std::string path = encoder_decoder("t5");
+  const Outcome json =
+      run({"bench", path, "-p", "6", "-n", "4", "-b", "1,2", "--beams", "1,3", "-r", "1", "--json", "-q"});
+  ASSERT_EQ(json.code, kOk) << json.err;
+  const auto parsed = parse_json(json.out, "out");
+  ASSERT_TRUE(parsed.ok());
+  ASSERT_EQ((*parsed)["rows"].size(), 4u);
+  EXPECT_EQ((*parsed)["rows"][3]["beams"], 3);
+  EXPECT_EQ((*parsed)["rows"][3]["batch"], 2);
+  EXPECT_GT((*parsed)["rows"][3]["written_tok_s"]["median"], 0);
+  const std::string page = (dir_ / "page.html").string();
+  const Outcome table = run({"bench", path, "-r", "1", "-t", "1", "--profile", "--html", page});
+  ASSERT_EQ(table.code, kOk) << table.err;
+  for (const char* part : {"written tok/s", "cross_kv", "32 to 32 tokens, greedy, batch 1  us per token"})
+    EXPECT_NE(table.out.find(part), std::string::npos) << part << table.out;
+  EXPECT_NE(read_file(page)->find("encode tokens/s"), std::string::npos);
+  for (const char* flag : {"--depth", "--texts", "--lengths"}) {
+    const Outcome outcome = run({"bench", path, flag, flag == std::string("--lengths") ? "poisson:4" : "4"});
+    EXPECT_EQ(outcome.code, kUsage) << flag;
+    EXPECT_NE(outcome.err.find("this model is an encoder-decoder"), std::string::npos) << outcome.err;
+  }
+  EXPECT_NE(run({"bench", path, "-n", "4,0"}).err.find("--prompt and --gen begin at 1"), std::string::npos);
+  EXPECT_NE(run({"bench", path, "--beams", "257"}).err.find("257 not in range 1 to 256"), std::string::npos);
+  EXPECT_NE(run({"bench", model(), "--beams", "2"}).err.find("--beams is for encoder-decoders"), std::string::npos);
+  const Outcome speech = run({"bench", encoder_decoder("whisper")});
+  EXPECT_EQ(speech.code, kFailed);
+  EXPECT_NE(speech.err.find("turns speech into text, which bench does not measure"), std::string::npos) << speech.err;
 }
 
 TEST_F(Cli, WrongValuesAreToldBeforeAModelIsLoaded) {
@@ -148,11 +183,6 @@ TEST_F(Cli, AVocabularyIsNoModel) {
   const Outcome outcome = run({"run", path, "a"});
   EXPECT_EQ(outcome.code, kFailed);
   EXPECT_TRUE(outcome.err.starts_with("miao: error: " + path + ": holds no weights, perhaps a vocabulary alone"));
-}
-
-// Of tests/golden/seq2seq.
-std::string encoder_decoder(const char* name) {
-  return (std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq" / name).string();
 }
 
 TEST_F(Cli, AnEncoderDecoderAnswersEveryText) {

@@ -12,17 +12,6 @@ using runtime::Engine;
 using runtime::Rng;
 using runtime::Want;
 
-namespace {
-
-Spread speeds(int64_t tokens, const std::vector<double>& seconds) {
-  if (seconds.empty()) return {};
-  std::vector<double> out;
-  for (double s : seconds) out.push_back(static_cast<double>(tokens) / s);
-  return spread(out);
-}
-
-}  // namespace
-
 Peak peak_of(std::span<const runtime::KernelReport> kernels, const Limits& limits) {
   bool integer = true, tiles = true;
   for (const auto& group : kernels) {
@@ -117,8 +106,8 @@ Result<BenchRow> bench(Engine& engine, const BenchCase& what, const BenchOptions
   if (options.profile && what.gen > 0) row.decode_profile = engine.profile();
   engine.profile(false);
 
-  row.prefill_tok_s = speeds(what.batch * what.prompt, row.prefill_seconds);
-  row.decode_tok_s = speeds(what.batch * what.gen, row.decode_seconds);
+  row.prefill_tok_s = rates(what.batch * what.prompt, row.prefill_seconds);
+  row.decode_tok_s = rates(what.batch * what.gen, row.decode_seconds);
   if (!row.prefill_seconds.empty()) row.ttft_ms = 1e3 * median(row.prefill_seconds);
   if (!row.step_seconds.empty()) {
     row.itl_p50_ms = 1e3 * quantile(row.step_seconds, 0.5);

@@ -153,6 +153,14 @@ std::vector<double> log_ticks(double low, double high) {
   }
 }
 
+Series& series_of(Chart& chart, const std::string& name, Mark mark) {
+  const auto at = std::ranges::find(chart.series, name, &Series::name);
+  if (at != chart.series.end()) return *at;
+  chart.series.push_back(
+      {.name = name, .points = {}, .mark = mark, .colour = static_cast<int>(chart.series.size()) + 1});
+  return chart.series.back();
+}
+
 std::string svg(const Chart& chart) {
   std::string out = begin(chart.title, chart.description, kHeight);
   Range xs, ys;

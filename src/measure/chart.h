@@ -41,6 +41,9 @@ struct Chart {
   bool log_x = false, log_y = false;
 };
 
+// The series of that name; a new one, in the next colour, where there is none.
+Series& series_of(Chart& chart, const std::string& name, Mark mark);
+
 // A linear y axis begins at 0. A chart without points says so.
 std::string svg(const Chart& chart);
 

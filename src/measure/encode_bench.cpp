@@ -58,12 +58,6 @@ int64_t tokens_of(const Ids& ids) {
   return sum;
 }
 
-Spread rates(int64_t count, std::span<const double> seconds) {
-  std::vector<double> out;
-  for (const double s : seconds) out.push_back(static_cast<double>(count) / s);
-  return spread(out);
-}
-
 void finish(Encoder& encoder, const BenchOptions& options, EncodeRow& row) {
   if (options.profile) row.profile = encoder.profile();
   encoder.profile(false);

@@ -48,6 +48,7 @@ std::string to_html(const BenchReport& report) {
     out += "<p class=\"warn\">" + escape_html("Warning: " + warning) + "</p>\n";
   if (!report.rows.empty()) out += speed_section(report);
   if (!report.encodes.empty()) out += encode_section(report);
+  if (!report.seq2seqs.empty()) out += seq2seq_section(report);
   out += limits_section(report);
   for (const LatencyReport& latency : report.latency) out += latency_section(latency);
   return page("miao bench: " + report.model, out + kernel_section(report) + memory_section(report));

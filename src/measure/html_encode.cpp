@@ -42,14 +42,6 @@ std::string threads_of(const BenchReport& report, const EncodeRow& row) {
   return std::ranges::any_of(report.encodes, differs) ? fmt::format(", {} threads", row.threads) : "";
 }
 
-Series& series_of(Chart& chart, const std::string& name, Mark mark) {
-  const auto at = std::ranges::find(chart.series, name, &Series::name);
-  if (at != chart.series.end()) return *at;
-  chart.series.push_back(
-      {.name = name, .points = {}, .mark = mark, .colour = static_cast<int>(chart.series.size()) + 1});
-  return chart.series.back();
-}
-
 // Rows of random inputs: a line for each batch.
 std::string sweep(const BenchReport& report) {
   Chart chart{.title = "Speed over the length of inputs",
@@ -86,21 +78,6 @@ std::string pass_chart(const BenchReport& report) {
   return figure(chart);
 }
 
-std::string profile_table(const EncodeRow& row) {
-  double sum = 0;
-  for (const auto& step : row.profile) sum += step.second;
-  if (sum <= 0) return {};
-  const double tokens = static_cast<double>(row.tokens) * static_cast<double>(row.seconds.size());
-  std::vector<std::vector<Cell>> rows;
-  for (const auto& [name, seconds] : row.profile) {
-    rows.push_back({{name},
-                    number(fmt::format("{:.2f}", 1e6 * seconds / tokens)),
-                    number(fmt::format("{:.1f} %", 100 * seconds / sum))});
-  }
-  return fmt::format("<div><h3>{}: where the time goes</h3>\n{}</div>\n", escape_html(name_of(row)),
-                     table({{"step"}, number("us per token"), number("share")}, rows));
-}
-
 }  // namespace
 
 std::string encode_section(const BenchReport& report) {
@@ -110,7 +87,10 @@ std::string encode_section(const BenchReport& report) {
       "shares are of stand in the next section. A pass is one call with a batch of inputs.</p>\n";
   out += side_by_side(sweep(report) + pass_chart(report));
   std::string profiles;
-  for (const EncodeRow& row : report.encodes) profiles += profile_table(row);
+  for (const EncodeRow& row : report.encodes) {
+    const double tokens = static_cast<double>(row.tokens) * static_cast<double>(row.seconds.size());
+    profiles += profile_table(name_of(row), row.profile, tokens);
+  }
   return out + side_by_side(profiles);
 }
 

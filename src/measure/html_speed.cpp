@@ -120,27 +120,12 @@ std::string step_chart(const BenchReport& report) {
   return chart.series.empty() ? "" : figure(chart);
 }
 
-std::string profile_table(const BenchRow& row) {
-  std::string out;
-  const auto add = [&](const char* title, const std::vector<std::pair<std::string, double>>& profile,
-                       double total_tokens) {
-    if (profile.empty()) return;
-    double sum = 0;
-    for (const auto& step : profile) sum += step.second;
-    std::vector<std::vector<Cell>> rows;
-    for (const auto& [name, seconds] : profile) {
-      rows.push_back({{name},
-                      number(fmt::format("{:.2f}", 1e6 * seconds / total_tokens)),
-                      number(fmt::format("{:.1f} %", sum > 0 ? 100 * seconds / sum : 0))});
-    }
-    out += fmt::format("<div><h3>{}: where the time goes</h3>\n{}</div>\n", title,
-                       table({{"step"}, number("us per token"), number("share")}, rows));
-  };
+std::string profile_tables(const BenchRow& row) {
   const double batch = static_cast<double>(row.what.batch);
-  add("Prefill", row.prefill_profile,
-      batch * static_cast<double>(row.what.prompt) * static_cast<double>(row.prefill_seconds.size()));
-  add("Decode", row.decode_profile, static_cast<double>(row.step_seconds.size()) * batch);
-  return side_by_side(out);
+  const double prompts = static_cast<double>(row.what.prompt) * static_cast<double>(row.prefill_seconds.size());
+  return side_by_side(
+      profile_table("Prefill", row.prefill_profile, batch * prompts) +
+      profile_table("Decode", row.decode_profile, batch * static_cast<double>(row.step_seconds.size())));
 }
 
 }  // namespace
@@ -160,7 +145,7 @@ std::string speed_section(const BenchReport& report) {
       "<p class=\"muted\">Speeds are medians, below them the slowest and the fastest repetition; the limits that "
       "shares are of stand in the next section. Token times are those between two tokens of one sequence.</p>\n";
   out += side_by_side(sweep(report, true) + sweep(report, false) + step_chart(report));
-  if (report.rows.size() == 1) out += profile_table(report.rows[0]);
+  if (report.rows.size() == 1) out += profile_tables(report.rows[0]);
   return out;
 }
 

@@ -124,6 +124,21 @@ std::string table(const std::vector<Cell>& head, const std::vector<std::vector<C
   return out + "</table></div>\n";
 }
 
+std::string profile_table(std::string_view title, const std::vector<std::pair<std::string, double>>& seconds,
+                          double tokens) {
+  double sum = 0;
+  for (const auto& step : seconds) sum += step.second;
+  if (sum <= 0) return {};
+  std::vector<std::vector<Cell>> rows;
+  for (const auto& [name, of_step] : seconds) {
+    rows.push_back({{name},
+                    number(fmt::format("{:.2f}", 1e6 * of_step / tokens)),
+                    number(fmt::format("{:.1f} %", 100 * of_step / sum))});
+  }
+  return fmt::format("<div><h3>{}: where the time goes</h3>\n{}</div>\n", escape_html(title),
+                     table({{"step"}, number("us per token"), number("share")}, rows));
+}
+
 std::string figure(const Chart& chart, std::string details) {
   if (details.empty()) details = points_table(chart);
   if (!details.empty()) details = "<details><summary>As a table</summary>\n" + details + "</details>\n";

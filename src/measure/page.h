@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "measure/chart.h"
@@ -20,6 +21,9 @@ struct Cell {
 inline Cell number(std::string text, std::string note = {}) { return {std::move(text), true, std::move(note)}; }
 
 std::string table(const std::vector<Cell>& head, const std::vector<std::vector<Cell>>& rows);
+// Where the time of `tokens` tokens went, by kind of step; empty without steps.
+std::string profile_table(std::string_view title, const std::vector<std::pair<std::string, double>>& seconds,
+                          double tokens);
 
 // A chart under its title and legend; `details` is HTML that a reader may open. Empty = the points of its dots and bars
 // as a table.

@@ -1,3 +1,4 @@
+// See report.h: warnings and JSON.
 #include "measure/report.h"
 
 #include <fmt/format.h>
@@ -86,6 +87,23 @@ Json json(const EncodeRow& row) {
   return out;
 }
 
+Json json(const Seq2SeqRow& row) {
+  Json out;
+  out["prompt"] = row.what.prompt;
+  out["gen"] = row.what.gen;
+  out["batch"] = row.what.batch;
+  out["beams"] = row.what.beams;
+  out["threads"] = row.threads;
+  out["encode_tok_s"] = json(row.encode_tok_s);
+  out["written_tok_s"] = json(row.written_tok_s);
+  out["latency_ms"] = {{"p50", row.latency_p50_ms}, {"p90", row.latency_p90_ms}};
+  out["peak_rss_bytes"] = row.peak_rss;
+  out["encode_seconds"] = row.encode_seconds;
+  out["search_seconds"] = row.search_seconds;
+  if (!row.profile.empty()) out["profile_s"] = json(row.profile);
+  return out;
+}
+
 Json json(const Interval& seconds) { return {1e3 * seconds.low, 1e3 * seconds.high}; }
 
 Json json(const LatencyReport& report) {
@@ -155,6 +173,11 @@ std::vector<std::string> warnings(const BenchReport& report) {
   }
   for (const EncodeRow& row : report.encodes)
     wide(row.tok_s, fmt::format("speed at {}, {} threads", name_of(row), row.threads));
+  for (const Seq2SeqRow& row : report.seq2seqs) {
+    const std::string at = fmt::format(" at {}, {} threads", name_of(row), row.threads);
+    wide(row.encode_tok_s, "encoding" + at);
+    wide(row.written_tok_s, "search" + at);
+  }
   return out;
 }
 
@@ -210,6 +233,7 @@ Json to_json(const BenchReport& report) {
   Json rows = Json::array();
   for (const BenchRow& row : report.rows) rows.push_back(json(row));
   for (const EncodeRow& row : report.encodes) rows.push_back(json(row));
+  for (const Seq2SeqRow& row : report.seq2seqs) rows.push_back(json(row));
   if (rows.size() == 1) out.update(rows[0]);
   out["load_ms"] = 1e3 * report.load_seconds;
   out["packed"] = report.memory.cached ? "cache" : "file";
@@ -229,68 +253,6 @@ Json to_json(const BenchReport& report) {
   for (const LatencyReport& latency : report.latency) out["latency"].push_back(json(latency));
   out["machine"] = to_json(report.machine);
   out["warnings"] = warnings(report);
-  return out;
-}
-
-std::string to_markdown(const BenchReport& report) {
-  std::string out = fmt::format("{} ({}, {}{}) on {}, miao {}\n", report.model, report.family, report.isa,
-                                report.kv.empty() ? "" : ", KV " + report.kv, report.machine.brand, report.version);
-  if (!report.rows.empty()) {
-    out +=
-        "\n| prompt | gen | batch | depth | threads | prefill tok/s | of peak | decode tok/s | of bandwidth | "
-        "first token ms | token p50 / p95 / p99 ms | peak memory MB |\n";
-    out += "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
-  }
-  for (const BenchRow& row : report.rows) {
-    const bool prefill = !row.prefill_seconds.empty(), decode = !row.decode_seconds.empty();
-    const auto speed = [](const Spread& s) { return fmt::format("{:.1f} ({:.1f} - {:.1f})", s.median, s.min, s.max); };
-    const auto dash = [](bool there, const std::string& text) { return there ? text : std::string("-"); };
-    out += fmt::format(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0f} |\n", row.what.prompt, row.what.gen,
-        row.what.batch, row.what.depth, row.threads, dash(prefill, speed(row.prefill_tok_s)),
-        dash(prefill, fmt::format("{:.0f} %", 100 * row.roofline.prefill.share)), dash(decode, speed(row.decode_tok_s)),
-        dash(decode, fmt::format("{:.0f} %", 100 * row.roofline.decode.share)),
-        dash(prefill, fmt::format("{:.1f}", row.ttft_ms)),
-        dash(decode, fmt::format("{:.2f} / {:.2f} / {:.2f}", row.itl_p50_ms, row.itl_p95_ms, row.itl_p99_ms)),
-        static_cast<double>(row.peak_rss) / 1e6);
-  }
-  if (!report.encodes.empty()) {
-    out +=
-        "\n| inputs | threads | inputs/s | tokens/s | of peak | with tokenising, inputs/s | pass p50 / p90 / p99 ms | "
-        "peak memory MB |\n|:--|--:|--:|--:|--:|--:|--:|--:|\n";
-  }
-  for (const EncodeRow& row : report.encodes) {
-    const auto speed = [](const Spread& s) { return fmt::format("{:.1f} ({:.1f} - {:.1f})", s.median, s.min, s.max); };
-    out += fmt::format("| {} | {} | {} | {:.0f} | {:.0f} % | {} | {:.3f} / {:.3f} / {:.3f} | {:.0f} |\n", name_of(row),
-                       row.threads, speed(row.inputs_s), row.tok_s.median, 100 * row.load.share,
-                       row.texts.empty() ? "-" : speed(row.whole_inputs_s), row.pass_p50_ms, row.pass_p90_ms,
-                       row.pass_p99_ms, static_cast<double>(row.peak_rss) / 1e6);
-  }
-  const auto add_limits = [&](int threads, const Limits& limits, const Peak& peak) {
-    out += fmt::format("\nLimits with {} thread{}: reads {:.1f} GB/s, {} peak {:.0f} GOPS\n", threads,
-                       threads == 1 ? "" : "s", limits.read / 1e9, peak.name, peak.ops / 1e9);
-  };
-  if (!report.rows.empty()) {
-    const BenchRow& row = report.rows[0];
-    add_limits(row.threads, row.roofline.limits, row.roofline.peak);
-  }
-  if (!report.encodes.empty()) add_limits(report.encodes[0].threads, report.encodes[0].limits, report.encodes[0].peak);
-  for (const LatencyReport& l : report.latency) {
-    const auto row = [](const std::string& what, const Estimate& e) {
-      return fmt::format("| {} | {:.3f} | {:.3f} - {:.3f} |\n", what, 1e3 * e.value, 1e3 * e.ci.low, 1e3 * e.ci.high);
-    };
-    out += fmt::format("\nLatency over {} (mean {:.1f} tokens), {} threads\n\n", l.lengths, l.mean_length, l.threads);
-    out += "| mean latency | ms | 95 % |\n|:--|--:|--:|\n" + row("predicted, E[tau(n)]", l.predicted) +
-           row(fmt::format("measured, {} inputs", l.inputs.size()), l.measured);
-    if (l.batch > 1)
-      out += row(fmt::format("batches of {}, {:.1f} inputs/s", l.batch, l.batch_inputs_per_second), l.batch_seconds);
-    out += fmt::format(
-        "\nThe prediction is {:+.1f} % off ({:+.1f} to {:+.1f} %): {}.\n\n    tau(n) = {} ms\n\n"
-        "R2 {:.4f}, mean error {:.1f} %, largest {:.1f} % (at {} tokens), of a length left out {:.1f} %\n",
-        100 * l.difference.value, 100 * l.difference.ci.low, 100 * l.difference.ci.high, verdict(l), l.tau.formula(),
-        l.error.r2, 100 * l.error.mean, 100 * l.error.largest, l.error.largest_at, 100 * l.error.left_out);
-  }
-  for (const std::string& warning : warnings(report)) out += "\nWarning: " + warning + "\n";
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include "measure/encode_bench.h"
 #include "measure/kernel_bench.h"
 #include "measure/machine.h"
+#include "measure/seq2seq_bench.h"
 #include "measure/workload.h"
 
 namespace miao::measure {
@@ -20,9 +21,10 @@ struct BenchReport {
   double load_seconds = 0;
   runtime::MemoryReport memory;
   std::vector<runtime::KernelReport> kernels;
-  Machine machine;                 // read and peaks may be empty
-  std::vector<BenchRow> rows;      // of a decoder
-  std::vector<EncodeRow> encodes;  // of an encoder
+  Machine machine;                   // read and peaks may be empty
+  std::vector<BenchRow> rows;        // of a decoder
+  std::vector<EncodeRow> encodes;    // of an encoder
+  std::vector<Seq2SeqRow> seq2seqs;  // of an encoder-decoder
   std::vector<LatencyReport> latency;
 };
 

@@ -114,6 +114,51 @@ Limits with 2 threads: reads 20.0 GB/s, FP32 peak 100 GOPS
             std::string::npos);
 }
 
+// The same of an encoder-decoder: two batches of one search, and another search.
+BenchReport seq2seq_report() {
+  BenchReport out = report();
+  out.rows.clear();
+  out.latency.clear();
+  Seq2SeqRow row{.what = {.prompt = 32, .gen = 16, .batch = 1, .beams = 4}, .threads = 2};
+  row.encode_seconds = {0.01, 0.01};
+  row.search_seconds = {0.1, 0.1};
+  row.encode_tok_s = {3200, 3100, 3300};
+  row.written_tok_s = {160, 155, 165};
+  row.latency_p50_ms = 110, row.latency_p90_ms = 118;
+  row.peak_rss = 123456789;
+  row.profile = {{"cross_attn", 0.5}};
+  out.seq2seqs = {row, row, row};
+  out.seq2seqs[1].what.batch = 16;
+  out.seq2seqs[2].what.beams = 1;
+  return out;
+}
+
+TEST(Report, RowsOfAnEncoderDecoder) {
+  BenchReport r = seq2seq_report();
+  const Json json = to_json(r);
+  ASSERT_EQ(json["rows"].size(), 3u);
+  EXPECT_EQ(json["kv"], "F16");
+  EXPECT_EQ(json["rows"][1]["batch"], 16);
+  EXPECT_EQ(json["rows"][2]["beams"], 1);
+  EXPECT_TRUE(json["warnings"].empty());
+  r.seq2seqs.resize(1);
+  const Json one = to_json(r);  // one row stands in the object too
+  EXPECT_EQ(one["latency_ms"]["p90"], 118);
+  EXPECT_EQ(one["written_tok_s"]["median"], 160);
+  EXPECT_EQ(one["encode_tok_s"]["max"], 3300);
+  EXPECT_EQ(one["search_seconds"].size(), 2u);
+  EXPECT_EQ(one["profile_s"]["cross_attn"], 0.5);
+  r.seq2seqs[0].written_tok_s = {160, 120, 165};
+  EXPECT_EQ(warnings(r),
+            std::vector<std::string>{"search at 32 to 16 tokens, beam 4, batch 1, 2 threads varies by 28 %"});
+  EXPECT_NE(to_markdown(seq2seq_report()).find(R"(
+| prompt | gen | batch | beams | threads | encode tok/s | written tok/s | latency p50 / p90 ms | peak memory MB |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+| 32 | 16 | 1 | 4 | 2 | 3200.0 (3100.0 - 3300.0) | 160.0 (155.0 - 165.0) | 110.00 / 118.00 | 123 |
+)"),
+            std::string::npos);
+}
+
 TEST(Report, OneRowStandsInTheObjectToo) {
   const Json json = to_json(report());
   EXPECT_EQ(json["schema"], kSchema);
@@ -232,6 +277,18 @@ TEST(Report, PagesOfAnEncoder) {
     EXPECT_NE(html.find(figure), std::string::npos) << figure;
   for (const char* decoder : {"Decode", "Prefill speed", "keys and values of 1000 tokens"})
     EXPECT_EQ(html.find(std::string(">") + decoder), std::string::npos) << decoder;
+}
+
+TEST(Report, PagesOfAnEncoderDecoder) {
+  const std::string html = to_html(seq2seq_report());
+  expect_sound_page(html);
+  for (const char* figure : {"Speed over the batch", "written tokens/s", "where the time goes", "155.0 to 165.0"})
+    EXPECT_NE(html.find(figure), std::string::npos) << figure;
+  for (const char* other : {"Decode", "Roofline", "Limits of this machine"})
+    EXPECT_EQ(html.find(std::string(">") + other), std::string::npos) << other;
+  BenchReport alone = seq2seq_report();
+  alone.seq2seqs.resize(1);
+  EXPECT_EQ(to_html(alone).find("Speed over the batch"), std::string::npos);
 }
 
 TEST(Report, PagesShowEveryFigure) {

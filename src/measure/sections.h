@@ -10,6 +10,7 @@
 namespace miao::measure {
 
 std::string encode_section(const BenchReport& report);
+std::string seq2seq_section(const BenchReport& report);
 std::string speed_section(const BenchReport& report);
 std::string limits_section(const BenchReport& report);
 std::string latency_section(const LatencyReport& report);

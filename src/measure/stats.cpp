@@ -32,6 +32,13 @@ Spread spread(std::span<const double> samples) {
           *std::max_element(samples.begin(), samples.end())};
 }
 
+Spread rates(int64_t count, std::span<const double> seconds) {
+  if (seconds.empty()) return {};
+  std::vector<double> out;
+  for (const double s : seconds) out.push_back(static_cast<double>(count) / s);
+  return spread(out);
+}
+
 Interval middle(std::span<const double> samples, double level) {
   return {quantile(samples, (1 - level) / 2), quantile(samples, (1 + level) / 2)};
 }

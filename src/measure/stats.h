@@ -1,6 +1,7 @@
 // Statistics of repeated timings. Samples need no order; none of the functions takes an empty set.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 namespace miao::measure {
@@ -18,6 +19,8 @@ double median(std::span<const double> samples);
 // q in 0 .. 1, linear between neighbours (numpy's default).
 double quantile(std::span<const double> samples, double q);
 Spread spread(std::span<const double> samples);
+// Of count / each of the seconds; zero where there are none.
+Spread rates(int64_t count, std::span<const double> seconds);
 
 // The middle `level` of the samples: of resampled estimates, their bootstrap interval.
 Interval middle(std::span<const double> samples, double level);

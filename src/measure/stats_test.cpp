@@ -25,6 +25,15 @@ TEST(Stats, QuantilesAsNumpy) {
   EXPECT_THROW(median({}), Bug);
 }
 
+TEST(Stats, RatesOfOneCount) {
+  const double seconds[] = {2, 1, 4};
+  const Spread s = rates(8, seconds);
+  EXPECT_EQ(s.median, 4);
+  EXPECT_EQ(s.min, 2);
+  EXPECT_EQ(s.max, 8);
+  EXPECT_EQ(rates(8, {}).median, 0);
+}
+
 TEST(Stats, MiddleLeavesOutAsMuchAtBothEnds) {
   std::vector<double> x(101);
   for (size_t i = 0; i < x.size(); ++i) x[x.size() - 1 - i] = static_cast<double>(i);

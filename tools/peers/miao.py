@@ -30,19 +30,40 @@ class Miao:
         return Ran([self.binary, "run", model, PROMPT, "--raw", "--greedy", "--ignore-end", "-n", tokens, "-c", 2048, "-t", self.threads, "-q"])
 
 
-class Listener:
-    """A worker (worker.py) that transcribes: a process for each file, whose figures leave the start out."""
+class Program:
+    """Takes the place of a worker (worker.py): a process for each call, whose figures leave the start out."""
 
-    def __init__(self, binary, folder, threads):
-        self.command = [binary, "run", folder, "--dtype", "int8", "--language", "en", "--greedy", "-t", threads, "--json", "-q"]
+    def __init__(self, *command):
+        self.command = command
 
-    def call(self, method, file, beam):
-        assert method == "seconds"
-        ran = Ran([*self.command, "--beams", beam, file])
+    def ask(self, *flags):
+        ran = Ran([*self.command, *flags, "--json", "-q"])
         if ran.code:
-            sys.exit(f"miao run failed on {file}: {ran.err}")
-        out = json.loads(ran.out)
-        return {"seconds": out["seconds"], "text": out["results"][0]["text"]}
+            sys.exit(f"{' '.join(map(str, self.command))} failed: {ran.err}")
+        return json.loads(ran.out)
+
+    def call(self, method, **arguments):
+        return getattr(self, method)(**arguments)
 
     def close(self):
         pass
+
+
+class Translator(Program):
+    """Sequences of random ids to as many."""
+
+    def __init__(self, binary, folder, threads):
+        super().__init__(binary, "bench", folder, "--dtype", "int8", "-t", threads)
+
+    def seconds(self, batch, beam, tokens, reps):
+        """The median of encoding and search together."""
+        return self.ask("-p", tokens, "-n", tokens, "-b", batch, "--beams", beam, "-r", reps)["latency_ms"]["p50"] / 1e3
+
+
+class Listener(Program):
+    def __init__(self, binary, folder, threads):
+        super().__init__(binary, "run", folder, "--dtype", "int8", "--language", "en", "--greedy", "-t", threads)
+
+    def seconds(self, file, beam):
+        out = self.ask("--beams", beam, file)
+        return {"seconds": out["seconds"], "text": out["results"][0]["text"]}

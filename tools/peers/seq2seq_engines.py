@@ -1,8 +1,10 @@
 """CTranslate2 as a translator and as a listener (faster-whisper). Runs in the venv of the engines (worker.py); called as a
-program, makes a checkpoint with random weights and converts it: python seq2seq_engines.py SHAPE FOLDER."""
+program, makes a checkpoint with random weights and converts it: python seq2seq_engines.py SHAPE FOLDER leaves CTranslate2's
+files in the folder and what they were made of in FOLDER/checkpoint."""
 import json
 import pathlib
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -10,7 +12,7 @@ import time
 SHAPES = {  # real shapes, random weights
     "Flan-T5-small": ("T5ForConditionalGeneration", {
         "d_model": 512, "d_ff": 1024, "d_kv": 64, "num_heads": 6, "num_layers": 8, "num_decoder_layers": 8, "vocab_size": 32128,
-        "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}),
+        "feed_forward_proj": "gated-gelu", "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}),
     "Marian": ("MarianMTModel", {
         "d_model": 512, "encoder_ffn_dim": 2048, "decoder_ffn_dim": 2048, "encoder_layers": 6, "decoder_layers": 6,
         "encoder_attention_heads": 8, "decoder_attention_heads": 8, "vocab_size": 58101, "max_position_embeddings": 512,
@@ -37,17 +39,23 @@ def make(shape, folder):
         def load_tokenizer(self, *arguments, **named):
             return tokenizer
 
-    with tempfile.TemporaryDirectory() as checkpoint:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as new:
+        checkpoint, converted = pathlib.Path(new) / "checkpoint", pathlib.Path(new) / "converted"
         model.save_pretrained(checkpoint)
-        Converter(checkpoint).convert(str(folder), force=True)
+        Converter(str(checkpoint)).convert(str(converted))
+        checkpoint.rename(converted / "checkpoint")
+        shutil.rmtree(folder, ignore_errors=True)
+        converted.rename(folder)
 
 
 class Translator:
-    """Sequences of 32 random tokens to exactly 32 tokens."""
+    """Sequences of random tokens to as many. `streams`: each thread takes a part of the batch, instead of all the whole."""
 
-    def __init__(self, folder, threads, compute_type="int8"):
+    def __init__(self, folder, threads, compute_type="int8", streams=False):
         import ctranslate2
-        self.translator = ctranslate2.Translator(str(folder), device="cpu", compute_type=compute_type, inter_threads=1, intra_threads=threads)
+        self.parts = threads if streams else 1
+        self.translator = ctranslate2.Translator(str(folder), device="cpu", compute_type=compute_type, inter_threads=self.parts,
+                                                 intra_threads=threads // self.parts)
 
     def seconds(self, batch, beam, tokens, reps):
         draw = random.Random(1)
@@ -56,7 +64,7 @@ class Translator:
         for _ in range(reps + 1):
             start = time.perf_counter()
             out = self.translator.translate_batch(source, beam_size=beam, min_decoding_length=tokens, max_decoding_length=tokens,
-                                                  max_batch_size=batch)
+                                                  max_batch_size=-(-batch // self.parts))
             times.append(time.perf_counter() - start)
         assert all(len(one.hypotheses[0]) == tokens for one in out), "outputs of other lengths than asked for"
         return sorted(times[1:])[reps // 2]

@@ -1,4 +1,4 @@
-// See measure.h: what both kinds share.
+// See measure.h: what all kinds share.
 #include "cli/bench/measure.h"
 
 #include <fmt/format.h>

@@ -15,7 +15,7 @@ namespace miao::cli {
 
 struct BenchFlags {
   ModelArgument model;
-  std::vector<int64_t> prompts, gens, batches, depths;  // empty = what suits the model
+  std::vector<int64_t> prompts, gens, batches, depths, beams;  // empty = what suits the model
   std::vector<int> threads;
   int reps = 5, samples = 100;
   uint64_t seed = 1;
@@ -24,10 +24,12 @@ struct BenchFlags {
   EngineFlags engine;
 };
 
-// Both add to a report that says what and when. Errors: those of the model, the measurements, the files of the flags.
+// They add to a report that says what and when. Errors: those of the model, the measurements, the files of the flags.
 Result<void> measure_decoder(const BenchFlags& o, const Common& common, const std::filesystem::path& path,
                              measure::BenchReport& report);
 Result<void> measure_encoder(const BenchFlags& o, const Common& common, const std::filesystem::path& path,
+                             measure::BenchReport& report);
+Result<void> measure_seq2seq(const BenchFlags& o, const Common& common, const std::filesystem::path& path,
                              measure::BenchReport& report);
 
 // What the flags leave open.

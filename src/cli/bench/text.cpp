@@ -14,6 +14,8 @@ std::string limits_line(int threads, const measure::Limits& limits, const measur
                      threads == 1 ? "" : "s", limits.read / 1e9, peak.name, peak.ops / 1e9);
 }
 
+std::string speed(const measure::Spread& s) { return fmt::format("{:.1f} ({:.1f}-{:.1f})", s.median, s.min, s.max); }
+
 std::string decoder_table(const measure::BenchReport& report) {
   Table out({{"prompt", true},
              {"gen", true},
@@ -29,9 +31,6 @@ std::string decoder_table(const measure::BenchReport& report) {
              {"peak memory", true}});
   for (const measure::BenchRow& row : report.rows) {
     const bool prefill = !row.prefill_seconds.empty(), decode = !row.decode_seconds.empty();
-    const auto speed = [](const measure::Spread& s) {
-      return fmt::format("{:.1f} ({:.1f}-{:.1f})", s.median, s.min, s.max);
-    };
     out.add({std::to_string(row.what.prompt), std::to_string(row.what.gen), std::to_string(row.what.batch),
              std::to_string(row.what.depth), std::to_string(row.threads), prefill ? speed(row.prefill_tok_s) : "-",
              prefill ? fmt::format("{:.0f} %", 100 * row.roofline.prefill.share) : "-",
@@ -55,9 +54,6 @@ std::string encoder_table(const measure::BenchReport& report) {
              {"pass p50 / p90 / p99", true},
              {"peak memory", true}});
   for (const measure::EncodeRow& row : report.encodes) {
-    const auto speed = [](const measure::Spread& s) {
-      return fmt::format("{:.1f} ({:.1f}-{:.1f})", s.median, s.min, s.max);
-    };
     out.add({printable(name_of(row)), std::to_string(row.threads), speed(row.inputs_s),
              fmt::format("{:.0f}", row.tok_s.median), fmt::format("{:.0f} %", 100 * row.load.share),
              row.texts.empty() ? "-" : fmt::format("{:.1f}/s", row.whole_inputs_s.median),
@@ -66,6 +62,25 @@ std::string encoder_table(const measure::BenchReport& report) {
   }
   const measure::EncodeRow& first = report.encodes[0];
   return out.str() + limits_line(first.threads, first.limits, first.peak);
+}
+
+std::string seq2seq_table(const measure::BenchReport& report) {
+  Table out({{"prompt", true},
+             {"gen", true},
+             {"batch", true},
+             {"beams", true},
+             {"threads", true},
+             {"encode tok/s", true},
+             {"written tok/s", true},
+             {"latency p50 / p90", true},
+             {"peak memory", true}});
+  for (const measure::Seq2SeqRow& row : report.seq2seqs) {
+    out.add({std::to_string(row.what.prompt), std::to_string(row.what.gen), std::to_string(row.what.batch),
+             std::to_string(row.what.beams), std::to_string(row.threads), speed(row.encode_tok_s),
+             speed(row.written_tok_s), fmt::format("{:.2f} / {:.2f} ms", row.latency_p50_ms, row.latency_p90_ms),
+             human_bytes(static_cast<uint64_t>(row.peak_rss))});
+  }
+  return out.str();
 }
 
 // Where time goes, of `tokens` tokens.
@@ -86,6 +101,7 @@ std::string speed_tables(const measure::BenchReport& report) {
   std::string out;
   if (!report.rows.empty()) out += decoder_table(report) + "\n";
   if (!report.encodes.empty()) out += encoder_table(report) + "\n";
+  if (!report.seq2seqs.empty()) out += seq2seq_table(report) + "\n";
   return out;
 }
 
@@ -110,6 +126,7 @@ std::string profile_tables(const measure::BenchReport& report) {
     out += steps_table(name_of(row), row.profile,
                        static_cast<double>(row.tokens) * static_cast<double>(row.seconds.size()));
   }
+  for (const measure::Seq2SeqRow& row : report.seq2seqs) out += steps_table(name_of(row), row.profile, row.written());
   return out;
 }
 

@@ -19,12 +19,15 @@
 #include "measure/kernel_bench.h"
 #include "measure/report.h"
 #include "models/spec.h"
+#include "runtime/transcribe.h"
 
 namespace miao::cli {
 
 extern const Verb verb_bench;
 
 namespace {
+
+using Shape = models::ModelSpec::Shape;
 
 constexpr int64_t kMaxLength = 1 << 20;  // of --lengths
 
@@ -58,13 +61,36 @@ Result<int> run_kernels(const BenchFlags& o, const Common& common) {
 }
 
 // Error of the usage: what a kind of model has no use for.
-std::string misfit(const BenchFlags& o, bool encoder) {
-  if (!encoder) return o.texts.empty() ? "" : "--texts is for encoders; --lengths file:PATH takes lengths from a file";
+std::string misfit(const BenchFlags& o, Shape shape) {
+  if (shape == Shape::encoder_decoder) {
+    if (!o.depths.empty() || !o.texts.empty() || !o.lengths.empty())
+      return "this model is an encoder-decoder: --depth, --texts and --lengths are for others";
+    if (std::ranges::count(o.prompts, 0) + std::ranges::count(o.gens, 0) > 0)
+      return "this model is an encoder-decoder: it reads and writes a token at least, --prompt and --gen begin at 1";
+    return "";
+  }
+  if (!o.beams.empty()) return "--beams is for encoder-decoders, which this model is not";
+  if (shape == Shape::decoder)
+    return o.texts.empty() ? "" : "--texts is for encoders; --lengths file:PATH takes lengths from a file";
   if (!o.gens.empty() || !o.depths.empty()) return "this model is an encoder: --gen and --depth are for decoders";
   const bool random = o.prompts.empty() || std::ranges::any_of(o.prompts, [](auto n) { return n > 0; });
   if (!random && o.texts.empty() && o.lengths.empty())
     return "nothing to measure: --prompt is 0, and there are no --texts or --lengths";
   return "";
+}
+
+// What measures models of that shape. Errors: unsupported for those of speech, whose inputs are no tokens.
+using Measure = decltype(&measure_decoder);
+Result<Measure> measure_of(Shape shape, const std::filesystem::path& path) {
+  if (shape == Shape::decoder) return &measure_decoder;
+  if (shape == Shape::encoder) return &measure_encoder;
+  MIAO_TRY(const bool speech, runtime::is_speech_model(path));
+  if (speech) {
+    return Error{Code::unsupported,
+                 "turns speech into text, which bench does not measure; 'miao run MODEL FILE --json' times a recording",
+                 path.string()};
+  }
+  return &measure_seq2seq;
 }
 
 Result<int> run(const BenchFlags& o, const Common& common) {
@@ -82,19 +108,16 @@ Result<int> run(const BenchFlags& o, const Common& common) {
     return usage_error(verb_bench, "--json and --markdown are two ways to print; take one");
   if (!o.html.empty()) MIAO_CHECK_OK(replaceable(o.html));
   MIAO_TRY(const std::filesystem::path path, find_model(o.model, common));
-  MIAO_TRY(const models::ModelSpec::Shape shape, runtime::model_shape(path));
-  if (shape == models::ModelSpec::Shape::encoder_decoder) {
-    return Error{Code::unsupported, "is an encoder-decoder; bench measures decoders and encoders", path.string()};
-  }
-  const bool encoder = shape == models::ModelSpec::Shape::encoder;
-  if (const std::string why = misfit(o, encoder); !why.empty()) return usage_error(verb_bench, why);
+  MIAO_TRY(const Shape shape, runtime::model_shape(path));
+  MIAO_TRY(const Measure measure_model, measure_of(shape, path));
+  if (const std::string why = misfit(o, shape); !why.empty()) return usage_error(verb_bench, why);
   measure::BenchReport report;
   report.version = kVersion;
   report.date = utc_now();
   report.model = o.model.ref;
   report.dtype = o.engine.dtype;
   report.machine = measure::describe_machine();
-  MIAO_CHECK_OK((encoder ? measure_encoder : measure_decoder)(o, common, path, report));
+  MIAO_CHECK_OK(measure_model(o, common, path, report));
   for (const std::string& warning : measure::warnings(report)) log_warn(warning);
   if (common.json) {
     out().line(dump_json(measure::to_json(report)));
@@ -113,17 +136,15 @@ Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<BenchFlags>();
   add_model_argument(app, o->model);
   app.get_option("model")->required(false);
-  const auto list = [&](const char* names, auto& values, int64_t least, const char* help) {
-    app.add_option(names, values, help)
-        ->delimiter(',')
-        ->check(CLI::Range(least, int64_t{1} << 24))
-        ->allow_extra_args(false);
+  const auto list = [&](const char* names, auto& values, int64_t least, const char* help, int64_t most = 1 << 24) {
+    app.add_option(names, values, help)->delimiter(',')->check(CLI::Range(least, most))->allow_extra_args(false);
   };
   list("-p,--prompt", o->prompts, 0,
-       "Tokens of the prompt, or of each input of an encoder; 0 = none. Lists as 64,512 give a row for each value");
-  list("-n,--gen", o->gens, 0, "Tokens to decode; 0 = no decoding");
+       "Tokens of the prompt, or of each input; 0 = none. Lists as 64,512 give a row for each value");
+  list("-n,--gen", o->gens, 0, "Tokens to decode, or of each answer; 0 = no decoding");
   list("-b,--batch", o->batches, 1, "Sequences or inputs that run together");
   list("-d,--depth", o->depths, 0, "Positions of context before the measured part");
+  list("--beams", o->beams, 1, "Beams of an encoder-decoder's search; 1 = greedy", 256);
   list("-t,--threads", o->threads, 0, "Threads; 0 = the cores that this machine or container allows");
   app.add_option("-r,--reps", o->reps, "Repetitions, behind one that does not count")->check(CLI::Range(1, 10000));
   auto* const lengths = app.add_option(
@@ -166,6 +187,9 @@ const Verb verb_bench = {
         "An encoder runs --batch inputs of --prompt random tokens at once (24 and 128 tokens, alone and 32 together, "
         "unless flags say otherwise), and with --texts the lines of a file, from the longest to the shortest, with "
         "tokenising and without. Times are those of a pass, a call with one batch.\n\n"
+        "An encoder-decoder reads --batch inputs of --prompt random tokens and searches with --beams beams for answers "
+        "of exactly --gen tokens (32, 32, alone and greedily, unless flags say otherwise). The latency is that of "
+        "both.\n\n"
         "With --lengths the latency of one input is fitted as a function tau(n) of its length, and the expected "
         "latency "
         "that this predicts for the distribution stands beside that of inputs drawn from it.",
@@ -174,6 +198,7 @@ const Verb verb_bench = {
         "miao bench model.gguf -p 0 -n 64 -d 0,1024 -b 1,16     # decode, alone and in a batch, short and deep\n"
         "miao bench model.gguf -n 0 -p 0 --lengths uniform:16:128 --html report.html\n"
         "miao bench minilm --texts reviews.txt -b 32             # sentences/s of an encoder\n"
+        "miao bench t5 --beams 1,4 -b 1,16                       # an encoder-decoder, greedy and with beams\n"
         "miao bench --kernels                                   # every format on every instruction set",
     .json = true,
     .add = add,
