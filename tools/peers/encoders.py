@@ -29,14 +29,17 @@ def ctranslate2(compute_type):
             "CTranslate2, oneDNN": ("CTranslate2", {"compute_type": compute_type, "environment": {"CT2_USE_MKL": "0"}})}
 
 
-# precision: (flags of miao, {contender: (class, settings)})
+FP32_PEERS = {
+    "PyTorch, transformers": ("PyTorch", {}),
+    "ONNX Runtime, exported graph": ("OnnxRuntime", {"file": "onnx-fp32.onnx"}),
+    "ONNX Runtime, fused graph": ("OnnxRuntime", {"file": "onnx-fused.onnx"}),
+    "OpenVINO": ("OpenVino", {"file": "onnx-fp32.onnx", "precision": "f32"}),
+    **ctranslate2("float32")}
+
+# precision: (flags of miao, {contender: (class, settings)}). bf16x3 is FP32 of miao by other instructions, as exact.
 PRECISIONS = {
-    "FP32": (["--dtype", "fp32"], {
-        "PyTorch, transformers": ("PyTorch", {}),
-        "ONNX Runtime, exported graph": ("OnnxRuntime", {"file": "onnx-fp32.onnx"}),
-        "ONNX Runtime, fused graph": ("OnnxRuntime", {"file": "onnx-fused.onnx"}),
-        "OpenVINO": ("OpenVino", {"file": "onnx-fp32.onnx", "precision": "f32"}),
-        **ctranslate2("float32")}),
+    "FP32": (["--dtype", "fp32"], FP32_PEERS),
+    "bf16x3": (["--dtype", "bf16x3"], FP32_PEERS),
     "INT8": (["--dtype", "int8"], {
         "PyTorch, dynamic": ("PyTorch", {"int8": True}),
         **{f"ONNX Runtime, dynamic, {graph} graph{', per channel' if channels else ''}":
