@@ -1,23 +1,13 @@
+// Which tensors a model has, by its spec; see weights.h.
 #include "models/weights.h"
 
-#include <algorithm>
-#include <cmath>
-#include <functional>
 #include <string>
 
-#include "base/checksum.h"
-#include "base/log.h"
-#include "kernels/table.h"
+#include "models/tensor_reader.h"
 
 namespace miao::models {
 
 namespace {
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string out = "(";
-  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
-  return out + ")";
-}
 
 const char* head_name(HeadSpec::Task task) {
   switch (task) {
@@ -30,15 +20,10 @@ const char* head_name(HeadSpec::Task task) {
   }
 }
 
-class Reader {
+class Reader : private TensorReader {
  public:
-  Reader(const Source& source, const ModelSpec& spec, const graph::Context& context, graph::Precision precision)
-      : source_(source),
-        spec_(spec),
-        side_(spec.side),
-        context_(context),
-        precision_(precision),
-        outer_(precision == graph::Precision::int8 ? graph::Precision::file : precision) {}
+  using TensorReader::TensorReader;
+  using TensorReader::used;
 
   Result<Weights> read() {
     Weights w;
@@ -55,10 +40,9 @@ class Reader {
     } else {
       MIAO_CHECK_OK(read_head(w));
     }
-    w.all_f32 = all_f32_;
+    w.all_f32 = all_f32();
     return w;
   }
-  const std::vector<std::string>& used() const { return used_; }  // names of tensors, as the file has them
 
  private:
   int64_t width() const { return spec_.embedding_dim > 0 ? spec_.embedding_dim : spec_.dim; }
@@ -136,110 +120,6 @@ class Reader {
     return {};
   }
 
-  Result<const TensorView*> tensor(const std::string& canonical, const std::vector<int64_t>& shape) {
-    std::string name = source_.tensor_name(canonical);
-    const TensorView* t = source_.checkpoint().find(name);
-    if (!t) return Error{Code::not_found, "the tensor is missing", source_.place(name)};
-    if (t->shape != shape) {
-      return Error{Code::invalid, "its shape is " + shape_text(t->shape) + ", expected " + shape_text(shape),
-                   source_.place(name)};
-    }
-    used_.push_back(std::move(name));
-    return t;
-  }
-
-  // A tensor of a type that can be multiplied.
-  Result<const TensorView*> weight(const std::string& stem, const std::vector<int64_t>& shape) {
-    MIAO_TRY(const TensorView* t, tensor(stem + ".weight", shape));
-    if (format(t->dtype).decode == nullptr) {
-      return Error{Code::unsupported, std::string("its type ") + format(t->dtype).name + " is not a weight type",
-                   source_.place(t->name)};
-    }
-    all_f32_ &= t->dtype == DType::f32;
-    return t;
-  }
-  // Over three frames of `values` each: (dim, values, 3).
-  Result<graph::Linear> convolution(const std::string& name, int64_t values) {
-    MIAO_TRY(const TensorView* t, weight(side_ + name, {spec_.dim, values, 3}));
-    graph::LinearPart only{.weight = *t};
-    only.weight.shape = {spec_.dim, 3 * values};
-    MIAO_TRY(only.bias, vector(side_ + name + ".bias", spec_.dim));
-    return describe({std::move(only)}, outer_);
-  }
-  Result<TensorView> matrix(const std::string& stem, int64_t rows, int64_t cols) {
-    MIAO_TRY(const TensorView* t, weight(stem, {rows, cols}));
-    return *t;
-  }
-
-  Result<std::vector<float>> vector(const std::string& canonical, std::vector<int64_t> shape) {
-    MIAO_TRY(const TensorView* t, tensor(canonical, shape));
-    if (t->dtype != DType::f32 && t->dtype != DType::f16 && t->dtype != DType::bf16) {
-      return Error{Code::unsupported,
-                   std::string("its type is ") + format(t->dtype).name + ", expected F32, F16 or BF16",
-                   source_.place(t->name)};
-    }
-    std::vector<float> out(static_cast<size_t>(t->elements()));
-    format(t->dtype).decode(t->data, out.data(), t->elements());
-    return out;
-  }
-  Result<std::vector<float>> vector(const std::string& canonical, int64_t n) {
-    return vector(canonical, std::vector<int64_t>{n});
-  }
-
-  Result<NormWeights> norm(const std::string& stem, int64_t n) {
-    NormWeights out;
-    MIAO_TRY(out.weight, vector(stem + ".weight", n));
-    if (spec_.norm_plus_one) {
-      for (float& value : out.weight) value += 1;
-    }
-    if (spec_.norm_bias) {
-      MIAO_TRY(out.bias, vector(stem + ".bias", n));
-    }
-    return out;
-  }
-
-  // The norm of q or k.
-  Result<NormWeights> head_norm(const std::string& stem, int64_t heads) {
-    using QkNorm = AttentionSpec::QkNorm;
-    const int64_t dim = spec_.block.attn.head_dim;
-    NormWeights out;
-    if (spec_.block.attn.qk_norm != QkNorm::each_head) {
-      return norm(stem, spec_.block.attn.qk_norm == QkNorm::all ? heads * dim : dim);
-    }
-    if (source_.gguf()) {
-      MIAO_TRY(out.weight, vector(stem + ".weight", {heads, dim}));
-      return out;
-    }
-    for (int64_t h = 0; h < heads; ++h) {
-      MIAO_TRY(std::vector<float> own, vector(stem + "." + std::to_string(h) + ".weight", dim));
-      out.weight.insert(out.weight.end(), own.begin(), own.end());
-    }
-    return out;
-  }
-
-  // `rows` of a tensor's `all` rows, which `map` finds.
-  Result<graph::LinearPart> part(const std::string& stem, int64_t rows, int64_t all, int64_t cols, bool bias,
-                                 graph::RowMap map) {
-    graph::LinearPart out;
-    map.transposed = spec_.transposed && of_block(stem);
-    MIAO_TRY(out.weight, map.transposed ? matrix(stem, cols, all) : matrix(stem, all, cols));
-    out.rows = rows;
-    out.map = map;
-    if (bias) {
-      MIAO_TRY(std::vector<float> whole, vector(stem + ".bias", all));
-      for (int64_t r = 0; r < rows; ++r) out.bias.push_back(whole[static_cast<size_t>(map(r))]);
-    }
-    return out;
-  }
-  Result<graph::LinearPart> part(const std::string& stem, int64_t rows, int64_t cols, bool bias) {
-    return part(stem, rows, rows, cols, bias, {});
-  }
-  Result<graph::Linear> linear(const std::string& stem, int64_t rows, int64_t cols, bool bias) {
-    MIAO_TRY(graph::LinearPart only, part(stem, rows, cols, bias));
-    return describe({std::move(only)}, of_block(stem) ? precision_ : outer_);
-  }
-  bool of_block(const std::string& stem) const { return stem.starts_with(side_ + "blk."); }
-
   Result<graph::Linear> read_qkv(const std::string& blk) {
     using Fused = AttentionSpec::Fused;
     const AttentionSpec& a = spec_.block.attn;
@@ -301,21 +181,6 @@ class Reader {
     return describe({std::move(gate), std::move(up)}, precision_);
   }
 
-  // Experts of GGUF files are one tensor (experts, rows, cols); old ones and Hugging Face files have one an expert.
-  Result<graph::LinearPart> expert(const std::string& stem, int64_t index, int64_t rows, int64_t cols) {
-    const int64_t experts = spec_.block.ffn.experts;
-    if (!source_.gguf() || !source_.find(stem + "_exps.weight")) {
-      return part(stem + "." + std::to_string(index), rows, cols, false);
-    }
-    graph::LinearPart out;
-    MIAO_TRY(const TensorView* t, weight(stem + "_exps", {experts, rows, cols}));
-    out.weight = *t;
-    out.weight.shape = {experts * rows, cols};
-    out.rows = rows;
-    out.map.first = index * rows;
-    return out;
-  }
-
   Result<void> read_experts(const std::string& blk, BlockWeights& b) {
     const FfnSpec& f = spec_.block.ffn;
     MIAO_TRY(graph::LinearPart router, part(blk + "ffn_gate_inp", f.experts, spec_.dim, false));
@@ -362,63 +227,7 @@ class Reader {
     }
     return b;
   }
-
-  Result<graph::Linear> describe(std::vector<graph::LinearPart> parts, graph::Precision precision) {
-    return graph::Linear::describe(context_, std::move(parts), precision);
-  }
-
-  const Source& source_;
-  const ModelSpec& spec_;
-  const std::string& side_;
-  const graph::Context& context_;
-  graph::Precision precision_;
-  graph::Precision outer_;  // outside the blocks: what little is there is not worth a loss
-  bool all_f32_ = true;
-  std::vector<std::string> used_;
 };
-
-// Gives the pages of packed tensors back. Each time costs a message to every core, a fifth of the start when done for
-// every tensor of a small model: so what stands together in the file is given back some MiB at a time.
-class Pages {
- public:
-  explicit Pages(const io::Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
-  ~Pages() { give_back(); }
-  Pages(const Pages&) = delete;
-  Pages& operator=(const Pages&) = delete;
-
-  void add(const TensorView& t) {
-    const std::byte* const end = t.data + t.bytes;
-    const std::byte* const first = std::min(begin_, t.data, std::less<>());
-    const std::byte* const last = std::max(end_, end, std::less<>());
-    if (bytes_ > 0 && static_cast<uint64_t>(last - first) > 2 * (bytes_ + t.bytes)) give_back();  // far apart
-    begin_ = bytes_ > 0 ? first : t.data;
-    end_ = bytes_ > 0 ? last : end;
-    bytes_ += t.bytes;
-    if (bytes_ >= kBytes) give_back();
-  }
-
- private:
-  static constexpr uint64_t kBytes = uint64_t{8} << 20;
-
-  void give_back() {
-    if (bytes_ > 0) checkpoint_.release({begin_, static_cast<size_t>(end_ - begin_)});
-    bytes_ = 0;
-  }
-
-  const io::Checkpoint& checkpoint_;
-  const std::byte *begin_ = nullptr, *end_ = nullptr;  // covers all that was added
-  uint64_t bytes_ = 0;                                 // added
-};
-
-// What the packed bytes depend on: the code that packs, the files, and what is made of them. Not the ISA: all pack
-// alike.
-PackKey pack_key(const io::Checkpoint& checkpoint, const Weights& weights) {
-  std::string text = "layout " + std::to_string(kernels::kPackedLayout) + '\n' + checkpoint.identity();
-  for_linears(weights, [&](const char*, const graph::Linear& linear) { text += linear.recipe(); });
-  return {fingerprint(text), checkpoint.first_file().string()};
-}
-
-int64_t padded_bytes(const graph::Linear& linear) { return kernels::round_up(linear.packed_bytes(), 64); }
 
 }  // namespace
 
@@ -439,43 +248,6 @@ Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, co
   if (encoder) w.all_f32 &= encoder->all_f32;
   w.encoder = std::move(encoder);
   return w;
-}
-
-int64_t packed_bytes(const Weights& weights) {
-  int64_t total = 0;
-  for_linears(weights, [&](const char*, const graph::Linear& linear) { total += padded_bytes(linear); });
-  return total;
-}
-
-Result<void> pack_weights(const Source& source, const graph::Context& context, Weights& weights,
-                          const std::filesystem::path& folder, const std::atomic<bool>* cancel) {
-  const auto bytes = static_cast<size_t>(packed_bytes(weights));
-  Pages pages(source.checkpoint());
-  if (!folder.empty() && bytes > 0) {
-    weights.key = pack_key(source.checkpoint(), weights);
-    for (const TensorView& t : source.checkpoint().tensors()) pages.add(t);  // norms brought in what is beside them
-    auto pack = open_pack(folder, weights.key, bytes, context.pool);
-    if (pack.ok()) {
-      weights.pack = std::move(*pack);
-      const std::byte* from = weights.pack.data();
-      for_linears(weights, [&](const char*, graph::Linear& linear) {
-        linear.attach(from);
-        from += padded_bytes(linear);
-      });
-      return {};
-    }
-    if (pack.error().code != Code::not_found) log_info("packed weights: " + pack.error().str());
-  }
-  MIAO_TRY(weights.memory, Memory::allocate(bytes));
-  std::byte* at = weights.memory.data();
-  Result<void> packed;
-  for_linears(weights, [&](const char*, graph::Linear& linear) {
-    if (!packed.ok()) return;
-    packed = cancel && *cancel ? Error{Code::cancelled, "interrupted", {}}
-                               : linear.pack(context, at, [&](const TensorView& t) { pages.add(t); });
-    at += padded_bytes(linear);
-  });
-  return packed;
 }
 
 }  // namespace miao::models

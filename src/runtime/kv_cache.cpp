@@ -14,10 +14,11 @@ namespace miao::runtime {
 namespace {
 
 constexpr int64_t kSlabBytes = int64_t{8} << 20;
+constexpr int64_t kMarkBytes = 64;  // behind a page: how many of its positions were written to
 
 }  // namespace
 
-int64_t KvShape::page_bytes() const { return 2 * layers * kv_heads * kernels::page_bytes(dtype, head_dim); }
+int64_t KvShape::page_bytes() const { return 2 * heads() * kernels::page_bytes(dtype, head_dim); }
 
 KvCache::KvCache(const KvShape& shape) : shape_(shape) {}
 
@@ -29,26 +30,53 @@ int64_t KvCache::bytes_reserved() const {
   return total;
 }
 
-Result<std::byte*> KvCache::take(bool zeroed) {
-  const int64_t bytes = shape_.page_bytes();
-  if (!free_.empty()) {
-    std::byte* const page = free_.back();
-    free_.pop_back();
-    if (zeroed) std::memset(page, 0, static_cast<size_t>(bytes));
-    ++in_use_;
-    return page;
-  }
-  if (fresh_.empty()) {
-    const int64_t count = std::max<int64_t>(1, kSlabBytes / bytes);
+int64_t& KvCache::written(std::byte* page) const { return *reinterpret_cast<int64_t*>(page + shape_.page_bytes()); }
+
+void KvCache::will_write(std::byte* page, int64_t end) { written(page) = std::max(written(page), end); }
+
+Result<std::byte*> KvCache::take_any() {
+  std::vector<std::byte*>& from = free_.empty() ? fresh_ : free_;
+  if (from.empty()) {
+    const int64_t bytes = shape_.page_bytes() + kMarkBytes, count = std::max<int64_t>(1, kSlabBytes / bytes);
     const auto size = static_cast<size_t>(count * bytes);
     MIAO_CHECK_OK(require_memory(size, "more keys and values", "shorten the text, or free some memory"));
     MIAO_TRY(Memory slab, Memory::allocate(size));
     for (int64_t i = count - 1; i >= 0; --i) fresh_.push_back(slab.data() + i * bytes);
     slabs_.push_back(std::move(slab));
   }
-  std::byte* const page = fresh_.back();
-  fresh_.pop_back();
+  std::byte* const page = from.back();
+  from.pop_back();
   ++in_use_;
+  return page;
+}
+
+namespace {
+
+// Bytes of a page's parts that hold the positions before `end`: keys stand in groups of 16, values one by one.
+int64_t part_bytes(const KvShape& shape, int64_t end) {
+  const int64_t part = kernels::page_bytes(shape.dtype, shape.head_dim);
+  return part / kernels::kPage * kernels::round_up(end, kernels::kLanes);
+}
+
+}  // namespace
+
+Result<std::byte*> KvCache::take() {
+  MIAO_TRY(std::byte* const page, take_any());
+  const int64_t part = kernels::page_bytes(shape_.dtype, shape_.head_dim), old = part_bytes(shape_, written(page));
+  for (int64_t i = 0; old > 0 && i < 2 * shape_.heads(); ++i) std::memset(page + i * part, 0, static_cast<size_t>(old));
+  written(page) = 0;
+  return page;
+}
+
+Result<std::byte*> KvCache::take_copy(const std::byte* from, int64_t positions) {
+  MIAO_TRY(std::byte* const page, take_any());
+  const int64_t part = kernels::page_bytes(shape_.dtype, shape_.head_dim), old = part_bytes(shape_, written(page)),
+                copied = part_bytes(shape_, positions);
+  for (int64_t i = 0; i < 2 * shape_.heads(); ++i) {
+    std::memcpy(page + i * part, from + i * part, static_cast<size_t>(copied));
+    if (old > copied) std::memset(page + i * part + copied, 0, static_cast<size_t>(old - copied));
+  }
+  written(page) = kernels::round_up(positions, kernels::kLanes);
   return page;
 }
 
@@ -83,7 +111,7 @@ void Sequence::truncate(int64_t size) {
 
 Result<void> Sequence::reserve(int64_t size) {
   const KvShape& shape = cache_->shape();
-  const int64_t heads = shape.layers * shape.kv_heads;
+  const int64_t heads = shape.heads();
   const int64_t needed = (size + kernels::kPage - 1) / kernels::kPage;
   if (needed > capacity_) {
     const int64_t grown = std::max<int64_t>({needed, 2 * capacity_, 8});
@@ -99,8 +127,7 @@ Result<void> Sequence::reserve(int64_t size) {
   // The page that holds the end is written to: it has to be this sequence's alone.
   const auto end = static_cast<size_t>(size_ / kernels::kPage);
   if (size > size_ && end < pages_.size() && cache_->shared(pages_[end])) {
-    MIAO_TRY(std::byte * page, cache_->take(false));
-    std::memcpy(page, pages_[end], static_cast<size_t>(shape.page_bytes()));
+    MIAO_TRY(std::byte* const page, cache_->take_copy(pages_[end], size_ % kernels::kPage));
     cache_->give(pages_[end]);
     set_page(static_cast<int64_t>(end), page);
   }
@@ -109,6 +136,8 @@ Result<void> Sequence::reserve(int64_t size) {
     pages_.push_back(nullptr);
     set_page(static_cast<int64_t>(pages_.size()) - 1, page);
   }
+  for (auto i = static_cast<int64_t>(end); size > size_ && i < needed; ++i)
+    cache_->will_write(pages_[static_cast<size_t>(i)], std::min(size - i * kernels::kPage, int64_t{kernels::kPage}));
   return {};
 }
 
@@ -116,7 +145,7 @@ void Sequence::set_page(int64_t index, std::byte* page) {
   const KvShape& shape = cache_->shape();
   const int64_t part = kernels::page_bytes(shape.dtype, shape.head_dim);
   pages_[static_cast<size_t>(index)] = page;
-  for (int64_t h = 0; h < shape.layers * shape.kv_heads; ++h) {
+  for (int64_t h = 0; h < shape.heads(); ++h) {
     k_[static_cast<size_t>(h * capacity_ + index)] = page + 2 * h * part;
     v_[static_cast<size_t>(h * capacity_ + index)] = page + (2 * h + 1) * part;
   }

@@ -2,8 +2,9 @@
 //
 // One page holds 64 positions of every layer and KV head: [layer][kv_head][K | V], each part in the layout that the
 // attention kernels read (kernels/table.h). A sequence owns whole pages and keeps one array of page pointers per layer
-// and head, so that attention walks it without arithmetic. Freed pages are kept and zeroed when handed out again.
-// Sequences that begin alike (beams) share pages; who writes into one that others have too takes a copy first.
+// and head, so that attention walks it without arithmetic. Freed pages are kept, and zeroed when handed out again.
+// Sequences that begin alike (beams) share pages; who writes into one that others have too takes a copy first. Each
+// page knows how many of its positions were ever written to, so that zeroing and copying touch no more than these.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +25,7 @@ struct KvShape {
   int64_t head_dim = 0;
   DType dtype = DType::f16;  // f32, f16 or bf16
 
+  int64_t heads() const { return layers * kv_heads; }
   int64_t page_bytes() const;  // of one page: 64 positions of all layers
 };
 
@@ -39,12 +41,19 @@ class KvCache {
   int64_t pages_in_use() const { return in_use_; }
   int64_t bytes_idle() const { return bytes_reserved() - in_use_ * shape_.page_bytes(); }  // reserved, in no sequence
 
-  Result<std::byte*> take(bool zeroed = true);  // a page; out_of_memory
-  void give(std::byte* page);                   // by one of its owners
+  Result<std::byte*> take();  // a page of zeros; out_of_memory
+  // A page with the first `positions` of `from`, and zeros. `from` must not be given back meanwhile.
+  Result<std::byte*> take_copy(const std::byte* from, int64_t positions);
+  // Positions of a page before this one may be written to.
+  void will_write(std::byte* page, int64_t end);
+  void give(std::byte* page);  // by one of its owners
   void share(std::byte* page) { ++more_owners_[page]; }
   bool shared(std::byte* page) const { return !more_owners_.empty() && more_owners_.contains(page); }
 
  private:
+  int64_t& written(std::byte* page) const;  // kept behind the page
+  Result<std::byte*> take_any();            // what was written to it may be left
+
   KvShape shape_;
   std::vector<Memory> slabs_;
   std::vector<std::byte*> free_;                         // used before; the last is handed out first

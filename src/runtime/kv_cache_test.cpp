@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 
@@ -94,6 +95,31 @@ TEST(KvCache, EveryPartHasItsOwnMemory) {
   EXPECT_EQ(parts.size(), 2u * 6 * 11 * 2);
 }
 
+// A copy has the groups of 16 positions that hold something, and zeros where another sequence had written.
+TEST(KvCache, CopiesAreOfWhatWasWritten) {
+  KvCache cache(kShape);
+  const auto size = static_cast<size_t>(kShape.page_bytes());
+  std::byte* const from = *cache.take();
+  std::memset(from, 5, size);
+  cache.will_write(from, 64);
+  for (const int64_t positions : {0, 1, 16, 17, 63}) {
+    std::byte* const used = *cache.take();
+    std::memset(used, 0x7f, size);
+    cache.will_write(used, 64);
+    cache.give(used);
+    std::byte* const copy = *cache.take_copy(from, positions);
+    EXPECT_EQ(copy, used);
+    const int64_t part = kernels::page_bytes(kShape.dtype, kShape.head_dim);
+    for (int64_t i = 0; i < kShape.page_bytes(); ++i) {
+      const bool there = i % part < part / 64 * kernels::round_up(positions, 16);
+      ASSERT_EQ(copy[i], there ? std::byte{5} : std::byte{0}) << positions << " at " << i;
+    }
+    cache.give(copy);
+    EXPECT_EQ(std::count(*cache.take(), copy + size, std::byte{0}), kShape.page_bytes());
+    cache.give(copy);
+  }
+}
+
 TEST(KvCache, HandedOutPagesAreZero) {
   KvCache cache(kShape);
   const auto size = static_cast<size_t>(kShape.page_bytes());
@@ -105,6 +131,7 @@ TEST(KvCache, HandedOutPagesAreZero) {
       ASSERT_TRUE(page.ok());
       EXPECT_EQ(std::memcmp(*page, zero.data(), size), 0);
       std::memset(*page, 0x7f, size);
+      cache.will_write(*page, 64);
       pages.push_back(*page);
     }
     const int64_t reserved = cache.bytes_reserved();
