@@ -1,8 +1,12 @@
-// Matrix products. Threads own blocks of 16 output columns, never parts of a sum. While one sweep takes all rows, each
-// thread streams one contiguous range of the weight; with more rows small tasks are handed out one by one, so that a
-// delayed thread does not hold up the others. Of very many rows those that fit the L2 cache meet all columns before the
-// next come. What follows a product (bias, residual, activation) is done by the same
-// thread at once.
+// Matrix products. Threads own outputs, never parts of a sum:
+//
+//   few rows    one sweep takes them all: each thread streams one contiguous range of the weight
+//   more        small tasks of columns are handed out one by one, so that a delayed thread does not hold up the others
+//   very many   each thread takes its own rows through all columns: what it wrote in the step before, and now prepares,
+//               is in its own cache; lines that another core has written cost as much as a third of the time
+//
+// Of very many rows those that fit the L2 cache meet all columns before the next come. What follows a product (bias,
+// residual, activation) is done by the same thread at once.
 #include <algorithm>
 #include <cstring>
 
@@ -25,6 +29,7 @@ struct TaskSize {
   int64_t blocks, a_thread;
 };
 constexpr TaskSize kNarrow{4, 8}, kWide{12, 2};
+constexpr int64_t kOwnRows = 128;  // a thread, at least, for rows of its own: else the weights are read too often
 constexpr int64_t kGroupBytes = 800 << 10;     // of activations in the L2 cache
 constexpr int64_t kSweepRows = 2 * kTileRows;  // that one sweep over the weights takes
 constexpr int64_t kSweepFloats = 16 * 384;     // of a sweep between epilogues: 24 KB of results
@@ -47,14 +52,21 @@ void for_blocks(const Worker& worker, std::atomic<int64_t>& next, int64_t blocks
     for (int64_t b = mine.begin; b < mine.end; b += step) body(Range{b, std::min(b + step, mine.end)}, Range{0, rows});
     return;
   }
-  const int64_t most = group_rows(row_bytes), count = (rows + most - 1) / most;
-  const int64_t height = round_up((rows + count - 1) / count, kSweepRows), groups = (rows + height - 1) / height;
+  const int64_t most = group_rows(row_bytes);
+  const bool own = rows >= kOwnRows * worker.count;
+  const Range units =
+      own ? worker.split((rows + kSweepRows - 1) / kSweepRows) : Range{0, (rows + kSweepRows - 1) / kSweepRows};
+  const int64_t groups = (units.size() * kSweepRows + most - 1) / most;
   // Pairs of blocks, because kernels take two at once.
-  const int64_t pairs = groups * blocks / (2 * size.a_thread * worker.count);
+  const int64_t pairs = own ? blocks : groups * blocks / (2 * size.a_thread * worker.count);
   const int64_t step = std::clamp<int64_t>(2 * pairs, 2, size.blocks), pieces = (blocks + step - 1) / step;
-  for (int64_t task; (task = worker.next(next)) < groups * pieces;) {
-    const int64_t b = task % pieces * step, r = task / pieces * height;
-    body(Range{b, std::min(b + step, blocks)}, Range{r, std::min(r + height, rows)});
+  int64_t task = own ? 0 : worker.next(next);
+  for (; task < groups * pieces; task = own ? task + 1 : worker.next(next)) {
+    const auto row = [&](int64_t group) {
+      return std::min((units.begin + units.size() * group / groups) * kSweepRows, rows);
+    };
+    const int64_t group = task / pieces, b = task % pieces * step;
+    body(Range{b, std::min(b + step, blocks)}, Range{row(group), row(group + 1)});
   }
 }
 
