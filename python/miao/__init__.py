@@ -1,4 +1,5 @@
-"""Language models on a CPU: load a GGUF file or a Hugging Face directory, generate, chat, translate, embed, classify.
+"""Language models on a CPU: load a GGUF file or a Hugging Face directory, generate, chat, translate, embed, classify,
+transcribe.
 
     import miao
 
@@ -9,10 +10,10 @@
 What goes wrong raises a miao.Error. Warnings go to the logger "miao".
 """
 
-from ._miao import Completion, Model, Stream, Tokenizer, load
+from ._miao import Completion, Model, SpeechStream, Stream, Tokenizer, load
 from ._miao import version as __version__
 from .errors import Bug, Busy, Cancelled, Corrupt, Device, Error, Invalid, Io, NotFound, OutOfMemory, Unsupported
-from .results import Classification
+from .results import Classification, Segment, Transcript
 
 __all__ = [
     "Bug",
@@ -28,8 +29,11 @@ __all__ = [
     "Model",
     "NotFound",
     "OutOfMemory",
+    "Segment",
+    "SpeechStream",
     "Stream",
     "Tokenizer",
+    "Transcript",
     "Unsupported",
     "__version__",
     "load",

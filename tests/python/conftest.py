@@ -1,3 +1,4 @@
+import os
 import pathlib
 
 import pytest
@@ -5,7 +6,9 @@ import tiny
 
 import miao
 
-ALL_GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+ROOT = pathlib.Path(__file__).parents[2]
+ALL_GOLDEN = ROOT / "tests/golden"
+REAL_MODELS = pathlib.Path(os.environ.get("MIAO_TEST_MODELS", ROOT / "build/models"))  # scripts/test_models.sh
 GOLDEN = ALL_GOLDEN / "models"
 ENCODERS = ALL_GOLDEN / "encoders"
 SEQ2SEQ = ALL_GOLDEN / "seq2seq"
@@ -44,3 +47,13 @@ def classifier(encoders):
 def translator():
     """An encoder-decoder."""
     return miao.load(SEQ2SEQ / "t5", threads=2)
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory):
+    return tiny.write_whisper(tmp_path_factory.mktemp("whisper") / "m")
+
+
+@pytest.fixture(scope="session")
+def whisper(whisper_folder):
+    return miao.load(whisper_folder, threads=2)
