@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,6 +13,81 @@ class Classification:
     label: str
     score: float
     scores: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Word:
+    """``text[begin:end]`` of a text; ``share`` is what the score loses when it is left out."""
+
+    share: float
+    begin: int
+    end: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """The class of a text, ``label``, its ``score``, and what each of the ``words`` adds to it."""
+
+    label: str
+    score: float
+    words: list[Word]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranked:
+    """A document by how well it answers a query: its ``index`` in the list of documents, ``score`` and ``text``."""
+
+    index: int
+    score: float
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Entity:
+    """``text[begin:end]`` of a text, with its ``label`` (without B- or I-) and the mean probability of its words."""
+
+    label: str
+    score: float
+    begin: int
+    end: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """``text[begin:end]`` of a text answers the question, with the probability ``score``."""
+
+    score: float
+    begin: int
+    end: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """The ``answers`` that a text has to a question, surest first; ``no_answer`` is the probability that it has none, of
+    models that know that (made for SQuAD 2)."""
+
+    answers: list[Answer]
+    no_answer: float
+
+    @property
+    def best(self) -> Answer | None:
+        """The surest answer; None where it is likelier that there is none."""
+        return self.answers[0] if self.answers and self.answers[0].score >= self.no_answer else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Hit:
+    """A passage that Index.search() found: ``score`` is the cosine of query and passage; ``file`` and ``line`` say where
+    it begins, ``fields`` are the others of its line of JSON."""
+
+    score: float
+    file: str
+    line: int
+    text: str
+    fields: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -106,6 +106,10 @@ std::vector<std::string> to_texts(nb::handle object, std::string_view what) {
   return out;
 }
 
+std::string item_name(const char* list, size_t i, bool only) {
+  return only ? list : std::string(list) + "[" + std::to_string(i) + "]";
+}
+
 bool to_bool(nb::handle object, std::string_view what) {
   if (!PyBool_Check(object.ptr())) wrong_type(what, "True or False", object);
   return object.ptr() == Py_True;

@@ -27,6 +27,8 @@ uint64_t to_seed(nb::handle object, std::string_view what);
 double to_number(nb::handle object, std::string_view what);
 std::vector<int32_t> to_ids(nb::handle object, std::string_view what);  // a sequence of integers, such as a NumPy array
 std::vector<std::string> to_texts(nb::handle object, std::string_view what);  // an iterable of str
+// What messages call element i of `list`, or the only one: "texts[i]", "texts".
+std::string item_name(const char* list, size_t i, bool only);
 bool to_bool(nb::handle object, std::string_view what);
 
 // As arguments, only such objects: a sequence that begins with another one, or with a str. Else overloads are told

@@ -12,6 +12,7 @@ REAL_MODELS = pathlib.Path(os.environ.get("MIAO_TEST_MODELS", ROOT / "build/mode
 GOLDEN = ALL_GOLDEN / "models"
 ENCODERS = ALL_GOLDEN / "encoders"
 SEQ2SEQ = ALL_GOLDEN / "seq2seq"
+TASKS = ALL_GOLDEN / "tasks"
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,15 @@ def encoders(tmp_path_factory):
     names = ["bert", "bert-sequence", "bert-tokens", "bert-span"]
     root = tmp_path_factory.mktemp("encoders")
     return {name: tiny.with_tokenizer(ENCODERS / name, root / name) for name in names}
+
+
+@pytest.fixture(scope="session")
+def tasks(tmp_path_factory):
+    """Folders of encoders with heads, by the names of tests/golden/tasks."""
+    root = tmp_path_factory.mktemp("tasks")
+    tokenizer = (TASKS / "tokenizer.json").read_text()
+    return {name: tiny.with_tokenizer(TASKS / name, root / name, tokenizer)
+            for name in ("entities", "answers", "rerank-1", "rerank-2")}
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,11 @@ import miao
 PAGE = pathlib.Path(__file__).parents[2] / "docs/python.md"
 
 
-def test_examples_run(model, encoder, classifier, translator, whisper, monkeypatch, capsys, tmp_path):
+def test_examples_run(model, encoder, classifier, translator, whisper, tasks, monkeypatch, capsys, tmp_path):
     models = {"smollm2": model, "minilm": encoder, "./sentiment": classifier, "./opus-mt-en-fr": translator,
-              "./whisper-base": whisper}
+              "./whisper-base": whisper,
+              "./names": miao.load(tasks["entities"]), "./squad": miao.load(tasks["answers"]),
+              "./cross-encoder": miao.load(tasks["rerank-1"])}
     monkeypatch.setattr(miao, "load", models.__getitem__)
     monkeypatch.chdir(tmp_path)
     tiny.write_wav("talk.wav", tiny.sound(2))
@@ -20,4 +22,4 @@ def test_examples_run(model, encoder, classifier, translator, whisper, monkeypat
     names = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
-    assert len(blocks) >= 8 and "invalid" in capsys.readouterr().out
+    assert len(blocks) >= 10 and "invalid" in capsys.readouterr().out

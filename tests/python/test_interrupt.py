@@ -22,6 +22,10 @@ READERS = {
     "embed": ("bert", "model.embed(['a ' * 50] * 20_000)"),
     "encode": ("bert", "model.encode([[1] * 60] * 10_000)"),
     "classify": ("bert-sequence", "model.classify(['a ' * 50] * 20_000)"),
+    "explain": ("bert-sequence", "model.explain(['a ' * 50] * 20_000)"),
+    "entities": ("bert-tokens", "model.entities(['a ' * 50] * 20_000)"),
+    "answer": ("bert-span", "model.answer('a', ['a ' * 50] * 20_000)"),
+    "index": ("bert", "model.index(texts=['a ' * n for n in range(20_000)], passage=16)"),
     "heads": ("bert-tokens", "model.logits([[1] * 60] * 20_000)"),
 }
 WRITERS = {

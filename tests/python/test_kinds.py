@@ -13,14 +13,19 @@ CALLS = {
     "score": lambda m: m.score("ab", "c" if "translate" in m.methods else None),
     "embed": lambda m: m.embed("a"),
     "encode": lambda m: m.encode([1]),
+    "index": lambda m: m.index(texts=["a"]),
     "classify": lambda m: m.classify("a"),
+    "explain": lambda m: m.explain("a"),
+    "rerank": lambda m: m.rerank("a", ["b"]),
+    "entities": lambda m: m.entities("a"),
+    "answer": lambda m: m.answer("a", "b"),
     "transcribe": lambda m: m.transcribe(tiny.sound(1), temperature=0),
 }
 
 
 @pytest.fixture(scope="module")
-def models(model, translator, whisper, encoders):
-    return [model, translator, whisper, *map(miao.load, encoders.values())]
+def models(model, translator, whisper, encoders, tasks):
+    return [model, translator, whisper, *map(miao.load, [*encoders.values(), tasks["rerank-1"], tasks["rerank-2"]])]
 
 
 def test_what_models_can_do(models):

@@ -111,10 +111,10 @@ def word_piece():
     }
 
 
-def with_tokenizer(model, folder):
-    """A copy of an encoder that has no tokenizer."""
+def with_tokenizer(model, folder, text=None):
+    """A copy of an encoder that has no tokenizer; `text`: that of its tokenizer.json."""
     shutil.copytree(model, folder)
-    (folder / "tokenizer.json").write_text(json.dumps(word_piece()))
+    (folder / "tokenizer.json").write_text(text or json.dumps(word_piece()))
     return folder
 
 
