@@ -20,7 +20,7 @@ RUNS = {
     "customer_service.py": [("decoder", "customer > My kettle leaks"), ("smollm2-q4_1.gguf", r"shop     > \w+ \w+")],
     "document_qa.py": [("reader", r"A: (.*sure\)\n   in: |\(not in the text)"), ("decoder", "Q: When is the shop open"),
                        ("smollm2-q4_1.gguf", r"A: \w+ \w+")],
-    "sentiment.py": [("classifier", r"(BAD|FINE|GOOD)  +\d+%  Wonderful tea[^\0]*\n(BAD|FINE|GOOD) +8 +█+")],
+    "sentiment.py": [("classifier", r"(BAD|FINE|GOOD)  +\d+%  Wonderful tea[^\0]*\n(BAD|FINE|GOOD) +8 +\u2588+")],
     "summarise.sh": [("decoder", "policy.txt"), ("smollm2-q4_1.gguf", r"policy.txt\n  \w+ \w+")],
     "semantic_search.sh": [("encoder", "limescale"), ("minilm", "money back\n.*\n1 .*refund")],
     "transcribe.sh": [("whisper", r"\[00:"), ("whisper-base", r"^\[00:0.*platform (4|four)")],
