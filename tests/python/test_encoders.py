@@ -39,7 +39,7 @@ def test_outputs_of_transformers_now(case):
     transformers = pytest.importorskip("transformers")
     torch = pytest.importorskip("torch")
     peer = getattr(transformers, case["architecture"]).from_pretrained(ENCODERS / case["name"], dtype=torch.float32)
-    ids = [5, 9, 2, 7, 11, 3]
+    ids = [5, 9, 8, 7, 11, 13]  # none that a model pads with: transformers gives those a position of their own
     with torch.no_grad():
         out = peer.eval()(torch.tensor([ids]))
     model = miao.load(ENCODERS / case["name"], dtype="fp32")
