@@ -1,4 +1,5 @@
-"""Language models on a CPU: load a GGUF file or a Hugging Face directory, generate, chat, translate, embed, classify.
+"""Language models on a CPU: load a GGUF file or a Hugging Face directory, generate, chat, translate, embed, classify,
+transcribe.
 
     import miao
 
@@ -9,12 +10,14 @@
 What goes wrong raises a miao.Error. Warnings go to the logger "miao".
 """
 
-from ._miao import Completion, Model, Stream, Tokenizer, load
+from ._miao import Completion, Index, Model, SpeechStream, Stream, Tokenizer, load
 from ._miao import version as __version__
 from .errors import Bug, Busy, Cancelled, Corrupt, Device, Error, Invalid, Io, NotFound, OutOfMemory, Unsupported
-from .results import Classification
+from .results import Answer, Answers, Classification, Entity, Explanation, Hit, Ranked, Segment, Transcript, Word
 
 __all__ = [
+    "Answer",
+    "Answers",
     "Bug",
     "Busy",
     "Cancelled",
@@ -22,15 +25,24 @@ __all__ = [
     "Completion",
     "Corrupt",
     "Device",
+    "Entity",
     "Error",
+    "Explanation",
+    "Hit",
+    "Index",
     "Invalid",
     "Io",
     "Model",
     "NotFound",
     "OutOfMemory",
+    "Ranked",
+    "Segment",
+    "SpeechStream",
     "Stream",
     "Tokenizer",
+    "Transcript",
     "Unsupported",
+    "Word",
     "__version__",
     "load",
 ]

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -70,6 +71,16 @@ Result<std::unique_ptr<AudioDecoder>> open_decoder(int fd, const std::string& pa
                path};
 }
 
+Result<Resampler> resampler_from(int rate) {
+  if (rate >= kMinRate && rate <= kMaxRate) return Resampler::create(rate);
+  return Error{Code::unsupported,
+               "has a rate of " + std::to_string(rate) + " Hz, not " + std::to_string(kMinRate) + " to " +
+                   std::to_string(kMaxRate) + "; " + kConvert,
+               {}};
+}
+
+bool is_sample(float value) { return std::abs(value) <= kLoudest; }  // not so of NaN
+
 }  // namespace
 
 size_t read_at(int fd, uint64_t offset, std::span<unsigned char> out) {
@@ -117,7 +128,7 @@ Result<void> AudioReader::State::check(std::span<const float> samples) const {
                  path};
   }
   for (size_t i = 0; i < samples.size(); ++i) {
-    if (std::abs(samples[i]) <= kLoudest) continue;  // not so of NaN
+    if (is_sample(samples[i])) continue;
     return Error{Code::corrupt,
                  "has a sample that is not a number, or beyond 1e10, " +
                      std::to_string((decoded - samples.size() + i) / static_cast<uint64_t>(rate)) +
@@ -149,14 +160,7 @@ Result<AudioReader> AudioReader::open(const std::filesystem::path& file, const A
   if (info.st_size == 0) return Error{Code::invalid, "is empty; fetch or record it again", path};
 
   MIAO_TRY(state->decoder, open_decoder(in.fd, path));
-  const int rate = state->decoder->rate();
-  if (rate < kMinRate || rate > kMaxRate) {
-    return Error{Code::unsupported,
-                 "has a rate of " + std::to_string(rate) + " Hz, not " + std::to_string(kMinRate) + " to " +
-                     std::to_string(kMaxRate) + "; " + kConvert,
-                 path};
-  }
-  auto resampler = Resampler::create(rate);
+  auto resampler = resampler_from(state->decoder->rate());
   if (!resampler.ok()) return std::move(resampler.error()).at(path);
 
   state->resampler.emplace(std::move(*resampler));
@@ -184,6 +188,20 @@ Result<std::vector<float>> read_audio(const std::filesystem::path& path, const A
   for (bool more = true; more;) {
     MIAO_TRY(more, reader.read(out));
   }
+  return out;
+}
+
+Result<std::vector<float>> resample(std::span<const float> samples, int rate) {
+  MIAO_TRY(Resampler resampler, resampler_from(rate));
+  if (const auto odd = std::ranges::find_if_not(samples, is_sample); odd != samples.end()) {
+    return Error{Code::invalid,
+                 "sample " + std::to_string(odd - samples.begin()) +
+                     " is not a number, or beyond 1e10; record or convert the audio again",
+                 {}};
+  }
+  std::vector<float> out;
+  MIAO_CHECK_OK(resampler.push(samples, out));
+  MIAO_CHECK_OK(resampler.finish(out));
   return out;
 }
 

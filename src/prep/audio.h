@@ -12,6 +12,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -45,5 +46,8 @@ class AudioReader {
 
 // All of a file. Errors: those of AudioReader.
 Result<std::vector<float>> read_audio(const std::filesystem::path& path, const AudioLimits& limits = {});
+
+// Samples of another rate as read_audio() would give them. Errors: unsupported rate, invalid sample, out_of_memory.
+Result<std::vector<float>> resample(std::span<const float> samples, int rate);
 
 }  // namespace miao::prep

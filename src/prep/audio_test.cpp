@@ -145,6 +145,21 @@ TEST_F(Audio, ResamplingIsThatOfTheIdealFilter) {
   }
 }
 
+TEST_F(Audio, SamplesInMemoryAreResampledAsThoseOfFiles) {
+  for (const int rate : {8000, kAudioRate, 44100}) {
+    const std::vector<float> tone = sine(1000, rate, 2);
+    const auto samples = resample(tone, rate);
+    const auto file = read_audio(write("tone.wav", SF_FORMAT_WAV | SF_FORMAT_FLOAT, rate, 1, tone));
+    ASSERT_TRUE(samples.ok() && file.ok());
+    EXPECT_EQ(*samples, *file) << rate;
+  }
+  EXPECT_TRUE(resample({}, 8000)->empty());
+  const float odd[] = {0, std::numeric_limits<float>::quiet_NaN()}, loud[] = {3e38f};
+  EXPECT_TRUE(has(resample(odd, 8000).error().str(), "sample 1 is not a number"));
+  EXPECT_TRUE(has(resample(loud, 8000).error().str(), "sample 0 is not a number, or beyond"));
+  for (const int rate : {-1, 0, 999, 768001}) EXPECT_EQ(resample(loud, rate).error().code, Code::unsupported);
+}
+
 TEST_F(Audio, WhatIsAboveTheBandIsGoneAndNotFoldedIntoIt) {
   for (const int rate : {22050, 44100, 48000}) {
     const fs::path path = write("high.wav", SF_FORMAT_WAV | SF_FORMAT_FLOAT, rate, 1, sine(9500, rate, 1));

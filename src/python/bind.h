@@ -7,6 +7,8 @@ namespace miao::python {
 
 void bind_tokenizer(nanobind::module_& module);
 void bind_completion(nanobind::module_& module);
+void bind_speech(nanobind::module_& module);
+void bind_search(nanobind::module_& module);
 void bind_model(nanobind::module_& module);
 
 }  // namespace miao::python

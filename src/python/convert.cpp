@@ -70,6 +70,14 @@ double to_number(nb::handle object, std::string_view what) {
   return value;
 }
 
+uint64_t to_seed(nb::handle object, std::string_view what) {
+  const uint64_t seed = PyLong_Check(object.ptr()) ? PyLong_AsUnsignedLongLong(object.ptr())
+                                                   : static_cast<uint64_t>(to_integer(object, what, 0, INT64_MAX));
+  if (!PyErr_Occurred()) return seed;
+  PyErr_Clear();
+  raise({Code::invalid, "must lie in 0 .. 2^64 - 1", std::string(what)});
+}
+
 std::vector<int32_t> to_ids(nb::handle object, std::string_view what) {
   if (!is_sequence(object)) wrong_type(what, "a sequence of token ids", object);
   std::vector<int32_t> out;
@@ -96,6 +104,10 @@ std::vector<std::string> to_texts(nb::handle object, std::string_view what) {
     out.push_back(to_text(text, std::string(what) + "[" + std::to_string(out.size()) + "]"));
   }
   return out;
+}
+
+std::string item_name(const char* list, size_t i, bool only) {
+  return only ? list : std::string(list) + "[" + std::to_string(i) + "]";
 }
 
 bool to_bool(nb::handle object, std::string_view what) {
@@ -126,6 +138,20 @@ std::filesystem::path to_path(nb::handle object) {
   if (!PyUnicode_FSConverter(object.ptr(), &bytes)) raise_pending();  // TypeError; ValueError for a NUL
   const nb::object owner = nb::steal(bytes);
   return std::string(PyBytes_AS_STRING(bytes), static_cast<size_t>(PyBytes_GET_SIZE(bytes)));
+}
+
+std::vector<float> to_samples(nb::handle object, std::string_view what) {
+  nb::ndarray<nb::ro> any;
+  if (!nb::try_cast(object, any, /*convert=*/false)) wrong_type(what, "a NumPy array of floats", object);
+  if (any.ndim() != 1) {
+    raise({Code::invalid, "has " + std::to_string(any.ndim()) + " dimensions, not one: average the channels",
+           std::string(what)});
+  }
+  if (any.dtype().code != static_cast<uint8_t>(nb::dlpack::dtype_code::Float)) {
+    raise_type_error(std::string(what) + " must hold floats within -1 .. 1: divide integers by their largest value");
+  }
+  const auto samples = nb::cast<nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>>(object);
+  return {samples.data(), samples.data() + samples.size()};
 }
 
 Vector to_numpy(std::unique_ptr<float[]> values, size_t size) {

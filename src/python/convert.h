@@ -23,9 +23,12 @@ nb::str to_str(std::string_view text);  // bytes that are not UTF-8 become U+FFF
 
 std::string to_text(nb::handle object, std::string_view what);                            // a str
 int64_t to_integer(nb::handle object, std::string_view what, int64_t low, int64_t high);  // whatever has __index__
+uint64_t to_seed(nb::handle object, std::string_view what);
 double to_number(nb::handle object, std::string_view what);
 std::vector<int32_t> to_ids(nb::handle object, std::string_view what);  // a sequence of integers, such as a NumPy array
 std::vector<std::string> to_texts(nb::handle object, std::string_view what);  // an iterable of str
+// What messages call element i of `list`, or the only one: "texts[i]", "texts".
+std::string item_name(const char* list, size_t i, bool only);
 bool to_bool(nb::handle object, std::string_view what);
 
 // As arguments, only such objects: a sequence that begins with another one, or with a str. Else overloads are told
@@ -42,6 +45,8 @@ std::vector<std::vector<int32_t>> to_batch(const Batch& batch, std::string_view 
 // Through Python's json.dumps.
 std::string to_json(nb::handle object);
 std::filesystem::path to_path(nb::handle object);  // str, bytes or os.PathLike
+// A copy of a one-dimensional array of floating-point numbers.
+std::vector<float> to_samples(nb::handle object, std::string_view what);
 
 using Vector = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
 using Matrix = nb::ndarray<nb::numpy, float, nb::ndim<2>>;

@@ -24,6 +24,11 @@ T value(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
+template <class T>
+T value(Result<T> result, std::string_view place) {
+  return value(result.ok() ? std::move(result) : Result<T>(std::move(result.error()).at(place)));
+}
+
 // From now on a Bug, exhausted memory and any other C++ exception reach Python as exceptions of miao too.
 void translate_exceptions();
 

@@ -158,7 +158,8 @@ const char* kind_name(Kind kind) {
       return "an encoder-decoder";
     case kSpeech:
       return "a model of speech";
-    case kClassifier:
+    case kSorter:
+    case kRanker:
       return "an encoder that classifies texts";
     case kTagger:
       return "an encoder that classifies tokens";

@@ -14,6 +14,8 @@ NB_MODULE(_miao, module) {
   translate_exceptions();
   bind_tokenizer(module);
   bind_completion(module);
+  bind_speech(module);
+  bind_search(module);
   bind_model(module);
   // Threads that compute must not meet the end of the process.
   nb::module_::import_("atexit").attr("register")(nb::cpp_function([] { Task::stop_all(); }));

@@ -28,14 +28,6 @@ std::vector<std::string> one_or_more(nb::handle object, const char* name) {
   return to_texts(object, name);
 }
 
-uint64_t to_seed(nb::handle object, const char* name) {
-  const uint64_t seed = PyLong_Check(object.ptr()) ? PyLong_AsUnsignedLongLong(object.ptr())
-                                                   : static_cast<uint64_t>(to_integer(object, name, 0, kMost));
-  if (!PyErr_Occurred()) return seed;
-  PyErr_Clear();
-  raise({Code::invalid, "must lie in 0 .. 2^64 - 1", name});
-}
-
 std::vector<runtime::SamplerOptions::Bias> to_bias(nb::handle object, const char* name) {
   if (!PyDict_Check(object.ptr())) raise_type_error(std::string(name) + " must be a dict of token ids and numbers");
   std::vector<runtime::SamplerOptions::Bias> out;

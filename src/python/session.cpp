@@ -19,7 +19,7 @@ Kind kind_of(const models::ModelSpec& spec) {
   if (spec.shape == Shape::encoder_decoder) return spec.encoder->features > 0 ? kSpeech : kTextToText;
   switch (spec.head.task) {
     case Task::sequence:
-      return kClassifier;
+      return spec.head.outputs > 2 ? kSorter : kRanker;
     case Task::tokens:
       return kTagger;
     case Task::span:

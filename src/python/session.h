@@ -27,9 +27,11 @@ enum Kind : unsigned {
   kTextToText = 2,  // encoder-decoders
   kSpeech = 4,
   kEmbedder = 8,
-  kClassifier = 16,  // of texts
-  kTagger = 32,      // classes of tokens
-  kReader = 64,      // begin and end of an answer
+  kSorter = 16,   // several classes of texts
+  kRanker = 32,   // one or two of them, perhaps of pairs: how well they fit together
+  kTagger = 64,   // classes of tokens
+  kReader = 128,  // begin and end of an answer
+  kClassifier = kSorter | kRanker,
   kEncoder = kEmbedder | kClassifier | kTagger | kReader,
 };
 

@@ -1,3 +1,4 @@
+import os
 import pathlib
 
 import pytest
@@ -5,10 +6,13 @@ import tiny
 
 import miao
 
-ALL_GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+ROOT = pathlib.Path(__file__).parents[2]
+ALL_GOLDEN = ROOT / "tests/golden"
+REAL_MODELS = pathlib.Path(os.environ.get("MIAO_TEST_MODELS", ROOT / "build/models"))  # scripts/test_models.sh
 GOLDEN = ALL_GOLDEN / "models"
 ENCODERS = ALL_GOLDEN / "encoders"
 SEQ2SEQ = ALL_GOLDEN / "seq2seq"
+TASKS = ALL_GOLDEN / "tasks"
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +35,15 @@ def encoders(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tasks(tmp_path_factory):
+    """Folders of encoders with heads, by the names of tests/golden/tasks."""
+    root = tmp_path_factory.mktemp("tasks")
+    tokenizer = (TASKS / "tokenizer.json").read_text()
+    return {name: tiny.with_tokenizer(TASKS / name, root / name, tokenizer)
+            for name in ("entities", "answers", "rerank-1", "rerank-2")}
+
+
+@pytest.fixture(scope="session")
 def encoder(encoders):
     return miao.load(encoders["bert"], threads=2)
 
@@ -44,3 +57,13 @@ def classifier(encoders):
 def translator():
     """An encoder-decoder."""
     return miao.load(SEQ2SEQ / "t5", threads=2)
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory):
+    return tiny.write_whisper(tmp_path_factory.mktemp("whisper") / "m")
+
+
+@pytest.fixture(scope="session")
+def whisper(whisper_folder):
+    return miao.load(whisper_folder, threads=2)

@@ -3,16 +3,23 @@
 import pathlib
 import re
 
+import tiny
+
 import miao
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs/python.md"
 
 
-def test_examples_run(model, encoder, classifier, translator, monkeypatch, capsys):
-    models = {"smollm2": model, "minilm": encoder, "./sentiment": classifier, "./opus-mt-en-fr": translator}
+def test_examples_run(model, encoder, classifier, translator, whisper, tasks, monkeypatch, capsys, tmp_path):
+    models = {"smollm2": model, "minilm": encoder, "./sentiment": classifier, "./opus-mt-en-fr": translator,
+              "./whisper-base": whisper,
+              "./names": miao.load(tasks["entities"]), "./squad": miao.load(tasks["answers"]),
+              "./cross-encoder": miao.load(tasks["rerank-1"])}
     monkeypatch.setattr(miao, "load", models.__getitem__)
+    monkeypatch.chdir(tmp_path)
+    tiny.write_wav("talk.wav", tiny.sound(2))
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     names = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
-    assert len(blocks) >= 7 and "invalid" in capsys.readouterr().out
+    assert len(blocks) >= 10 and "invalid" in capsys.readouterr().out

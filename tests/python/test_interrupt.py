@@ -22,6 +22,10 @@ READERS = {
     "embed": ("bert", "model.embed(['a ' * 50] * 20_000)"),
     "encode": ("bert", "model.encode([[1] * 60] * 10_000)"),
     "classify": ("bert-sequence", "model.classify(['a ' * 50] * 20_000)"),
+    "explain": ("bert-sequence", "model.explain(['a ' * 50] * 20_000)"),
+    "entities": ("bert-tokens", "model.entities(['a ' * 50] * 20_000)"),
+    "answer": ("bert-span", "model.answer('a', ['a ' * 50] * 20_000)"),
+    "index": ("bert", "model.index(texts=['a ' * n for n in range(20_000)], passage=16)"),
     "heads": ("bert-tokens", "model.logits([[1] * 60] * 20_000)"),
 }
 WRITERS = {
@@ -29,15 +33,19 @@ WRITERS = {
     "translate": "model.translate(['a bad cab'] * 2_000, beams=4, max_tokens=60)",
     "logits": "model.logits([[1] * 60] * 10_000, [[0] * 60] * 10_000)",
 }
+HEARER = {
+    "transcribe": "model.transcribe(np.sin(np.arange(16000 * 1800) / 9))",
+    "segments": "list(model.transcribe(np.sin(np.arange(16000 * 1800) / 9), stream=True))",
+}
 OTHERS = """
-import sys, miao
+import sys, miao, numpy as np
 model = miao.load(sys.argv[1], threads=1)
 try:
     print("begin", flush=True)
     {call}
     print("it was too fast")
 except KeyboardInterrupt:
-    print("stopped", model.encode([1]).shape)
+    print("stopped", {again})
     raise
 """
 PROGRAM = """
@@ -83,13 +91,17 @@ def test_ctrl_c(folder, name):
     assert process.returncode == -signal.SIGINT and took < 20, took
 
 
-@pytest.mark.parametrize("name", [*READERS, *WRITERS])
-def test_ctrl_c_of_other_kinds(encoders, name):
-    path, call = SEQ2SEQ / "t5", WRITERS.get(name)
-    if not call:
+@pytest.mark.parametrize("name", [*READERS, *WRITERS, *HEARER])
+def test_ctrl_c_of_other_kinds(encoders, whisper_folder, name):
+    again = "model.encode([1]).shape"
+    if name in READERS:
         model, call = READERS[name]
         path = encoders[model]
-    took, out, err = interrupt(start(OTHERS.format(call=call), path))
+    elif name in WRITERS:
+        path, call = SEQ2SEQ / "t5", WRITERS[name]
+    else:
+        path, call, again = whisper_folder, HEARER[name], "model.transcribe(np.zeros(2000))"
+    took, out, err = interrupt(start(OTHERS.format(call=call, again=again), path))
     assert out.startswith("stopped") and "KeyboardInterrupt" in err, out + err
     assert took < 20, took
 

@@ -1,7 +1,7 @@
 """Every kind of model says what it can do, and refuses the rest with a word about it."""
 
 import pytest
-from conftest import SEQ2SEQ
+import tiny
 
 import miao
 
@@ -9,17 +9,23 @@ CALLS = {
     "generate": lambda m: m.generate("a", max_tokens=1),
     "chat": lambda m: m.chat([{"role": "user", "content": "a"}], stream=False, max_tokens=1),
     "translate": lambda m: m.translate("a", max_tokens=1),
-    "logits": lambda m: m.logits([1], [0] if m.kind == "encoder-decoder" else None),
-    "score": lambda m: m.score("ab", "c" if m.kind == "encoder-decoder" else None),
+    "logits": lambda m: m.logits([1], [0] if "translate" in m.methods else None),
+    "score": lambda m: m.score("ab", "c" if "translate" in m.methods else None),
     "embed": lambda m: m.embed("a"),
     "encode": lambda m: m.encode([1]),
+    "index": lambda m: m.index(texts=["a"]),
     "classify": lambda m: m.classify("a"),
+    "explain": lambda m: m.explain("a"),
+    "rerank": lambda m: m.rerank("a", ["b"]),
+    "entities": lambda m: m.entities("a"),
+    "answer": lambda m: m.answer("a", "b"),
+    "transcribe": lambda m: m.transcribe(tiny.sound(1), temperature=0),
 }
 
 
 @pytest.fixture(scope="module")
-def models(model, translator, encoders):
-    return [model, translator, *map(miao.load, encoders.values())]
+def models(model, translator, whisper, encoders, tasks):
+    return [model, translator, whisper, *map(miao.load, [*encoders.values(), tasks["rerank-1"], tasks["rerank-2"]])]
 
 
 def test_what_models_can_do(models):
@@ -55,10 +61,3 @@ def test_lists_of_prompts(model):
         model.generate(["ab"], stream=True)
     with pytest.raises(miao.Invalid, match=r"prompt\[1\]"):
         model.generate(["ab", ""])
-
-
-def test_speech():
-    model = miao.load(SEQ2SEQ / "whisper")
-    assert model.kind == "encoder-decoder" and model.start_id is None
-    with pytest.raises(miao.Unsupported, match="speech"):
-        model.generate("a")

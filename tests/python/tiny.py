@@ -1,8 +1,10 @@
-"""Writes a tiny random Llama as a Hugging Face directory that can talk: a byte-level tokenizer and a chat template."""
+"""Writes tiny random models as Hugging Face directories: a Llama that can talk, with a byte-level tokenizer and a chat
+template; tokenizers of encoders; a Whisper, and what it can hear."""
 
 import json
 import pathlib
 import shutil
+import wave
 
 import numpy as np
 
@@ -109,8 +111,103 @@ def word_piece():
     }
 
 
-def with_tokenizer(model, folder):
-    """A copy of an encoder that has no tokenizer."""
+def with_tokenizer(model, folder, text=None):
+    """A copy of an encoder that has no tokenizer; `text`: that of its tokenizer.json."""
     shutil.copytree(model, folder)
-    (folder / "tokenizer.json").write_text(json.dumps(word_piece()))
+    (folder / "tokenizer.json").write_text(text or json.dumps(word_piece()))
     return folder
+
+
+WORDS = [" ", *(chr(c) for c in [*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1)]), ".", ",", "'"]
+CONTROL = ["endoftext", "startoftranscript", "en", "de", "translate", "transcribe", "startoflm", "startofprev", "nospeech",
+           "notimestamps"]
+WHISPER_IDS = {name: len(WORDS) + i for i, name in enumerate(CONTROL)}
+FIRST_TIME = len(WORDS) + len(CONTROL)
+WHISPER = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+           "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "num_mel_bins": 80,
+           "max_source_positions": 1500, "max_target_positions": 448, "vocab_size": FIRST_TIME + 1501}
+
+
+def whisper_tokenizer():
+    letters = byte_letters()
+    pieces = {letters[ord(word)]: i for i, word in enumerate(WORDS)}
+    return {
+        "version": "1.0",
+        "added_tokens": [{"id": i, "content": f"<|{name}|>", "single_word": False, "lstrip": False, "rstrip": False,
+                          "normalized": False, "special": True} for name, i in WHISPER_IDS.items()],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "vocab": pieces, "merges": []},
+    }
+
+
+def whisper_tensors(rng):
+    dim, out = WHISPER["d_model"], {}
+
+    def add(name, *shape, deviation=0.25, mean=0.0):
+        out[f"model.{name}"] = rng.normal(mean, deviation, shape).astype(np.float32)
+
+    def linear(name, *shape, bias=True):
+        add(f"{name}.weight", *shape)
+        if bias:
+            add(f"{name}.bias", shape[0], deviation=0.1)
+
+    def norm(name):
+        add(f"{name}.weight", dim, deviation=0.1, mean=1.0)
+        add(f"{name}.bias", dim, deviation=0.1)
+
+    def attention(name):
+        for part in "qkv":
+            linear(f"{name}.{part}_proj", dim, dim, bias=part != "k")
+        linear(f"{name}.out_proj", dim, dim)
+        norm(f"{name}_layer_norm")
+
+    linear("encoder.conv1", dim, WHISPER["num_mel_bins"], 3)
+    linear("encoder.conv2", dim, dim, 3)
+    for side in ("encoder", "decoder"):
+        block = f"{side}.layers.0"
+        add(f"{side}.embed_positions.weight", WHISPER["max_source_positions" if side == "encoder" else "max_target_positions"],
+            dim, deviation=0.5)
+        attention(f"{block}.self_attn")
+        if side == "decoder":
+            attention(f"{block}.encoder_attn")
+        linear(f"{block}.fc1", 2 * dim, dim)
+        linear(f"{block}.fc2", dim, 2 * dim)
+        norm(f"{block}.final_layer_norm")
+        norm(f"{side}.layer_norm")
+    add("decoder.embed_tokens.weight", WHISPER["vocab_size"], dim, deviation=0.5)
+    out["model.decoder.embed_tokens.weight"][FIRST_TIME:] *= 0.2  # few words among many times: these have to be likelier
+    return out
+
+
+def write_whisper(folder, *, seed=1):
+    """A tiny random Whisper with real windows and times, of few words."""
+    folder.mkdir(parents=True)
+    ids = WHISPER_IDS
+    names = {"decoder_start_token_id": ids["startoftranscript"], "eos_token_id": ids["endoftext"],
+             "pad_token_id": ids["endoftext"], "bos_token_id": ids["endoftext"]}
+    config = {"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper",
+              "activation_function": "gelu", **names, **WHISPER}
+    never = [ids[name] for name in CONTROL if name not in ("endoftext", "en", "de", "notimestamps")]
+    search = {"suppress_tokens": [1, 2, *never], "begin_suppress_tokens": [0, ids["endoftext"]], "is_multilingual": True,
+              "lang_to_id": {f"<|{name}|>": ids[name] for name in ("en", "de")},
+              "task_to_id": {name: ids[name] for name in ("transcribe", "translate")},
+              "no_timestamps_token_id": ids["notimestamps"], "max_initial_timestamp_index": 50, "max_length": 448, **names}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").write_text(json.dumps(search))
+    (folder / "tokenizer.json").write_text(json.dumps(whisper_tokenizer()))
+    write_safetensors(folder / "model.safetensors", whisper_tensors(np.random.default_rng(seed)))
+    return folder
+
+
+def sound(seconds, *, rate=16000, seed=5):
+    """Noise that swells and fades, float32."""
+    noise = np.random.default_rng(seed).normal(0, 0.1, int(seconds * rate))
+    return (noise * np.sin(np.arange(len(noise)) * np.pi / rate * 2)).astype(np.float32)
+
+
+def write_wav(path, samples, *, rate=16000):
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return path
