@@ -195,19 +195,24 @@ TEST(Engine, Bf16x3) {
   }
 }
 
-// More rows at once than meet all columns together.
+// More rows at once than meet all columns together; rows of their own for each thread, and columns handed out.
 TEST(Engine, GroupsOfRowsChangeNothing) {
-  for (const auto& [dtype, compute] : {std::pair{DType::f32, Compute::automatic},
-                                       {DType::f32, Compute::bf16x3},
-                                       {DType::f32, Compute::int8},
-                                       {DType::q8_0, Compute::automatic}}) {
-    const TinyModel model{.dim = 544, .ffn = 1760, .layers = 1, .dtype = dtype};
-    const File file(model);
-    const auto ids = some_ids(500, model.vocab);
+  struct Case {
+    DType dtype;
+    Compute compute;
+    int64_t ffn;
+  };
+  for (const Case& c : {Case{DType::f32, Compute::automatic, 64},
+                        {DType::f32, Compute::bf16x3, 64},
+                        {DType::f32, Compute::int8, 1760},
+                        {DType::q8_0, Compute::automatic, 1760}}) {
+    const File file(TinyModel{.dim = 544, .ffn = c.ffn, .layers = 1, .dtype = c.dtype});
+    const auto ids = some_ids(500, 48);
     const auto rows = [&](int threads, int chunk) {
-      return all_rows(*file.open({.threads = threads, .compute = compute, .chunk = chunk}), ids);
+      return all_rows(*file.open({.threads = threads, .compute = c.compute, .chunk = chunk}), ids);
     };
-    EXPECT_TRUE(same_bits(rows(2, 500), rows(1, 41))) << format(dtype).name;
+    const Rows want = rows(1, 41);
+    for (const int threads : {1, 2, 5}) EXPECT_TRUE(same_bits(rows(threads, 500), want)) << threads << " threads";
   }
 }
 
