@@ -129,7 +129,6 @@ TEST_F(Encode, FlagsOfTheOtherKindOfModel) {
   EXPECT_EQ(run({"run", encoder, "a", "-t", "1", "-q"}).code, kOk);
   const std::string decoder = model();
   expect_error({"run", decoder, "a", "--question", "b"}, "--question: means nothing to a decoder", kFailed);
-  expect_error({"run", decoder, "a", "--explain"}, "--explain: means nothing to a decoder", kFailed);
 }
 
 }  // namespace

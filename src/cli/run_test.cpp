@@ -229,5 +229,40 @@ TEST_F(Cli, FlagsOfOtherKindsOfModelsAreErrors) {
   }
 }
 
+// The tokens of an answer, with what the model thought of each: greedily, each is the likeliest.
+TEST_F(Cli, Explain) {
+  const auto tokens_of = [](const Json& tokens) {
+    std::vector<int32_t> out;
+    for (const Json& t : tokens) out.push_back(t["token"].get<int32_t>());
+    return out;
+  };
+  const std::string page = (dir_ / "page.html").string();
+  for (const std::string& model : {model(), encoder_decoder("t5")}) {
+    SCOPED_TRACE(model);
+    const Outcome told = run({"run", model, "ab", "-n", "4", "--greedy", "--explain", "--json"});
+    ASSERT_EQ(told.code, kOk) << told.err;
+    const Json whole = Json::parse(told.out),
+               answer = whole.contains("results") ? whole["results"][0]["answers"][0] : whole;
+    const Json& likelihood = answer["likelihood"];
+    ASSERT_GE(likelihood.size(), 1u);
+    EXPECT_EQ(tokens_of(likelihood), answer["tokens"].get<std::vector<int32_t>>());
+    for (const Json& t : likelihood) {
+      EXPECT_EQ(t["rank"], 1);
+      EXPECT_EQ(t["best"].size(), 4u);
+      EXPECT_EQ(t["best"][0]["token"], t["token"]);
+      EXPECT_EQ(t["best"][0]["log_probability"], t["log_probability"]);
+      EXPECT_GE(t["best"][0]["log_probability"], t["best"][1]["log_probability"]);
+    }
+    const Outcome shown = run({"run", model, "ab", "-n", "4", "--greedy", "--explain", "-q"});
+    EXPECT_EQ(shown.code, kOk) << shown.err;
+    EXPECT_NE(shown.out.find("perplexity"), std::string::npos) << shown.out;
+    EXPECT_NE(shown.out.find("INSTEAD"), std::string::npos) << shown.out;
+    const Outcome written = run({"run", model, "a <b>", "-n", "4", "--greedy", "--explain=" + page, "-q"});
+    EXPECT_EQ(written.code, kOk) << written.err;
+    EXPECT_EQ(written.out.find("perplexity"), std::string::npos);
+    EXPECT_NE(read_file(page)->find("a &lt;b&gt;"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace miao::cli

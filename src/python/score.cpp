@@ -1,9 +1,9 @@
 // Model.score: how likely the model finds a text, token by token, in bounded memory.
 #include <algorithm>
-#include <cmath>
 
 #include "python/convert.h"
 #include "python/model.h"
+#include "runtime/likelihood.h"
 
 namespace miao::python {
 
@@ -11,38 +11,12 @@ namespace {
 
 using namespace nb::literals;
 
-// log softmax(row)[id], summed in double in the order of the vocabulary.
-float log_probability(std::span<const float> row, int32_t id) {
-  const float largest = *std::max_element(row.begin(), row.end());
-  double sum = 0;
-  for (const float logit : row) sum += std::exp(static_cast<double>(logit) - static_cast<double>(largest));
-  return static_cast<float>(static_cast<double>(row[static_cast<size_t>(id)]) - static_cast<double>(largest) -
-                            std::log(sum));
-}
-
 // out[i] = log P(ids[i + 1] | memory, ids[0 .. i])
 Result<void> run(runtime::Engine& engine, std::span<const int32_t> ids, const runtime::Sequence* memory, float* out,
                  Cancel cancel) {
-  for (const int32_t id : ids) {  // the last one does not go through the model
-    if (id < 0 || id >= engine.vocab()) {
-      return Error{Code::invalid,
-                   "token " + std::to_string(id) + " is not within the vocabulary of " +
-                       std::to_string(engine.vocab()) + " tokens",
-                   "ids"};
-    }
-  }
-  if (ids.size() < 2) return {};
-  runtime::Sequence sequence = engine.new_sequence();
-  const auto sink = [&](int64_t first, const runtime::Logits& logits) -> Result<void> {
-    engine.pool().run([&](Worker& worker) {
-      const Range rows = worker.split(logits.rows());
-      for (int64_t i = rows.begin; i < rows.end; ++i) {
-        out[first + i] = log_probability(logits.row(i), ids[static_cast<size_t>(first + i + 1)]);
-      }
-    });
-    return {};
-  };
-  return engine.forward_all(sequence, ids.first(ids.size() - 1), sink, cancel, memory);
+  MIAO_TRY(const auto found, runtime::likelihoods(engine, ids, 1, 0, memory, cancel));
+  std::ranges::transform(found, out, [](const runtime::TokenLikelihood& l) { return l.own.log_probability; });
+  return {};
 }
 
 // A target is in the decoder's vocabulary, which is not always the encoder's.

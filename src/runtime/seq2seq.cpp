@@ -30,18 +30,36 @@ Result<void> search(Engine& engine, std::span<const std::vector<int32_t>> inputs
   return {};
 }
 
+// What the decoder reads before it writes.
+Result<std::vector<int32_t>> start_ids(const Engine& engine, const Seq2SeqOptions& o) {
+  if (o.start < 0) return Error{Code::invalid, "the decoder's start token is not known", {}};
+  std::vector<int32_t> out{o.start};
+  if (o.prefix.empty()) return out;
+  MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
+  MIAO_TRY(const std::vector<int32_t> ids, tokenizer->target().encode(o.prefix, {.add_special = false}));
+  out.insert(out.end(), ids.begin(), ids.end());
+  return out;
+}
+
 }  // namespace
+
+Result<std::vector<TokenLikelihood>> answer_likelihoods(Engine& engine, std::string_view text,
+                                                        std::span<const int32_t> answer, const Seq2SeqOptions& o,
+                                                        int64_t best) {
+  MIAO_TRY(const prep::Languages::Input input, seq2seq_input(engine, text, o));
+  MIAO_TRY(std::vector<int32_t> ids, start_ids(engine, o));
+  const auto first = static_cast<int64_t>(ids.size());
+  ids.insert(ids.end(), answer.begin(), answer.end());
+  const EncoderInput read{.ids = input.ids};
+  MIAO_TRY(const std::vector<Sequence> memory, engine.encode({&read, 1}, o.cancel));
+  return likelihoods(engine, ids, first, best, &memory[0], o.cancel);
+}
 
 Result<std::vector<Seq2SeqAnswers>> seq2seq(Engine& engine, std::span<const std::vector<int32_t>> inputs,
                                             const Seq2SeqOptions& o) {
   if (o.batch < 1) return Error{Code::invalid, "a batch holds at least one text", {}};
-  if (o.start < 0) return Error{Code::invalid, "the decoder's start token is not known", {}};
-  BeamInput start{.memory = nullptr, .prefix = {o.start}};
-  if (!o.prefix.empty()) {
-    MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
-    MIAO_TRY(const std::vector<int32_t> ids, tokenizer->target().encode(o.prefix, {.add_special = false}));
-    start.prefix.insert(start.prefix.end(), ids.begin(), ids.end());
-  }
+  BeamInput start{.memory = nullptr};
+  MIAO_TRY(start.prefix, start_ids(engine, o));
   const auto room = engine.ctx() - static_cast<int64_t>(start.prefix.size());
   if (room < 1) return Error{Code::invalid, "fills all positions of the decoder", "prefix"};
   TokenRuleOptions rule_options = o.rules;

@@ -15,6 +15,7 @@
 #include "prep/languages.h"
 #include "runtime/beam_search.h"
 #include "runtime/engine.h"
+#include "runtime/likelihood.h"
 #include "runtime/token_rules.h"
 
 namespace miao::runtime {
@@ -59,5 +60,10 @@ Result<std::vector<Result<Seq2SeqAnswers>>> seq2seq(Engine& engine, std::span<co
 // of the whole, before anything is computed. The answers of a model without a tokenizer have no text.
 Result<std::vector<Seq2SeqAnswers>> seq2seq(Engine& engine, std::span<const std::vector<int32_t>> inputs,
                                             const Seq2SeqOptions& options);
+
+// How likely the model finds an answer to a text, token by token (runtime/likelihood.h).
+Result<std::vector<TokenLikelihood>> answer_likelihoods(Engine& engine, std::string_view text,
+                                                        std::span<const int32_t> answer, const Seq2SeqOptions& options,
+                                                        int64_t best);
 
 }  // namespace miao::runtime

@@ -53,6 +53,27 @@ Json to_json(const runtime::Seq2SeqAnswer& answer) {
   return out;
 }
 
+// The best answers of the texts that have one, as --explain shows them; in a page where a file is wanted.
+Result<void> explain_answers(const AnswerOptions& o, runtime::Engine& engine, const runtime::Seq2SeqOptions& options,
+                             const std::vector<Result<runtime::Seq2SeqAnswers>>& results, Json* json) {
+  MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
+  const prep::Tokenizer writer = tokenizer->target();
+  std::string body;
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!results[i].ok() || results[i]->empty()) continue;
+    const std::vector<int32_t>& answer = results[i]->front().tokens;
+    MIAO_TRY(const Likelihoods found, runtime::answer_likelihoods(engine, o.texts[i], answer, options, kExplainBest));
+    if (json) (*json)[i]["answers"][0]["likelihood"] = likelihood_json(writer, found);
+    if (!o.explain.file.empty()) {
+      body += likelihood_html(writer, found, o.texts[i]);
+    } else if (!json) {
+      out().line("");
+      out().write(likelihood_text(writer, found));
+    }
+  }
+  return o.explain.file.empty() ? Result<void>() : write_likelihood_page(o.explain.file, o.model, body);
+}
+
 // Returns the number of texts that have no answer.
 size_t print(const AnswerOptions& o, const std::vector<Result<runtime::Seq2SeqAnswers>>& results, Json* json) {
   size_t failed = 0;
@@ -99,12 +120,14 @@ Result<int> run_seq2seq(const AnswerOptions& o, const Common& common, const std:
     object["beams"] = options.beam.beams;
     Json entries = Json::array();
     failed = print(o, results, &entries);
+    if (o.explain.wanted) MIAO_CHECK_OK(explain_answers(o, *engine, options, results, &entries));
     object["results"] = std::move(entries);
     object["tokens"] = tokens;
     object["seconds"] = seconds;
     out().line(dump_json(object));
   } else {
     failed = print(o, results, nullptr);
+    if (o.explain.wanted) MIAO_CHECK_OK(explain_answers(o, *engine, options, results, nullptr));
     if (!common.quiet) {
       char line[160];
       std::snprintf(line, sizeof line, "%zu %s, %lld tokens in %.2f s, %lld %s, load %.2f s", o.texts.size(),

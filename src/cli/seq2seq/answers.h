@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/chat/likelihood.h"
 #include "cli/chat/sampling_flags.h"
 #include "cli/engine_flags.h"
 #include "cli/seq2seq/search_flags.h"
@@ -18,6 +19,7 @@ struct AnswerOptions {
   std::vector<std::string> texts;
   bool truncate = false;
   int64_t max_tokens = -1;  // -1 = as the model's files say
+  Explain explain;          // the first answer to each text
   SearchFlags search;
   SamplingFlags sampling;
   EngineFlags engine;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cli/chat/conversation.h"
 #include "cli/chat/figures.h"
+#include "cli/chat/likelihood.h"
 #include "cli/chat/line_editor.h"
 #include "cli/chat/sampling_flags.h"
 #include "cli/chat/screen.h"
@@ -43,6 +44,8 @@ struct Options {
   bool truncate = false, lines = false;
   EncodeOptions encode;  // of encoders
   std::string explain;   // "" without the flag, "true" without a file
+
+  Explain explained() const { return {!explain.empty(), explain == "true" ? "" : explain}; }
   SearchFlags search;
   SpeechFlags speech;
   std::string system, form_file;
@@ -50,7 +53,7 @@ struct Options {
   int64_t max_tokens = -1;
   // Flags that mean something to some kinds of models alone.
   using Flags = std::vector<const CLI::Option*>;
-  Flags of_chat, of_texts, of_encoders, of_search, of_speech, of_sampling, of_writers;
+  Flags of_chat, of_texts, of_encoders, of_explain, of_search, of_speech, of_sampling, of_writers;
   std::vector<std::string> stop;
   SamplingFlags sampling;
   EngineFlags engine;
@@ -95,6 +98,20 @@ Result<int> answer_once(const Options& o, const Common& common, runtime::Engine&
   if (!common.json) screen.end();
   if (!result.ok()) return result.error();
   const Figures cost = figures(engine, result->stats);
+  MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
+  Likelihoods likely;
+  if (o.explained().wanted) {
+    std::vector<int32_t> all = ids;
+    all.insert(all.end(), result->tokens.begin(), result->tokens.end());
+    MIAO_TRY(likely, runtime::likelihoods(engine, all, static_cast<int64_t>(ids.size()), kExplainBest, nullptr,
+                                          &interrupted()));
+    if (const std::string file = o.explained().file; !file.empty()) {
+      MIAO_CHECK_OK(
+          write_likelihood_page(file, o.model.ref, likelihood_html(*tokenizer, likely, conversation.back().content)));
+    } else if (!common.json) {
+      out().write("\n" + likelihood_text(*tokenizer, likely));
+    }
+  }
   if (common.json) {
     Json object;
     object["text"] = result->text;
@@ -103,6 +120,7 @@ Result<int> answer_once(const Options& o, const Common& common, runtime::Engine&
     object["tokens"] = result->tokens;
     object["seed"] = result->seed;
     cost.add_to(object);
+    if (o.explained().wanted) object["likelihood"] = likelihood_json(*tokenizer, likely);
     object["model"] = o.model.ref;
     object["isa"] = engine.isa();
     object["threads"] = engine.pool().threads();
@@ -163,8 +181,9 @@ Result<int> answer(const Options& o, const Common& common, const std::filesystem
   MIAO_TRY(const bool speech, runtime::is_speech_model(path));
   if (speech) return usage_error(verb_run, "this model turns speech into text: give it audio files");
   MIAO_CHECK_OK(none_of({o.of_chat, o.of_encoders, o.of_speech}, "an encoder-decoder of text"));
-  AnswerOptions options{o.model.ref, o.inputs, o.truncate, o.max_tokens, o.search, o.sampling, o.engine};
+  AnswerOptions options{o.model.ref, o.inputs, o.truncate, o.max_tokens, o.explained(), o.search, o.sampling, o.engine};
   if (interactive) {
+    MIAO_CHECK_OK(none_of({o.of_explain}, "a chat"));
     return run_seq2seq_session(options, path, o.no_history ? std::filesystem::path() : history_path());
   }
   if (o.lines) {
@@ -181,7 +200,7 @@ Result<std::optional<int>> run_if_speech(const Options& o, const Common& common)
   MIAO_TRY(const std::filesystem::path path, find_model(o.model, common));
   MIAO_TRY(const bool speech, runtime::is_speech_model(path));
   if (!speech) return std::optional<int>();
-  MIAO_CHECK_OK(none_of({o.of_chat, o.of_texts, o.of_encoders}, "a model of speech"));
+  MIAO_CHECK_OK(none_of({o.of_chat, o.of_texts, o.of_encoders, o.of_explain}, "a model of speech"));
   MIAO_TRY(const int code, run_speech({o.model.ref, o.inputs, o.speech, o.search, o.sampling, o.engine}, common, path));
   return std::optional(code);
 }
@@ -206,8 +225,8 @@ Result<int> run(const Options& o, const Common& common) {
     encode.model = o.model.ref;
     encode.truncate = o.truncate;
     encode.texts = texts_of(o, prompt);
-    encode.explain = !o.explain.empty();
-    if (o.explain != "true") encode.explain_file = o.explain;
+    encode.explain = o.explained().wanted;
+    encode.explain_file = o.explained().file;
     encode.engine = o.engine;
     return run_encoder(encode, common, path);
   }
@@ -228,6 +247,7 @@ Result<int> run(const Options& o, const Common& common) {
   Conversation conversation(*tokenizer, std::move(form), o.control);
   if (!o.system.empty()) conversation.set_system(o.system);
   if (interactive) {
+    MIAO_CHECK_OK(none_of({o.of_explain}, "a chat"));
     const SessionOptions session{.history = o.no_history ? std::filesystem::path() : history_path(),
                                  .figures = !common.quiet};
     return chat(*engine, std::move(conversation), std::move(generate), session);
@@ -245,9 +265,6 @@ void add_encoder_flags(CLI::App& app, Options& o) {
   add(app.add_option("--aggregation", o.encode.aggregation,
                      "How the tokens of a word agree on its label, as in transformers")
           ->check(CLI::IsMember({"simple", "first", "average", "max"})));
-  add(app.add_flag(
-      "--explain", o.explain,
-      "What a class rests on: its score with each word left out in turn. --explain=FILE.html writes a page"));
 }
 
 Run add(CLI::App& app, const Common& common) {
@@ -281,6 +298,11 @@ Run add(CLI::App& app, const Common& common) {
   app.add_flag("--truncate", o->truncate, "Cuts texts that are too long for an encoder, which else are an error");
   app.add_flag("--lines", o->lines, "Each line of standard input is a text of its own (encoder-decoders)");
   o->of_texts = added();
+  app.add_flag(
+      "--explain", o->explain,
+      "Of an answer: how likely the model found each token, and what it would rather have written. Of a class: "
+      "its score with each word left out in turn. --explain=FILE.html writes a page");
+  o->of_explain = added();
   add_encoder_flags(app, *o);
   o->of_encoders = added();
   add_search_flags(app, o->search);
