@@ -110,7 +110,7 @@ std::string likelihood_html(const prep::Tokenizer& tokenizer, const Likelihoods&
 Result<void> write_likelihood_page(const std::string& file, const std::string& model, const std::string& body) {
   const std::string head = "<h1>" + measure::escape_html(model) + "</h1>\n<p class=\"muted\">The redder a token, the " +
                            "less likely the model found it; hold the pointer over it for its probability, its rank " +
-                           "and what the model would rather have written. " + kMethod + ".</p>\n";
+                           "and what the model would rather have written. P" + (kMethod + 1) + ".</p>\n";
   return write_file_atomic(file, measure::page("How likely " + model + " found its answer", head + body));
 }
 
