@@ -20,9 +20,10 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
       ->type_name("N")
       ->group(kGroup);
-  app.add_option("--dtype", flags.dtype,
-                 "auto = as the file stores the weights; fp32 = everything in FP32; bf16x3 = FP32 by products of bf16, faster "
-                 "for many tokens on processors with AMX; int8 = floating weights as int8")
+  app.add_option(
+         "--dtype", flags.dtype,
+         "auto = as the file stores the weights; fp32 = everything in FP32; bf16x3 = FP32 by products of bf16, faster "
+         "for many tokens on processors with AMX; int8 = floating weights as int8")
       ->check(CLI::IsMember({"auto", "fp32", "f32", "bf16x3", "int8"}))
       ->type_name("TYPE")
       ->group(kGroup);

@@ -49,8 +49,8 @@ Result<void> check_tables(const ModelSpec& s, int64_t ctx) {
 }
 
 Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
-  const bool exact =
-      options.precision == graph::Precision::f32 || options.precision == graph::Precision::bf16x3 || (all_f32 && options.precision == graph::Precision::file);
+  const bool exact = options.precision == graph::Precision::f32 || options.precision == graph::Precision::bf16x3 ||
+                     (all_f32 && options.precision == graph::Precision::file);
   const DType kv = options.kv.value_or(exact ? DType::f32 : DType::f16);
   if (kv != DType::f32 && kv != DType::f16 && kv != DType::bf16) {
     return Error{
