@@ -188,6 +188,7 @@ TEST(Engine, Bf16x3) {
     EXPECT_LT(error_of(want, exact), 1e-5);
     for (const std::string& isa : isas()) {
       for (const auto& [threads, chunk] : {std::pair{3, 256}, {1, 37}, {2, 5}, {2, 1}}) {
+        if (isa != isas().back() && chunk != 37) continue;  // slow, and the same code for any number of rows
         const auto engine = file.open({.threads = threads, .compute = Compute::bf16x3, .chunk = chunk, .isa = isa});
         EXPECT_TRUE(same_bits(want, all_rows(*engine, ids))) << isa << " threads " << threads << " chunk " << chunk;
       }
