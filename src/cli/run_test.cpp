@@ -261,6 +261,9 @@ TEST_F(Cli, Explain) {
     EXPECT_EQ(written.code, kOk) << written.err;
     EXPECT_EQ(written.out.find("perplexity"), std::string::npos);
     EXPECT_NE(read_file(page)->find("a &lt;b&gt;"), std::string::npos);
+    const Outcome nowhere = run({"run", model, "ab", "-n", "4", "--explain=" + dir_.string(), "-q"});
+    EXPECT_EQ(nowhere.code, kFailed);
+    EXPECT_EQ(nowhere.out, "");  // told before the model works
   }
 }
 

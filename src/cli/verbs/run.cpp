@@ -100,7 +100,8 @@ Result<int> answer_once(const Options& o, const Common& common, runtime::Engine&
   const Figures cost = figures(engine, result->stats);
   MIAO_TRY(const prep::Tokenizer* const tokenizer, engine.tokenizer());
   Likelihoods likely;
-  if (o.explained().wanted) {
+  // What was interrupted is not looked at again.
+  if (o.explained().wanted && result->reason != runtime::StopReason::cancelled) {
     std::vector<int32_t> all = ids;
     all.insert(all.end(), result->tokens.begin(), result->tokens.end());
     MIAO_TRY(likely, runtime::likelihoods(engine, all, static_cast<int64_t>(ids.size()), kExplainBest, nullptr,
@@ -206,6 +207,7 @@ Result<std::optional<int>> run_if_speech(const Options& o, const Common& common)
 }
 
 Result<int> run(const Options& o, const Common& common) {
+  if (const std::string page = o.explained().file; !page.empty()) MIAO_CHECK_OK(replaceable(page));
   MIAO_TRY(const std::optional<int> spoken, run_if_speech(o, common));
   if (spoken) return *spoken;
   const bool interactive = o.inputs.empty() && is_tty(STDIN_FILENO);
