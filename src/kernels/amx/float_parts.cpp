@@ -6,18 +6,13 @@
 
 #include "kernels/generic/vec16_avx512.h"
 //
+#include "kernels/amx/tile_config.h"
 #include "kernels/generic/parts.h"
 #include "kernels/quant/parts_layout.h"
 #include "kernels/tables.h"
 
 namespace miao::kernels {
 namespace amx {
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t bytes[16] = {};
-  uint8_t rows[16] = {};
-};
 
 // Tiles 0 - 3: sums. Several tiles of rows: 4, 5 activations, 6, 7 weights. One: 4 - 6 activations by part, 7 weights.
 static void configure(int64_t height, bool one_tile) {
@@ -27,8 +22,7 @@ static void configure(int64_t height, bool one_tile) {
     c.bytes[i] = 64;
     c.rows[i] = static_cast<uint8_t>(weights ? 16 : height);
   }
-  __asm__ volatile("" : : "r"(&c) : "memory");  // the intrinsic tells the compiler of the first 8 bytes only
-  _tile_loadconfig(&c);
+  c.load();
 }
 
 // One slab of K of some blocks.

@@ -6,17 +6,12 @@
 
 #include "kernels/generic/vec16_avx512.h"
 //
+#include "kernels/amx/tile_config.h"
 #include "kernels/avx512/int8_product.h"
 #include "kernels/tables.h"
 
 namespace miao::kernels {
 namespace amx {
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t bytes[16] = {};
-  uint8_t rows[16] = {};
-};
 
 // Tiles 0 - 3: sums. 4 and 5: activations (5 is a third tile of codes where one holds all tokens). 6, 7: codes.
 static void configure(int64_t height, bool one_tile) {
@@ -26,8 +21,7 @@ static void configure(int64_t height, bool one_tile) {
     c.bytes[i] = 64;
     c.rows[i] = static_cast<uint8_t>(codes ? kTileRows : height);
   }
-  __asm__ volatile("" : : "r"(&c) : "memory");  // the intrinsic tells the compiler of the first 8 bytes only
-  _tile_loadconfig(&c);
+  c.load();
 }
 
 // Sums on their way from the tile unit to y: (rows, B blocks of 16).

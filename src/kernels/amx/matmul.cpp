@@ -2,6 +2,7 @@
 // The packed quad order [k / 4][16 rows][4] is the tile unit's own layout of its second operand. Integer results leave
 // through an L1 buffer and enter the same FP32 chain as in the other tables, so the bits are the same.
 // Few rows go to the AVX-512 functions: a tile costs the same for 1 token as for 16, and up to 4 VNNI is faster.
+#include "kernels/amx/tile_config.h"
 #include "kernels/avx512/quant_gemm.h"
 #include "kernels/tables.h"
 
@@ -10,12 +11,6 @@ namespace amx {
 
 using namespace avx512;
 
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
 // Tiles 0 - 3: sums. Tiles 4, 5: activations (16 tokens x depth). Tiles 6, 7: codes (depth / 4 quads x 16 rows x 4).
 template <int kDepth>
 static void configure() {
@@ -23,8 +18,7 @@ static void configure() {
   for (int i = 0; i < 4; ++i) c.bytes[i] = 64, c.rows[i] = kTileRows;
   for (int i = 4; i < 6; ++i) c.bytes[i] = kDepth, c.rows[i] = kTileRows;
   for (int i = 6; i < 8; ++i) c.bytes[i] = 64, c.rows[i] = kDepth / 4;
-  __asm__ volatile("" : : "r"(&c) : "memory");  // the intrinsic tells the compiler of the first 8 bytes only
-  _tile_loadconfig(&c);
+  c.load();
 }
 
 // Beside tile instructions, products, fused sums and conversions of 512 bits leave by one port, one a cycle; integer
