@@ -31,7 +31,8 @@ test: build
 	@scripts/test_models.sh
 	@MIAO_TEST_MODELS=$(CURDIR)/build/models ctest --test-dir $(RELEASE) -L 'fast|slow' --output-on-failure
 
-python-test: setup
+python-test: build
+	@scripts/test_models.sh
 	@scripts/test_python.sh
 
 bench-peers: build

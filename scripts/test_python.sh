@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 [ -x build/venv-python/bin/pip ] || python3 -m venv build/venv-python
 # The compiler by the name that CMake gives it otherwise, so that the objects of build/release come out of the cache.
 CXX=${CXX:-c++} CMAKE_BUILD_PARALLEL_LEVEL=${JOBS:-$(nproc)} build/venv-python/bin/pip install --quiet \
-  --disable-pip-version-check --config-settings=build-dir=build/python ".[test]" numpy==2.4.6 pytest==9.2.0
+  --disable-pip-version-check --config-settings=build-dir=build/python ".[test]" numpy==2.4.6 pytest==9.2.0 gguf==0.19.0 safetensors==0.8.0
 build/venv-python/bin/python -m pytest "$@"

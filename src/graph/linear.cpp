@@ -23,6 +23,7 @@ constexpr int64_t kSliceBytes = int64_t{8} << 20;  // of a source tensor between
 Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> parts, Precision precision) {
   MIAO_CHECK(!parts.empty());
   Linear out;
+  out.precision_ = precision;
   out.cols_ = parts[0].map.transposed ? parts[0].weight.rows() : parts[0].weight.cols();
   bool any_bias = false;
   for (const LinearPart& part : parts) {
@@ -83,6 +84,22 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
     }
   }
   return out;
+}
+
+Result<Linear> Linear::with(const Context& context,
+                            const std::function<TensorView(std::string_view name)>& tensor) const {
+  std::vector<LinearPart> parts;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    const Segment& s = segments_[i];
+    LinearPart part{.weight = tensor(s.source.name), .bias = {}, .rows = s.rows, .map = s.map};
+    if (part.weight.elements() != s.source.elements() || part.weight.cols() != s.source.cols()) {
+      return Error{Code::invalid, "is to be replaced by a tensor of another shape", s.source.name};
+    }
+    part.weight.shape = s.source.shape;  // which may be all experts one below the other
+    if (bias()) part.bias.assign(bias() + offset(i), bias() + offset(i) + s.rows);
+    parts.push_back(std::move(part));
+  }
+  return describe(context, std::move(parts), precision_);
 }
 
 int64_t Linear::factor_bytes() const {

@@ -48,6 +48,10 @@ class Linear {
   // Describes the packed form; pack() makes it. Errors: unsupported (a dtype without kernels), invalid (shapes).
   static Result<Linear> describe(const Context& context, std::vector<LinearPart> parts, Precision precision);
 
+  // Described anew with other tensors of the same shapes in the place of its own, in their types: with(name) gives what
+  // the tensor of that name is now, with its data. Not packed.
+  Result<Linear> with(const Context& context, const std::function<TensorView(std::string_view name)>& tensor) const;
+
   int64_t packed_bytes() const { return packed_bytes_; }
   // Packs to `memory` (packed_bytes(), 64-byte aligned) with all threads. `done(rows)` gets the rows of a source that
   // have just been packed and are not read again, some MiB at a time, so that their pages can go. Error: corrupt, where
@@ -85,6 +89,9 @@ class Linear {
   // The weights of output `index` of the first part, (cols): as the file's row decodes.
   void row(int64_t index, float* out) const;
 
+  // The tensor of a part, by its name in the file, and the row of it that is the part's first.
+  std::string_view source(size_t part) const { return segments_[part].source.name; }
+  int64_t source_row(size_t part) const { return segments_[part].map(0); }
   // For reports: the kernels and file format of a part.
   const kernels::MatMul& kernel(size_t part) const { return *segments_[part].kernel; }
   DType file_dtype(size_t part) const { return segments_[part].source.dtype; }
@@ -111,6 +118,7 @@ class Linear {
   void find_factors(const Context& context, float* factor) const;
 
   std::vector<Segment> segments_;
+  Precision precision_ = Precision::file;
   std::vector<float> bias_;
   const float* factor_ = nullptr;
   int64_t cols_ = 0, blocks_ = 0, packed_bytes_ = 0, scratch_bytes_ = 0;

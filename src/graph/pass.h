@@ -27,6 +27,15 @@ struct PassSlice {
   int64_t memory_rows = 0;  // of how many rows
 };
 
+// Blocks of a Program that are run alone: `in` takes the place of what came out of the block before, `out` gets what
+// comes out of the last. Rows of `ld` floats; a null `in` begins with the ids, and a null `out` goes on to the end.
+struct Blocks {
+  int64_t first = 0, end = 0;
+  const float* in = nullptr;
+  float* out = nullptr;
+  int64_t ld = 0;
+};
+
 struct Pass {
   std::span<const int32_t> ids;     // (rows), each below vocab
   std::span<const int32_t> types;   // (rows), segments of encoders' inputs; empty = all 0

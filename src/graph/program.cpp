@@ -23,6 +23,10 @@ void close_up(std::span<const int32_t> rows, const std::vector<Buffer*>& buffers
   }
 }
 
+void copy_rows(const float* from, int64_t ld_from, int64_t cols, Range rows, float* to, int64_t ld_to) {
+  for (int64_t r = rows.begin; r < rows.end; ++r) std::copy_n(from + r * ld_from, cols, to + r * ld_to);
+}
+
 }  // namespace
 
 View Step::output(const StepIo& io) const {
@@ -58,6 +62,14 @@ void Program::select(std::vector<Buffer*> buffers) {
   selected_ = std::move(buffers);
   select_at_ = steps_.size();
 }
+
+void Program::begin_block(Buffer* carried) {
+  MIAO_CHECK(!carried_ || carried_ == carried);
+  carried_ = carried;
+  block_starts_.push_back(steps_.size());
+}
+
+void Program::end_blocks() { block_starts_.push_back(steps_.size()); }
 
 // First fit by first use: a buffer takes the lowest place that no buffer alive at the same time covers.
 int64_t Program::place_buffers(int64_t max_rows, std::vector<int64_t>& offsets) const {
@@ -105,19 +117,51 @@ Result<void> Program::plan(int64_t max_rows) {
   return {};
 }
 
-bool Program::run(const Pass& pass) {
+void Program::clear() {
+  steps_.clear();
+  buffers_.clear();
+  kept_.clear();
+  selected_.clear();
+  select_at_ = SIZE_MAX;
+  carried_ = nullptr;
+  block_starts_.clear();
+  max_rows_ = own_bytes_ = 0;
+  memory_ = {};
+  profile(false);
+}
+
+bool Program::run(const Pass& pass) { return run_on_pool(pass, {}); }
+
+bool Program::run(const Pass& pass, const Blocks& blocks) {
+  MIAO_CHECK(0 <= blocks.first && blocks.first < blocks.end && blocks.end <= this->blocks());
+  MIAO_CHECK((blocks.in || blocks.first == 0) && (blocks.out || blocks.end == this->blocks()));
+  MIAO_CHECK(static_cast<int64_t>(pass.wanted.size()) == pass.rows() &&
+             (!(blocks.in || blocks.out) || blocks.ld >= carried_->cols));
+  return run_on_pool(pass, blocks);
+}
+
+bool Program::run_on_pool(const Pass& pass, const Blocks& blocks) {
   MIAO_CHECK(pass.rows() > 0 && pass.rows() <= max_rows_);
   last_step_.store(SIZE_MAX, std::memory_order_relaxed);
   for (const auto& step : steps_) step->next_.store(0, std::memory_order_relaxed);
-  const bool watched = tap_ || !seconds_.empty();
-  context_.pool.run([this, &pass, watched](const Worker& worker) { run_steps(worker, pass, watched); });
+  context_.pool.run([this, &pass, &blocks](const Worker& worker) { run_steps(worker, pass, blocks); });
   return last_step_.load(std::memory_order_relaxed) == SIZE_MAX;
 }
 
-void Program::run_steps(const Worker& worker, const Pass& pass, bool watched) {
+void Program::run_steps(const Worker& worker, const Pass& pass, const Blocks& blocks) {
   StepIo io{pass, context_.kernels, pass.rows(), own_ + worker.index * own_bytes_, shared_};
+  if (reads_) io.reads = &reads_;
+  const bool watched = tap_ || !seconds_.empty();
   const auto wanted = static_cast<int64_t>(pass.wanted.size());
-  for (size_t i = 0; i < steps_.size(); ++i) {
+  const size_t from = blocks.in ? block_starts_[static_cast<size_t>(blocks.first)] : 0;
+  const size_t skip = blocks.in ? block_starts_[0] : SIZE_MAX;  // where the blocks that are left out begin
+  const size_t end = blocks.out ? block_starts_[static_cast<size_t>(blocks.end)] : steps_.size();
+  for (size_t i = 0; i < end; ++i) {
+    if (i == skip) {
+      copy_rows(blocks.in, blocks.ld, carried_->cols, worker.split(io.rows), carried_->data, carried_->stride);
+      worker.barrier();
+      i = from;
+    }
     if (i == select_at_ && wanted != io.rows) {
       if (wanted == 0) return;
       io.rows = wanted;
@@ -137,6 +181,8 @@ void Program::run_steps(const Worker& worker, const Pass& pass, bool watched) {
     }
     if (last_step_.load(std::memory_order_relaxed) <= i) return;
   }
+  if (blocks.out)
+    copy_rows(carried_->data, carried_->stride, carried_->cols, worker.split(io.rows), blocks.out, blocks.ld);
 }
 
 void Program::run_watched(const Worker& worker, size_t index, const StepIo& io) {

@@ -42,13 +42,18 @@ struct View {
   int64_t rows = 0, cols = 0, stride = 0;
 };
 
+class Linear;
+// fn(linear, the rows that it is about to be multiplied with, in FP32 before any rounding of activations).
+using ReadTap = std::function<void(const Linear& linear, const View& in)>;
+
 // What a step gets besides its own buffers.
 struct StepIo {
   const Pass& pass;
   const kernels::Kernels& kernels;
-  int64_t rows = 0;             // of the pass; behind select() the wanted ones
-  std::byte* own = nullptr;     // own_bytes() private to the thread, 64-byte aligned
-  std::byte* shared = nullptr;  // shared_bytes() of all threads, valid during this step
+  int64_t rows = 0;                // of the pass; behind select() the wanted ones
+  std::byte* own = nullptr;        // own_bytes() private to the thread, 64-byte aligned
+  std::byte* shared = nullptr;     // shared_bytes() of all threads, valid during this step
+  const ReadTap* reads = nullptr;  // the first thread calls it; null = off
 };
 
 class Step {
@@ -89,22 +94,32 @@ class Program {
   }
 
   void select(std::vector<Buffer*> buffers);  // once
+  // The next step begins a block. Of all that the steps of blocks write, only `carried` goes from one to the next.
+  void begin_block(Buffer* carried);
+  void end_blocks();  // the next step is behind the last
+  int64_t blocks() const { return block_starts_.empty() ? 0 : static_cast<int64_t>(block_starts_.size()) - 1; }
 
   Result<void> plan(int64_t max_rows);
   int64_t bytes() const { return static_cast<int64_t>(memory_.size()); }  // after plan()
+  void clear();                                                           // steps, buffers and constants; taps stay
   // At most max_rows rows. False: cancelled, nothing that the pass should have written can be used.
   bool run(const Pass& pass);
+  // Some blocks of it, behind the steps that stand in front of all. Every row of the pass must be wanted.
+  bool run(const Pass& pass, const Blocks& blocks);
 
   // fn(step name, its output) after each step, on the calling thread while the others wait. Empty = off.
   using Tap = std::function<void(std::string_view name, const View& out)>;
   void tap(Tap fn) { tap_ = std::move(fn); }
+  // What every product reads, while the other threads wait or go on. Empty = off.
+  void tap_reads(ReadTap fn) { reads_ = std::move(fn); }
   // Seconds per kind of step since it was switched on.
   void profile(bool on);
   std::vector<std::pair<std::string, double>> profile() const;
 
  private:
   int64_t place_buffers(int64_t max_rows, std::vector<int64_t>& offsets) const;
-  void run_steps(const Worker& worker, const Pass& pass, bool watched);
+  bool run_on_pool(const Pass& pass, const Blocks& blocks);
+  void run_steps(const Worker& worker, const Pass& pass, const Blocks& blocks);
   void run_watched(const Worker& worker, size_t index, const StepIo& io);
 
   Context context_;
@@ -113,6 +128,8 @@ class Program {
   std::vector<std::unique_ptr<Step>> steps_;
   std::vector<Buffer*> selected_;
   size_t select_at_ = SIZE_MAX;  // the first step behind select()
+  Buffer* carried_ = nullptr;
+  std::vector<size_t> block_starts_;  // the first step of each block, and the one behind the last
   int64_t max_rows_ = 0;
   int64_t own_bytes_ = 0;
   Memory memory_;  // buffers | shared scratch | own scratch of each thread
@@ -120,6 +137,7 @@ class Program {
   std::byte* own_ = nullptr;
   std::atomic<size_t> last_step_{SIZE_MAX};  // of a cancelled pass
   Tap tap_;
+  ReadTap reads_;
   std::vector<double> seconds_;  // per step; empty = off
 };
 

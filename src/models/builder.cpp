@@ -38,7 +38,11 @@ class Builder {
     if (s_.distance_buckets > 0) spread_distances();
     if (rotates(false)) full_ = rotation("rotation", s_.rope);
     if (rotates(true)) local_ = rotation("local_rotation", s_.local_rope);
-    for (int64_t i = 0; i < s_.layers; ++i) block(i);
+    for (int64_t i = 0; i < s_.layers; ++i) {
+      p_.begin_block(x_);
+      block(i);
+    }
+    p_.end_blocks();
   }
 
   void build_alone() {

@@ -98,7 +98,7 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
         Code::invalid, "the chunk of " + std::to_string(options.chunk) + " tokens is not within 1 to 4096", {}};
   }
 
-  std::unique_ptr<Model> model(new Model(std::move(spec), options, context));
+  std::unique_ptr<Model> model(new Model(std::move(spec), options, checkpoint, context));
   const ModelSpec& s = model->spec_;
   MIAO_TRY(model->ctx_, choose_ctx(options, s));
   MIAO_CHECK_OK(check_tables(s, model->ctx_));
@@ -114,29 +114,41 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
   }
   MIAO_TRY(model->weights_, describe_weights(source, s, context, options.precision));
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
-  build_program(s, model->weights_, model->kv_, model->ctx_, model->program_);
-  MIAO_CHECK_OK(model->build_encoder_programs(options, context));
-  // A text goes through a decoder in pieces, and whole through an encoder, with others if there is room.
-  MIAO_CHECK_OK(
-      model->program_.plan(encoder ? std::max(options.chunk, model->ctx_) : std::min(options.chunk, model->ctx_)));
+  MIAO_CHECK_OK(model->build_programs());
   MIAO_CHECK_OK(model->check_memory());
   MIAO_CHECK_OK(pack_weights(source, context, model->weights_, options.packs, options.cancel));
   return model;
 }
 
-Result<void> Model::build_encoder_programs(const LoadOptions& options, const graph::Context& context) {
+// Again, where they have been built before.
+Result<void> Model::build_programs() {
+  program_.clear();
+  build_program(spec_, weights_, kv_, ctx_, program_);
+  // A text goes through a decoder in pieces, and whole through an encoder, with others if there is room.
+  const bool encoder = spec_.shape == ModelSpec::Shape::encoder;
+  MIAO_CHECK_OK(program_.plan(encoder ? std::max(options_.chunk, ctx_) : std::min(options_.chunk, ctx_)));
+  return build_encoder_programs();
+}
+
+Result<void> Model::build_encoder_programs() {
   if (!spec_.encoder) return {};
-  build_encoder(spec_, weights_, kv_, encoder_ctx_, encoder_.emplace(context));
-  MIAO_CHECK_OK(encoder_->plan(spec_.encoder->features > 0 ? encoder_ctx_ : std::max(options.chunk, encoder_ctx_)));
+  const auto empty = [&](std::optional<graph::Program>& program) -> graph::Program& {
+    if (!program) return program.emplace(context_);
+    program->clear();
+    return *program;
+  };
+  build_encoder(spec_, weights_, kv_, encoder_ctx_, empty(encoder_));
+  MIAO_CHECK_OK(encoder_->plan(spec_.encoder->features > 0 ? encoder_ctx_ : std::max(options_.chunk, encoder_ctx_)));
   if (spec_.encoder->features == 0) return {};
-  build_convolution(*spec_.encoder, *weights_.encoder, convolution_.emplace(context));
+  build_convolution(*spec_.encoder, *weights_.encoder, empty(convolution_));
   return convolution_->plan(2 * encoder_ctx_);
 }
 
 void Model::keep_packed() const {
   if (weights_.key.name.empty() || weights_from_cache() || weights_.memory.size() == 0) return;
   const double start = now_seconds();
-  const auto kept = save_pack(packs_, weights_.key, {weights_.memory.data(), weights_.memory.size()}, cancel_);
+  const auto kept =
+      save_pack(options_.packs, weights_.key, {weights_.memory.data(), weights_.memory.size()}, options_.cancel);
   const auto ms = static_cast<int64_t>(1e3 * (now_seconds() - start));
   log_info("packed weights: " +
            (kept.ok() ? "kept for the next start, " + std::to_string(ms) + " ms" : "not kept: " + kept.error().str()));

@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,6 +54,11 @@ class Model {
   static Result<std::unique_ptr<Model>> load(const io::Checkpoint& checkpoint, const LoadOptions& options,
                                              const graph::Context& context);
 
+  // Matrices in the place of those of the same names and shapes, in any type; their data must live as long as they
+  // are in place. One that is given without data goes back to what the checkpoint holds. Errors: not_found, invalid
+  // (its shape), unsupported; then some may have been replaced, and the Model must not run.
+  Result<void> replace(std::span<const TensorView> tensors);
+
   const ModelSpec& spec() const { return spec_; }
   graph::Program& program() { return program_; }
   // Of an encoder-decoder: the encoder, and where it reads audio the convolution of all frames; else null.
@@ -75,17 +82,23 @@ class Model {
   std::vector<WeightGroup> groups() const;
 
  private:
-  Model(ModelSpec spec, const LoadOptions& options, const graph::Context& context)
-      : spec_(std::move(spec)), packs_(options.packs), cancel_(options.cancel), program_(context) {}
+  Model(ModelSpec spec, const LoadOptions& options, const io::Checkpoint& checkpoint, const graph::Context& context)
+      : spec_(std::move(spec)), options_(options), checkpoint_(checkpoint), context_(context), program_(context) {}
   static Result<std::unique_ptr<Model>> read(const io::Checkpoint& checkpoint, const LoadOptions& options,
                                              const graph::Context& context);
-  Result<void> build_encoder_programs(const LoadOptions& options, const graph::Context& context);
+  Result<void> build_programs();
+  TensorView tensor(std::string_view name) const;  // as it is now
+  Result<void> repack(graph::Linear& linear);
+  Result<void> build_encoder_programs();
   Result<void> check_memory() const;
 
   ModelSpec spec_;
-  std::filesystem::path packs_;
-  const std::atomic<bool>* cancel_;
+  LoadOptions options_;
+  const io::Checkpoint& checkpoint_;
+  graph::Context context_;
   Weights weights_;
+  std::map<std::string, TensorView, std::less<>> replacements_;  // by name
+  std::map<const graph::Linear*, Memory> repacked_;
   DType kv_ = DType::f16;
   int64_t ctx_ = 0, encoder_ctx_ = 0;
   graph::Program program_;

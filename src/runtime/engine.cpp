@@ -16,7 +16,6 @@ namespace miao::runtime {
 
 namespace {
 
-constexpr int64_t kLogitsBytes = int64_t{64} << 20;  // of one pass of forward_all
 // Each row read from the mapped embedding brings in the 64 KiB around it; after so many rows the pages are given back.
 constexpr int64_t kEmbeddedRows = 64;
 
@@ -124,6 +123,17 @@ void Engine::tap(Tap fn) {
   }
   for (graph::Program* program : state_->programs()) program->tap(tap);
 }
+void Engine::tap_reads(ReadTap fn) {
+  graph::ReadTap tap;
+  if (fn) {
+    tap = [fn = std::move(fn)](const graph::Linear& linear, const graph::View& in) {
+      std::vector<Reader> readers;
+      for (size_t i = 0; i < linear.parts(); ++i) readers.push_back({linear.source(i), linear.source_row(i)});
+      fn(readers, in.data, in.rows, in.cols, in.stride);
+    };
+  }
+  for (graph::Program* program : state_->programs()) program->tap_reads(tap);
+}
 void Engine::profile(bool on) {
   for (graph::Program* program : state_->programs()) program->profile(on);
 }
@@ -174,6 +184,11 @@ Result<void> Engine::State::check(std::span<const Slice> batch) {
   return {};
 }
 
+int64_t Engine::State::rows_of_logits() const {
+  constexpr int64_t kBytes = int64_t{64} << 20;
+  return std::clamp<int64_t>(kBytes / (logits_stride() * static_cast<int64_t>(sizeof(float))), 1, chunk);
+}
+
 // Makes room for all positions and logits rows; returns the number of the latter.
 Result<int64_t> Engine::State::prepare(std::span<const Slice> batch) {
   int64_t rows = 0;
@@ -197,7 +212,7 @@ Result<int64_t> Engine::State::prepare(std::span<const Slice> batch) {
 }
 
 // Runs the rows that have been gathered; false when that was cancelled.
-bool Engine::State::run(int64_t& logits_row, Cancel cancel) {
+bool Engine::State::run(int64_t& logits_row, Cancel cancel, const graph::Blocks* blocks) {
   graph::Pass pass;
   pass.ids = ids;
   pass.slices = slices;
@@ -205,7 +220,7 @@ bool Engine::State::run(int64_t& logits_row, Cancel cancel) {
   pass.ld_logits = logits_stride();
   pass.logits = logits.as<float>() + logits_row * pass.ld_logits;
   pass.cancel = cancel;
-  const bool done = model->program().run(pass);
+  const bool done = blocks ? model->program().run(pass, *blocks) : model->program().run(pass);
   for (size_t i = 0; done && i < slices.size(); ++i) sequences[i]->advance(slices[i].position + slices[i].rows);
   embedded += static_cast<int64_t>(ids.size());
   if (const TensorView* table = model->embedding(); table && embedded >= kEmbeddedRows) {
@@ -286,8 +301,7 @@ Result<void> Engine::forward_all(Sequence& sequence, std::span<const int32_t> to
                                  const Sequence* memory) {
   const Slice whole{&sequence, tokens, Want::all, memory};
   MIAO_CHECK_OK(state_->check({&whole, 1}));
-  const int64_t row_bytes = state_->logits_stride() * static_cast<int64_t>(sizeof(float));
-  const auto rows = static_cast<size_t>(std::clamp<int64_t>(kLogitsBytes / row_bytes, 1, state_->chunk));
+  const auto rows = static_cast<size_t>(state_->rows_of_logits());
   for (size_t first = 0; first < tokens.size(); first += rows) {
     const auto piece = tokens.subspan(first, std::min(rows, tokens.size() - first));
     MIAO_TRY(Logits logits, forward(sequence, piece, Want::all, memory, cancel));

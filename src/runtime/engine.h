@@ -27,10 +27,12 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "graph/linear.h"
+#include "graph/pass.h"
 #include "models/spec.h"
 #include "runtime/input.h"
 #include "runtime/kv_cache.h"
 #include "tensor/dtype.h"
+#include "tensor/tensor.h"
 
 namespace miao::io {
 class Checkpoint;
@@ -164,10 +166,27 @@ class Engine {
   Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink,
                            Cancel cancel = nullptr, const Sequence* memory = nullptr);
 
+  // See models::Model::replace(). Logits of before are gone.
+  Result<void> replace(std::span<const TensorView> tensors);
+  // The tokens, behind those of the sequence, through some blocks alone: what they give each other is `blocks.in` and
+  // `blocks.out`, a row for each token. `sink` gets logits as of forward_all() where these blocks go on to the end. The
+  // sequence is then as it was. Not of encoder-decoders.
+  Result<void> forward_blocks(Sequence& sequence, std::span<const int32_t> tokens, graph::Blocks blocks,
+                              const Sink& sink, Cancel cancel = nullptr);
+
   // After each named step of each pass: fn(name, values, rows, columns, stride). Empty = off.
   using Tap =
       std::function<void(std::string_view name, const float* values, int64_t rows, int64_t cols, int64_t stride)>;
   void tap(Tap fn);
+  // What each product reads, before activations are rounded: fn(its tensors, values, rows, columns, stride). A row that
+  // goes to several experts comes once for each. Empty = off.
+  struct Reader {
+    std::string_view tensor;  // its name in the file
+    int64_t row = 0;          // of the tensor, where the matrix that reads begins: experts may share a tensor
+  };
+  using ReadTap = std::function<void(std::span<const Reader> readers, const float* values, int64_t rows, int64_t cols,
+                                     int64_t stride)>;
+  void tap_reads(ReadTap fn);
   // Seconds per kind of step since the last call with on = true; empty when off.
   void profile(bool on);
   std::vector<std::pair<std::string, double>> profile() const;

@@ -22,6 +22,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def real_model():
+    """SmolLM2-135M in Q4_1."""
+    path = REAL_MODELS / "smollm2-q4_1.gguf"
+    if not path.exists():
+        pytest.skip(f"needs {path.name} in {REAL_MODELS}")
+    return path
+
+
+@pytest.fixture(scope="session")
 def model(folder):
     return miao.load(folder, threads=2)
 

@@ -22,7 +22,7 @@ RUNS = {
                        ("smollm2-q4_1.gguf", r"A: \w+ \w+")],
     "sentiment.py": [("classifier", r"(BAD|FINE|GOOD)  +\d+%  Wonderful tea[^\0]*\n(BAD|FINE|GOOD) +8 +\u2588+")],
     "summarise.sh": [("decoder", "policy.txt"), ("smollm2-q4_1.gguf", r"policy.txt\n  \w+ \w+")],
-    "semantic_search.sh": [("encoder", "limescale"), ("minilm", "money back\n.*\n1 .*refund")],
+    "semantic_search.sh": [("encoder", "limescale"), ("all-MiniLM-L6-v2", "money back\n.*\n1 .*refund")],
     "transcribe.sh": [("whisper", r"\[00:"), ("whisper-base", r"^\[00:0.*platform (4|four)")],
     "translate.sh": [("translator", "^abc\n  -> .*\na bad cab\n  -> ")],
 }

@@ -105,7 +105,7 @@ def test_bad_arguments(encoder, notes, call, error, where):
 
 
 def test_the_real_one():
-    if not (REAL_MODELS / "minilm").exists():
-        pytest.skip("needs minilm in build/models")
-    index = miao.load(REAL_MODELS / "minilm").index(texts=LINES)
+    if not (REAL_MODELS / "all-MiniLM-L6-v2").exists():
+        pytest.skip("needs all-MiniLM-L6-v2 in build/models")
+    index = miao.load(REAL_MODELS / "all-MiniLM-L6-v2").index(texts=LINES)
     assert index.search("a kitten")[0].text == LINES[0] and index.search("breakfast")[0].text == LINES[3]

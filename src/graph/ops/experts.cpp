@@ -67,6 +67,7 @@ class ExpertsStep final : public Step {
     auto* const gate = reinterpret_cast<float*>(io.own + round_up(scratch_, 64));
     gather(worker, io, a);
     worker.barrier();
+    show(worker, io, a, x_rows(a));
     const int64_t next = product(e_.gate_up[0]->part_blocks(0), 0, [&](int64_t expert, Range blocks) {
       const Linear& linear = *e_.gate_up[static_cast<size_t>(expert)];
       const int64_t rows = a.first[expert + 1] - a.first[expert], cols = kLanes * blocks.size();
@@ -81,6 +82,7 @@ class ExpertsStep final : public Step {
       }
     });
     worker.barrier();
+    show(worker, io, a, hidden_rows(a));
     if (down_.any()) {
       quantise(worker, io, a, hidden_rows(a));
       worker.barrier();
@@ -184,6 +186,7 @@ class ExpertsStep final : public Step {
     for (int64_t t = rows.begin; t < rows.end; ++t) norm_.apply(io.kernels, x_->row(t), a.normed + t * ld(dim_));
     worker.barrier();
     const Range blocks = worker.split(e_.router->blocks());
+    if (io.reads && worker.index == 0) (*io.reads)(*e_.router, {a.normed, io.rows, dim_, ld(dim_)});
     if (blocks.size() > 0) {
       const Activations in{a.normed, ld(dim_), {}, io.rows};
       e_.router->run(blocks, in, a.rating + kLanes * blocks.begin, ld(experts), io.own);
@@ -261,6 +264,15 @@ class ExpertsStep final : public Step {
   Rows x_rows(const Areas& a) const { return {a.x, ld(dim_), a.places, a.x_codes, dim_, up_, e_.gate_up}; }
   Rows hidden_rows(const Areas& a) const {
     return {a.hidden, ld(ffn_), a.places + count(), a.hidden_codes, ffn_, down_, e_.down};
+  }
+
+  // What each expert reads, to a tap. Nobody writes there before a barrier.
+  void show(const Worker& worker, const StepIo& io, const Areas& a, const Rows& r) const {
+    for (int32_t i = 0; io.reads && worker.index == 0 && i < *a.active_count; ++i) {
+      const int64_t expert = a.active[i], first = a.first[expert];
+      (*io.reads)(*r.linears[static_cast<size_t>(expert)],
+                  {r.x + first * r.ldx, a.first[expert + 1] - first, r.cols, r.ldx});
+    }
   }
 
   static Activations activations(const Areas& a, int64_t expert, const Rows& r) {

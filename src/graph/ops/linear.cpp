@@ -90,6 +90,11 @@ class LinearStep : public Step {
   // Own memory: input | kernel scratch | tiles.
   int64_t scratch_offset() const { return round_up(input_.own_bytes(), 64); }
   int64_t tiles_offset() const { return scratch_offset() + round_up(linear_.scratch_bytes(), 64); }
+  kernels::Activations prepare(const Worker& worker, const StepIo& io) const {
+    const kernels::Activations in = input_.prepare(worker, io);
+    if (io.reads && worker.index == 0) (*io.reads)(linear_, {in.x, in.rows, linear_.cols(), in.ldx});
+    return in;
+  }
   // body(range of blocks, range of rows, the activations of these).
   template <class Body>
   void for_tasks(const Worker& worker, int64_t blocks, const kernels::Activations& in, const Body& body) {
@@ -121,7 +126,7 @@ class Assign final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const kernels::Activations in = input_.prepare(worker, io);
+    const kernels::Activations in = prepare(worker, io);
     for_tasks(worker, linear_.blocks(), in, [&](Range blocks, Range rows, const kernels::Activations& part) {
       multiply(blocks, part, out_->row(rows.begin) + 16 * blocks.begin, out_->stride, io);
     });
@@ -136,7 +141,7 @@ class Accumulate final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const kernels::Activations in = input_.prepare(worker, io);
+    const kernels::Activations in = prepare(worker, io);
     float* const y = tile(io);
     for_tasks(worker, linear_.blocks(), in, [&](Range blocks, Range rows, const kernels::Activations& part) {
       const int64_t count = 16 * blocks.size();
@@ -164,7 +169,7 @@ class Activated final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const kernels::Activations in = input_.prepare(worker, io);
+    const kernels::Activations in = prepare(worker, io);
     for_tasks(worker, linear_.blocks(), in, [&](Range blocks, Range rows, const kernels::Activations& part) {
       float* const out = out_->row(rows.begin) + 16 * blocks.begin;
       multiply(blocks, part, out, out_->stride, io);
@@ -184,7 +189,7 @@ class Gated final : public LinearStep {
   }
 
   void run(const Worker& worker, const StepIo& io) override {
-    const kernels::Activations in = input_.prepare(worker, io);
+    const kernels::Activations in = prepare(worker, io);
     const int64_t half = linear_.part_blocks(0);
     float* const gate = tile(io);
     for_tasks(worker, half, in, [&](Range blocks, Range rows, const kernels::Activations& part) {
@@ -210,7 +215,7 @@ class LogitsStep final : public LinearStep {
       : LinearStep(std::move(name), linear, logits.norm, x, x, 0), factor_(logits.factor), softcap_(logits.softcap) {}
 
   void run(const Worker& worker, const StepIo& io) override {
-    const kernels::Activations in = input_.prepare(worker, io);
+    const kernels::Activations in = prepare(worker, io);
     const int64_t ld = io.pass.ld_logits;
     for_tasks(worker, linear_.blocks(), in, [&](Range blocks, Range rows, const kernels::Activations& part) {
       const int64_t count = 16 * blocks.size();

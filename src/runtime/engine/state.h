@@ -43,9 +43,10 @@ struct Engine::State {
   }
   int64_t vocab() const { return model->spec().vocab; }
   int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
+  int64_t rows_of_logits() const;  // of a pass that wants those of all rows
   Result<void> check(std::span<const Slice> batch);
   Result<int64_t> prepare(std::span<const Slice> batch);
-  bool run(int64_t& logits_row, Cancel cancel);
+  bool run(int64_t& logits_row, Cancel cancel, const graph::Blocks* blocks = nullptr);
 
   // encode()
   int64_t encoder_rows(const EncoderInput& input) const;
