@@ -46,6 +46,7 @@ golden:
 	build/venv/bin/python tools/make_golden_seq2seq.py
 	build/venv/bin/python tools/make_golden_tasks.py
 	build/venv/bin/python tools/make_golden_mel.py
+	build/venv/bin/python tools/make_golden_rounding.py
 
 conformance: build
 	tools/gen_conformance.py $(RELEASE)/runtime_test
@@ -61,6 +62,7 @@ oracle: build
 	build/venv/bin/python tools/make_golden_seq2seq.py --check
 	build/venv/bin/python tools/make_golden_tasks.py --check
 	build/venv/bin/python tools/make_golden_mel.py --check
+	build/venv/bin/python tools/make_golden_rounding.py --check
 
 format:
 	@scripts/setup.sh --ci
