@@ -96,6 +96,7 @@ Result<const prep::ChatTemplate*> Engine::chat_template() const {
   return *loaded ? &**loaded : nullptr;
 }
 ThreadPool& Engine::pool() { return *state_->loaded->pool; }
+const graph::Context& Engine::context() const { return state_->loaded->context; }
 const char* Engine::isa() const { return state_->loaded->context.kernels.name; }
 int64_t Engine::ctx() const { return state_->model->ctx(); }
 int64_t Engine::input_ctx() const { return state_->model->encoder_ctx(); }

@@ -125,6 +125,7 @@ class Engine {
   Result<const prep::Tokenizer*> tokenizer() const;         // Error: why there is none that can be used
   Result<const prep::ChatTemplate*> chat_template() const;  // null: the checkpoint has none
   ThreadPool& pool();
+  const graph::Context& context() const;
   const char* isa() const;
   int64_t ctx() const;        // the limit of a sequence
   int64_t input_ctx() const;  // of an encoder-decoder: rows that an input may have

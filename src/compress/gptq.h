@@ -1,0 +1,66 @@
+// GPTQ: rounding that makes up for its own errors. The columns of a matrix are rounded one after the other, and what a
+// rounding changes of the product with real inputs is taken from the columns that come later.
+//
+//   minimise  (w - v) H (w - v)^T   over rows v of the format,   H = mean of x x^T over calibration inputs x
+//
+// With H = L^T L, L lower triangular, the best value that column k could have, given what was made of those before it,
+// is
+//
+//   t_k = w_k + sum over i < k of (w_i - v_i) L[k][i] / L[k][k]
+//
+// and v_k = round(t_k). This is GPTQ (Frantar et al. 2022, arXiv 2210.17323) in the form that needs no inverse (Chee et
+// al. 2023, arXiv 2307.13304, theorem 6). Scales of a block are searched for when the sweep enters it, on the values
+// that its columns would best have then (as IST-DASLab's GPTQ for k-quants does), weighted as without compensation.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "graph/context.h"
+#include "tensor/dtype.h"
+
+namespace miao::compress {
+
+// The sum of x x^T over rows x of what a matrix reads.
+class Moments {
+ public:
+  explicit Moments(int64_t cols) : cols_(cols), sum_(static_cast<size_t>(cols * cols)) {}
+
+  // `n` rows of `cols` values. With all threads. The bits of the sum depend on how rows are grouped to calls.
+  void add(const graph::Context& context, const float* x, int64_t n, int64_t stride);
+
+  int64_t cols() const { return cols_; }
+  int64_t rows() const { return rows_; }  // that were added
+  float at(int64_t i, int64_t j) const { return sum_[static_cast<size_t>(i >= j ? i * cols_ + j : j * cols_ + i)]; }
+
+ private:
+  int64_t cols_, rows_ = 0;
+  std::vector<float> sum_;  // (cols, cols), the lower half
+};
+
+// L of the mean of x x^T, which many matrices share; and its diagonal, the importance of each column.
+struct Feedback {
+  int64_t cols = 0;
+  std::vector<float> l;           // (cols, cols), lower triangular
+  std::vector<float> importance;  // (cols)
+
+  // `damp`: share of the mean of the diagonal that is added to it. Where that is too little for a factor, ten times as
+  // much, up to 1. Errors: invalid for moments of no rows, corrupt for such as are no numbers.
+  static Result<Feedback> of(const graph::Context& context, const Moments& moments, double damp = 0.01);
+};
+
+struct GptqOptions {
+  const std::atomic<bool>* cancel = nullptr;
+  std::function<void(int64_t cols_done)> progress;
+};
+
+// Rows of src (rows, cols) to dst, in a block format. Errors: as of encode_matrix.
+Result<void> encode_gptq(DType dtype, std::span<const float> src, const Feedback& feedback, const GptqOptions& options,
+                         const graph::Context& context, std::byte* dst);
+
+}  // namespace miao::compress

@@ -1,0 +1,113 @@
+// Moments and their factor: H = L^T L, by blocks of columns from the last to the first.
+//
+//            j < b   b      rows of block b:  A_bb = L_bb^T L_bb            small, column by column
+//   A =  (   ...           )                  A_bj = L_bb^T L_bj            back-substitution, row by row
+//        (  A_bj   A_bb    )                  A_ij -= L_bi^T L_bj           most of the work: a product
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "compress/gptq.h"
+#include "compress/gptq/gram.h"
+
+namespace miao::compress {
+
+namespace {
+
+constexpr int64_t kBlock = 128;
+
+// (rows, cols) to (cols, rows), 16 values at a time of each.
+void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t cols, float* to, int64_t ld_to) {
+  for (int64_t r0 = 0; r0 < rows; r0 += 16) {
+    const int64_t r1 = std::min(r0 + 16, rows);
+    for (int64_t c = 0; c < cols; ++c) {
+      for (int64_t r = r0; r < r1; ++r) to[c * ld_to + r] = from[r * ld_from + c];
+    }
+  }
+}
+
+// In place: A_bb = L_bb^T L_bb of the lower half. False where it is not positive.
+bool factor_corner(float* a, int64_t ld, int64_t n) {
+  for (int64_t k = n - 1; k >= 0; --k) {
+    float* const row = a + k * ld;
+    if (!(row[k] > 0) || !std::isfinite(row[k])) return false;
+    row[k] = std::sqrt(row[k]);
+    for (int64_t j = 0; j < k; ++j) row[j] /= row[k];
+    for (int64_t i = 0; i < k; ++i) {
+      float* const to = a + i * ld;
+      for (int64_t j = 0; j <= i; ++j) to[j] -= row[i] * row[j];
+    }
+  }
+  return true;
+}
+
+// Rows of a block, columns 0..cols: L_bj = L_bb^-T A_bj.
+void solve_rows(const graph::Context& context, const float* corner, float* rows, int64_t ld, int64_t n, int64_t cols) {
+  context.pool.run([&](Worker& worker) {
+    const Range mine = worker.split(cols, 16);
+    for (int64_t k = n - 1; k >= 0; --k) {
+      float* const to = rows + k * ld;
+      for (int64_t i = k + 1; i < n; ++i) {
+        const float factor = corner[i * ld + k];
+        const float* const from = rows + i * ld;
+        for (int64_t j = mine.begin; j < mine.end; ++j) to[j] -= factor * from[j];
+      }
+      for (int64_t j = mine.begin; j < mine.end; ++j) to[j] /= corner[k * ld + k];
+    }
+  });
+}
+
+bool factor(const graph::Context& context, std::vector<float>& a, int64_t n) {
+  std::vector<float> panel;  // the block's rows on their side: (columns, kBlock)
+  for (int64_t first = (n - 1) / kBlock * kBlock; first >= 0; first -= kBlock) {
+    const int64_t size = std::min(kBlock, n - first);
+    float* const rows = a.data() + first * n;
+    if (!factor_corner(rows + first, n, size)) return false;
+    if (first == 0) break;
+    solve_rows(context, rows + first, rows, n, size, first);
+    panel.resize(static_cast<size_t>(first * size));
+    transpose(rows, n, size, first, panel.data(), size);
+    add_gram(context, panel.data(), size, first, size, -1, a.data(), n);
+  }
+  return true;
+}
+
+}  // namespace
+
+void Moments::add(const graph::Context& context, const float* x, int64_t n, int64_t stride) {
+  std::vector<float> on_its_side(static_cast<size_t>(cols_ * n));
+  transpose(x, stride, n, cols_, on_its_side.data(), n);
+  add_gram(context, on_its_side.data(), n, cols_, n, 1, sum_.data(), cols_);
+  rows_ += n;
+}
+
+Result<Feedback> Feedback::of(const graph::Context& context, const Moments& moments, double damp) {
+  const int64_t n = moments.cols();
+  if (moments.rows() == 0) return Error{Code::invalid, "no calibration text reached this matrix", {}};
+  Feedback out{.cols = n, .l = {}, .importance = std::vector<float>(static_cast<size_t>(n))};
+  double mean = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const double square = moments.at(i, i) / static_cast<double>(moments.rows());
+    if (!std::isfinite(square))
+      return Error{Code::corrupt, "the inputs of column " + std::to_string(i) + " are no numbers", {}};
+    out.importance[static_cast<size_t>(i)] = static_cast<float>(square);
+    mean += square / static_cast<double>(n);
+  }
+  if (mean == 0) mean = 1;  // nothing but zeros went in: every rounding is as good as another
+  for (; damp <= 1; damp *= 10) {
+    out.l.resize(static_cast<size_t>(n * n));
+    for (int64_t i = 0; i < n; ++i) {
+      float* const row = out.l.data() + i * n;
+      for (int64_t j = 0; j < n; ++j) {
+        row[j] = j <= i ? static_cast<float>(moments.at(i, j) / static_cast<double>(moments.rows())) : 0.0f;
+      }
+      row[i] += static_cast<float>(row[i] > 0 ? damp * mean : mean);  // a dead column goes its own way
+    }
+    if (!factor(context, out.l, n)) continue;
+    for (int64_t i = 0; i < n; ++i) std::fill_n(out.l.data() + i * n + i + 1, n - i - 1, 0.0f);
+    return out;
+  }
+  return Error{Code::corrupt, "the second moments of the inputs have no factor; they are no moments of real rows", {}};
+}
+
+}  // namespace miao::compress

@@ -1,0 +1,188 @@
+#include "compress/layers.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/check.h"
+#include "compress/gptq.h"
+#include "compress/importance.h"
+#include "compress/rounding.h"
+#include "io/checkpoint.h"
+#include "kernels/table.h"
+
+namespace miao::compress {
+
+namespace {
+
+using runtime::Engine;
+
+// Matrices that read the same rows, such as q, k and v.
+struct Group {
+  std::vector<const TensorView*> tensors;
+  std::unique_ptr<Moments> moments;
+  std::vector<float> rows;  // of the window at hand
+};
+
+class Layers {
+ public:
+  Layers(Engine& engine, std::span<const std::vector<int32_t>> windows, const TypeOf& type, const Take& take,
+         const LayersOptions& options)
+      : engine_(engine),
+        windows_(windows),
+        type_(type),
+        take_(take),
+        options_(options),
+        sequence_(engine.new_sequence()) {
+    ld_ = kernels::round_up(engine.spec().dim, kernels::kLanes);
+    for (const auto& window : windows) x_.emplace_back(static_cast<size_t>(ld_) * window.size());
+  }
+
+  Result<void> run() {
+    const int64_t layers = engine_.spec().layers;
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      MIAO_CHECK_OK(calibrate(layer));
+      MIAO_CHECK_OK(quantise());
+      MIAO_CHECK_OK(engine_.replace(fresh_views()));
+      for (size_t i = 0; i < windows_.size(); ++i) MIAO_CHECK_OK(forward(layer, i, x_[i].data()));
+      std::vector<TensorView> back;  // its own weights: what has been written need not stay in memory
+      for (const TensorView& t : fresh_) back.push_back({.name = t.name});
+      MIAO_CHECK_OK(engine_.replace(back));
+      for (size_t i = 0; i < fresh_.size(); ++i) MIAO_CHECK_OK(take_(fresh_[i].name, fresh_[i].dtype, bytes_[i]));
+      fresh_.clear();
+      bytes_.clear();
+      if (options_.progress) options_.progress(layer + 1, layers);
+    }
+    return {};
+  }
+
+ private:
+  Result<void> forward(int64_t layer, size_t window, float* out) {
+    const graph::Blocks blocks{
+        .first = layer, .end = layer + 1, .in = layer > 0 ? x_[window].data() : nullptr, .out = out, .ld = ld_};
+    return engine_.forward_blocks(sequence_, windows_[window], blocks, {}, options_.cancel);
+  }
+
+  // Moments of what every matrix of the layer reads.
+  Result<void> calibrate(int64_t layer) {
+    groups_.clear();
+    experts_ = {};
+    engine_.tap_reads([&](std::span<const Engine::Reader> readers, const float* values, int64_t rows, int64_t cols,
+                          int64_t stride) { see(readers, values, rows, cols, stride); });
+    std::vector<float> out;
+    Result<void> ran;
+    for (size_t i = 0; ran.ok() && i < windows_.size(); ++i) {
+      out.resize(x_[i].size());
+      ran = forward(layer, i, out.data());
+      for (Group& group : groups_) {
+        const int64_t cols = group.moments->cols(), rows = static_cast<int64_t>(group.rows.size()) / cols;
+        if (rows > 0) group.moments->add(engine_.context(), group.rows.data(), rows, cols);
+        group.rows.clear();
+      }
+    }
+    engine_.tap_reads({});
+    return ran;
+  }
+
+  // Inside of a pass: rows are kept until it is over.
+  void see(std::span<const Engine::Reader> readers, const float* values, int64_t rows, int64_t cols, int64_t stride) {
+    const TensorView* const first = engine_.checkpoint().find(readers[0].tensor);
+    MIAO_CHECK(first);
+    if (first->shape.size() > 2) {
+      std::string_view before;
+      for (const Engine::Reader& reader : readers) {
+        if (reader.tensor == before) continue;
+        before = reader.tensor;
+        const TensorView* const t = engine_.checkpoint().find(reader.tensor);
+        experts_.add(reader.tensor, reader.row / t->shape[1], t->shape[0], values, rows, cols, stride);
+      }
+      return;
+    }
+    auto at = std::ranges::find_if(groups_, [&](const Group& g) { return g.tensors[0] == first; });
+    if (at == groups_.end()) {
+      at = groups_.insert(groups_.end(), Group{});
+      for (const Engine::Reader& reader : readers) {
+        const TensorView* const t = engine_.checkpoint().find(reader.tensor);
+        if (at->tensors.empty() || at->tensors.back() != t) at->tensors.push_back(t);
+      }
+      at->moments = std::make_unique<Moments>(cols);
+    }
+    for (int64_t r = 0; r < rows; ++r) at->rows.insert(at->rows.end(), values + r * stride, values + r * stride + cols);
+  }
+
+  Result<void> quantise() {
+    for (const Group& group : groups_) {
+      const auto wanted = [&](const TensorView* t) { return format(type_(t->name)).block > 1; };
+      if (std::ranges::none_of(group.tensors, wanted)) continue;
+      auto feedback = Feedback::of(engine_.context(), *group.moments, options_.damp);
+      if (!feedback.ok()) return std::move(feedback.error()).at(group.tensors[0]->name);
+      for (const TensorView* t : group.tensors) {
+        if (!wanted(t)) continue;
+        const std::vector<float> w = values(*t, 0, t->rows());
+        std::byte* const to = fresh(*t);
+        auto done = encode_gptq(fresh_.back().dtype, w, *feedback, {.cancel = options_.cancel, .progress = {}},
+                                engine_.context(), to);
+        if (!done.ok()) return std::move(done.error()).at(t->name);
+      }
+    }
+    for (const auto& [name, input] : experts_.inputs()) {
+      const TensorView& t = *engine_.checkpoint().find(name);
+      if (format(type_(name)).block == 1) continue;
+      std::byte* to = fresh(t);
+      for (int64_t e = 0; e < t.shape[0]; ++e) {
+        const std::vector<float> w = values(t, e * t.shape[1], t.shape[1]), mean = experts_.mean(name, e);
+        MatrixOptions options{.method = mean.empty() ? Rounding::least_squares : Rounding::importance,
+                              .importance = mean,
+                              .cancel = options_.cancel,
+                              .progress = {}};
+        auto done = encode_matrix(fresh_.back().dtype, w, t.cols(), options, engine_.pool(), to);
+        if (!done.ok()) return std::move(done.error()).at(t.name);
+        to += t.shape[1] * row_bytes(fresh_.back().dtype, t.cols());
+      }
+    }
+    return {};
+  }
+
+  static std::vector<float> values(const TensorView& t, int64_t first, int64_t rows) {
+    std::vector<float> out(static_cast<size_t>(rows * t.cols()));
+    format(t.dtype).decode(t.row(first), out.data(), rows * t.cols());
+    return out;
+  }
+
+  // Room for a tensor in its new type.
+  std::byte* fresh(const TensorView& t) {
+    TensorView out = t;
+    out.dtype = type_(t.name);
+    out.bytes = static_cast<uint64_t>(t.rows() * row_bytes(out.dtype, t.cols()));
+    bytes_.emplace_back(out.bytes);
+    out.data = bytes_.back().data();
+    fresh_.push_back(std::move(out));
+    return bytes_.back().data();
+  }
+  std::span<const TensorView> fresh_views() const { return fresh_; }
+
+  Engine& engine_;
+  std::span<const std::vector<int32_t>> windows_;
+  const TypeOf& type_;
+  const Take& take_;
+  const LayersOptions& options_;
+  runtime::Sequence sequence_;
+  int64_t ld_ = 0;
+  std::vector<std::vector<float>> x_;  // of each window: what goes into the layer at hand
+  std::deque<Group> groups_;
+  Importance experts_;
+  std::vector<TensorView> fresh_;
+  std::deque<std::vector<std::byte>> bytes_;  // their data
+};
+
+}  // namespace
+
+Result<void> quantize_layers(runtime::Engine& engine, std::span<const std::vector<int32_t>> windows, const TypeOf& type,
+                             const Take& take, const LayersOptions& options) {
+  if (windows.empty()) return Error{Code::invalid, "there is no calibration text", {}};
+  return Layers(engine, windows, type, take, options).run();
+}
+
+}  // namespace miao::compress

@@ -1,0 +1,37 @@
+// Quantising a decoder layer by layer: each layer is calibrated on what the layers before it give *after* they have
+// been quantised, so that later ones make up for earlier ones too.
+//
+//   for each layer:   x -> layer as it is, moments of what its matrices read -> GPTQ -> layer with new weights -> x
+//
+// Besides the model, memory holds x of all windows, the moments of one layer and its new weights.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/engine.h"
+#include "tensor/dtype.h"
+
+namespace miao::compress {
+
+struct LayersOptions {
+  double damp = 0.01;  // Feedback::of
+  std::function<void(int64_t layer, int64_t layers)> progress;
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+// `type` gives the format of each matrix of a block by its name in the file; a floating one leaves it as it is. `take`
+// gets the new bytes of the others, layer by layer. Experts that share a tensor, each of which reads few rows, are
+// rounded with importance alone. Errors: those of encode_gptq and of Engine::forward_blocks; what `take` says.
+using TypeOf = std::function<DType(std::string_view tensor)>;
+using Take = std::function<Result<void>(std::string_view tensor, DType dtype, std::span<const std::byte> bytes)>;
+Result<void> quantize_layers(runtime::Engine& engine, std::span<const std::vector<int32_t>> windows, const TypeOf& type,
+                             const Take& take, const LayersOptions& options);
+
+}  // namespace miao::compress

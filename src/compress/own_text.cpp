@@ -1,0 +1,61 @@
+#include "compress/own_text.h"
+
+#include <algorithm>
+
+#include "prep/tokenizer.h"
+#include "runtime/rng.h"
+#include "runtime/sampler.h"
+
+namespace miao::compress {
+
+namespace {
+
+constexpr int64_t kTogether = 32;  // windows that are written side by side
+constexpr float kNucleus = 0.98f;  // the far tail of a small model is noise, which one such token keeps up for long
+
+// What a window begins with.
+std::vector<int32_t> beginning(runtime::Engine& engine, runtime::Rng& random) {
+  if (const auto tokenizer = engine.tokenizer(); tokenizer.ok()) {
+    if (auto ids = (*tokenizer)->encode(""); ids.ok() && !ids->empty()) return {ids->front()};
+  }
+  return {static_cast<int32_t>(random.below(static_cast<uint64_t>(engine.vocab())))};
+}
+
+}  // namespace
+
+Result<std::vector<std::vector<int32_t>>> own_text(runtime::Engine& engine, const OwnTextOptions& options) {
+  std::vector<std::vector<int32_t>> out;
+  runtime::Rng random(options.seed);
+  const int64_t length = std::min(options.tokens, engine.ctx());
+  int64_t written = 0;
+  while (static_cast<int64_t>(out.size()) < options.windows) {
+    const auto count = static_cast<size_t>(std::min(kTogether, options.windows - static_cast<int64_t>(out.size())));
+    std::vector<runtime::Sequence> sequences;
+    std::vector<runtime::Sampler> samplers;
+    const size_t begin = out.size();
+    for (size_t i = 0; i < count; ++i) {
+      sequences.push_back(engine.new_sequence());
+      MIAO_TRY(
+          runtime::Sampler sampler,
+          runtime::Sampler::create({.top_p = kNucleus, .seed = options.seed * 1000003 + begin + i}, engine.vocab()));
+      samplers.push_back(std::move(sampler));
+      out.push_back(beginning(engine, random));
+    }
+    for (int64_t t = 1; t < length; ++t) {
+      std::vector<runtime::Slice> slices;
+      for (size_t i = 0; i < count; ++i) {
+        slices.push_back({&sequences[i], std::span(out[begin + i]).last(1), runtime::Want::last});
+      }
+      MIAO_TRY(const runtime::Logits logits, engine.forward(slices, options.cancel));
+      for (size_t i = 0; i < count; ++i) {
+        MIAO_TRY(const int32_t token, samplers[i].sample(logits.row(static_cast<int64_t>(i))));
+        out[begin + i].push_back(token);
+      }
+      written += static_cast<int64_t>(count);
+      if (options.progress) options.progress(written);
+    }
+  }
+  return out;
+}
+
+}  // namespace miao::compress
