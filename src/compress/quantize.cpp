@@ -1,0 +1,245 @@
+#include "compress/quantize.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "base/cpu.h"
+#include "base/thread_pool.h"
+#include "compress/canary.h"
+#include "compress/layers.h"
+#include "io/gguf_writer.h"
+#include "models/family.h"
+#include "runtime/engine.h"
+
+namespace miao::compress {
+
+namespace {
+
+constexpr int64_t kSlice = int64_t{4} << 20;  // weights that are decoded at a time
+
+// Small, or read by steps that take floats alone. llama.cpp keeps the same.
+bool stays(const TensorView& t) {
+  static constexpr std::string_view kNames[] = {"_norm.", "ffn_gate_inp.", "position_embd.", "token_types.",
+                                                "attn_rel_b."};
+  if (t.shape.size() < 2 || !t.name.ends_with(".weight")) return true;
+  return std::ranges::any_of(kNames, [&](std::string_view name) { return t.name.find(name) != std::string::npos; });
+}
+
+// The number of the block that a tensor belongs to; -1 for those outside, which are written first.
+int64_t block_of(std::string_view name) {
+  const size_t at = name.starts_with("blk.") ? 4 : std::string_view::npos;
+  int64_t out = -1;
+  if (at != std::string_view::npos) std::from_chars(name.data() + at, name.data() + name.size(), out);
+  return out;
+}
+
+Error already_quantised(const TensorView& t) {
+  return {
+      Code::invalid,
+      std::string("is ") + format(t.dtype).name +
+          " already, and a second rounding adds its loss to that of the first; take a file of full precision, or say "
+          "--requantize",
+      t.name};
+}
+
+class Writer {
+ public:
+  Writer(const io::Checkpoint& model, const QuantizeOptions& options, Quantized plan, ThreadPool& pool)
+      : model_(model), o_(options), plan_(std::move(plan)), pool_(pool) {}
+
+  Result<Quantized> run(const std::filesystem::path& path) {
+    MIAO_TRY(io::GgufWriter file, io::GgufWriter::create(path, metadata(), infos(), o_.cancel));
+    file_ = &file;
+    MIAO_CHECK_OK(o_.calibration.empty() ? write_until(INT64_MAX) : by_layers());
+    MIAO_CHECK_OK(file.finish());
+    if (o_.canary) {
+      progress("canary", 0, 1);
+      MIAO_TRY(plan_.canary, canary_digest(file.readable(), ids_, o_.threads, o_.cancel));
+      MIAO_CHECK_OK(file.patch(kCanaryLogits, plan_.canary));
+    }
+    MIAO_CHECK_OK(file.commit());
+    return std::move(plan_);
+  }
+
+ private:
+  void progress(std::string_view what, uint64_t done, uint64_t total) const {
+    if (o_.progress) o_.progress(what, done, total);
+  }
+
+  io::GgufMetadata metadata() {
+    io::GgufMetadata meta = io::GgufMetadata::of(model_);
+    meta.set("general.file_type", o_.recipe.file_type());
+    meta.set("general.quantization_version", uint32_t{2});
+    meta.set(kWriterKey, o_.writer);
+    meta.set("miao.quantize.mix", o_.recipe.name());
+    const bool any = o_.importance || !o_.calibration.empty();
+    meta.set("miao.quantize.rounding", !o_.calibration.empty()                  ? "gptq"
+                                       : any                                    ? "importance"
+                                       : o_.rounding == Rounding::least_squares ? "least squares"
+                                                                                : "nearest");
+    if (any) meta.set("miao.quantize.calibration", o_.calibrated_on);
+    if (!o_.canary) return meta;
+    const TensorView* const table = model_.find("token_embd.weight");
+    ids_ = canary_ids(table ? table->rows() : 1);
+    meta.set(kCanaryIds, std::vector<uint32_t>(ids_.begin(), ids_.end()));
+    meta.reserve(kCanaryLogits, std::string(64, '0'));
+    return meta;
+  }
+
+  std::vector<io::TensorInfo> infos() const {
+    std::vector<io::TensorInfo> out;
+    for (const QuantizedTensor& t : plan_.tensors) out.push_back({t.name, t.to, t.shape});
+    return out;
+  }
+
+  // All tensors that stand before those of `block`; matrices that layers.h gave come from there.
+  Result<void> write_until(int64_t block) {
+    for (; next_ < plan_.tensors.size() && block_of(plan_.tensors[next_].name) < block; ++next_) {
+      const QuantizedTensor& t = plan_.tensors[next_];
+      progress(t.name, written_, plan_.bytes_before);
+      const auto made = made_.find(t.name);
+      auto done = made != made_.end() ? file_->write(t.name, made->second) : round(t);
+      if (!done.ok()) return done.error().where.empty() ? std::move(done.error()).at(t.name) : std::move(done.error());
+      if (made != made_.end()) made_.erase(made);
+      written_ += t.bytes_before;
+    }
+    progress("tensors", written_, plan_.bytes_before);
+    return {};
+  }
+
+  Result<void> by_layers() {
+    MIAO_TRY(const auto engine, runtime::Engine::open(model_.path(), {.threads = o_.threads,
+                                                                      .ctx = static_cast<int64_t>(longest()),
+                                                                      .isa = {},
+                                                                      .packs = {},
+                                                                      .cancel = o_.cancel}));
+    std::map<std::string_view, DType> types;
+    for (const QuantizedTensor& t : plan_.tensors) types.emplace(t.name, t.to);
+    const auto take = [&](std::string_view tensor, DType, std::span<const std::byte> bytes) -> Result<void> {
+      made_.emplace(tensor, std::vector<std::byte>(bytes.begin(), bytes.end()));
+      return {};
+    };
+    MIAO_CHECK_OK(write_until(0));
+    Result<void> written;
+    LayersOptions layers{.progress = {}, .cancel = o_.cancel};
+    layers.progress = [&](int64_t layer, int64_t) {
+      if (written.ok()) written = write_until(layer);
+    };
+    MIAO_CHECK_OK(quantize_layers(
+        *engine, o_.calibration, [&](std::string_view name) { return types.at(name); }, take, layers));
+    MIAO_CHECK_OK(written);
+    return write_until(INT64_MAX);
+  }
+  size_t longest() const {
+    size_t out = 64;
+    for (const auto& window : o_.calibration) out = std::max(out, window.size());
+    return out;
+  }
+
+  // One tensor by itself, some rows at a time.
+  Result<void> round(const QuantizedTensor& t) {
+    const TensorView& source = *model_.find(t.name);
+    if (t.to == t.from) {
+      MIAO_CHECK_OK(file_->write(t.name, {source.data, static_cast<size_t>(source.bytes)}));
+      model_.release({source.data, static_cast<size_t>(source.bytes)});
+      return {};
+    }
+    const int64_t cols = source.cols(), matrices = t.shape.size() > 2 ? t.shape[0] : 1, rows = source.rows() / matrices;
+    for (int64_t i = 0; i < matrices; ++i) {
+      const std::vector<float> mean = o_.importance ? o_.importance->mean(t.name, i) : std::vector<float>();
+      MIAO_CHECK_OK(round_rows(t, source, {i * rows, (i + 1) * rows}, cols, mean));
+    }
+    model_.release({source.data, static_cast<size_t>(source.bytes)});
+    return {};
+  }
+
+  Result<void> round_rows(const QuantizedTensor& t, const TensorView& source, Range rows, int64_t cols,
+                          std::span<const float> mean) {
+    const int64_t step = std::max<int64_t>(1, kSlice / cols);
+    std::vector<float> values;
+    std::vector<std::byte> bytes;
+    for (int64_t row = rows.begin; row < rows.end; row += step) {
+      const int64_t count = std::min(step, rows.end - row);
+      values.resize(static_cast<size_t>(count * cols));
+      bytes.resize(static_cast<size_t>(count * row_bytes(t.to, cols)));
+      format(t.from).decode(source.row(row), values.data(), count * cols);
+      MatrixOptions options{.method = mean.empty() ? o_.rounding : Rounding::importance,
+                            .importance = mean,
+                            .cancel = o_.cancel,
+                            .progress = {}};
+      if (options.method == Rounding::importance && mean.empty()) options.method = Rounding::least_squares;
+      MIAO_CHECK_OK(encode_matrix(t.to, values, cols, options, pool_, bytes.data()));
+      MIAO_CHECK_OK(file_->write(t.name, bytes));
+    }
+    return {};
+  }
+
+  const io::Checkpoint& model_;
+  const QuantizeOptions& o_;
+  Quantized plan_;
+  ThreadPool& pool_;
+  std::vector<int32_t> ids_;
+  io::GgufWriter* file_ = nullptr;
+  size_t next_ = 0;       // the tensor that is written next
+  uint64_t written_ = 0;  // of plan_.bytes_before
+  std::map<std::string, std::vector<std::byte>, std::less<>> made_;
+};
+
+}  // namespace
+
+Result<Anatomy> anatomy_of(const io::Checkpoint& model) {
+  MIAO_TRY(models::Source source, models::Source::open(model));
+  MIAO_TRY(const models::Family* family, models::find_family(source));
+  source.use(source.ct2() ? family->ct2 : family->hf);
+  MIAO_TRY(const models::ModelSpec spec, family->spec(source));
+  const models::AttentionSpec& attn = spec.block.attn;
+  return Anatomy{.layers = spec.layers,
+                 .heads_per_kv = attn.heads / std::max<int64_t>(1, attn.kv_heads),
+                 .experts = spec.block.ffn.experts,
+                 .tied = !model.find("output.weight")};
+}
+
+std::vector<Subject> subjects_of(const io::Checkpoint& model) {
+  std::vector<Subject> out;
+  for (const TensorView& t : model.tensors()) out.push_back({t.name, t.shape, t.dtype, stays(t)});
+  std::ranges::stable_sort(out, {}, [](const Subject& s) { return block_of(s.name); });
+  return out;
+}
+
+Result<Quantized> plan_types(const io::Checkpoint& model, const QuantizeOptions& options) {
+  if (model.kind() != io::Checkpoint::Kind::gguf) {
+    return Error{Code::unsupported, "is no GGUF file", model.path().string()};
+  }
+  MIAO_TRY(const Anatomy anatomy, anatomy_of(model));
+  const std::vector<Subject> subjects = subjects_of(model);
+  const std::vector<Choice> choices = options.recipe.choose(subjects, anatomy, options.choice);
+  Quantized out;
+  for (size_t i = 0; i < subjects.size(); ++i) {
+    const TensorView& t = *model.find(subjects[i].name);
+    if (choices[i].dtype != t.dtype && format(t.dtype).block > 1 && !options.requantize) return already_quantised(t);
+    if (choices[i].dtype != t.dtype && !can_encode(choices[i].dtype)) {
+      return Error{Code::unsupported, std::string(format(choices[i].dtype).name) + " cannot be written", t.name};
+    }
+    QuantizedTensor q{t.name, t.shape, t.dtype, choices[i].dtype, choices[i].wished, t.bytes, 0};
+    q.bytes = static_cast<uint64_t>(t.rows() * row_bytes(q.to, t.cols()));
+    out.bytes_before += q.bytes_before;
+    out.bytes += q.bytes;
+    out.weights += t.elements();
+    out.tensors.push_back(std::move(q));
+  }
+  return out;
+}
+
+Result<Quantized> quantize(const io::Checkpoint& model, const std::filesystem::path& out,
+                           const QuantizeOptions& options) {
+  MIAO_TRY(Quantized plan, plan_types(model, options));
+  MIAO_TRY(const auto pool, ThreadPool::create(options.threads ? options.threads : cpu_limits().threads()));
+  auto done = Writer(model, options, std::move(plan), *pool).run(out);
+  if (!done.ok() && done.error().where.find('/') == std::string::npos) {
+    return std::move(done.error()).at(model.path().string());
+  }
+  return done;
+}
+
+}  // namespace miao::compress

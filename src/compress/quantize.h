@@ -1,0 +1,66 @@
+// Quantising a model: from a GGUF file of full precision to one in a mix of types.
+//
+//   tensors -> types (recipe.h) -> new bytes, by rounding.h or layer by layer with layers.h -> GGUF with checksums,
+//   canary
+//
+// Nothing stands under the final name before all of it is written and has run once.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "compress/importance.h"
+#include "compress/recipe.h"
+#include "compress/rounding.h"
+#include "io/checkpoint.h"
+
+namespace miao::compress {
+
+// What an architecture's tensors are to a recipe. Errors: those of an unsupported architecture or a broken file.
+Result<Anatomy> anatomy_of(const io::Checkpoint& model);
+std::vector<Subject> subjects_of(const io::Checkpoint& model);
+
+struct QuantizeOptions {
+  Recipe recipe;
+  RecipeOptions choice;
+  Rounding rounding = Rounding::least_squares;
+  const Importance* importance = nullptr;             // by names of this file; tensors that it lacks go without
+  std::span<const std::vector<int32_t>> calibration;  // windows of tokens: blocks are rounded by GPTQ. Decoders only
+  bool requantize = false;                            // take weights that are quantised already
+  bool canary = true;
+  std::string writer;         // "miao 0.1.0"
+  std::string calibrated_on;  // what the calibration text was, for the file's metadata
+  int threads = 0;
+  std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress;
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+struct QuantizedTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+  DType from, to, wished;  // wished: by the recipe, where the shape did not allow it
+  uint64_t bytes_before = 0, bytes = 0;
+};
+struct Quantized {
+  std::vector<QuantizedTensor> tensors;  // in the order of the file
+  uint64_t bytes_before = 0, bytes = 0;  // of all tensors' data
+  int64_t weights = 0;
+  std::string canary;  // its digest, or empty
+  double bits() const { return weights > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(weights) : 0; }
+};
+
+// The types that quantize() would give, and the bytes.
+Result<Quantized> plan_types(const io::Checkpoint& model, const QuantizeOptions& options);
+
+// Writes `out`. Errors: unsupported for what is no GGUF file, invalid for weights that are quantised already (without
+// `requantize`) or are no numbers (the tensor and row are named), io, cancelled.
+Result<Quantized> quantize(const io::Checkpoint& model, const std::filesystem::path& out,
+                           const QuantizeOptions& options);
+
+}  // namespace miao::compress
