@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/check.h"
+
 namespace miao {
 
 namespace {
@@ -21,6 +23,22 @@ constexpr uintptr_t kPageBytes = 4096;
 Error system_error(const std::filesystem::path& path, const char* what) {
   const Code code = errno == ENOENT ? Code::not_found : Code::io;
   return {code, std::string(what) + ": " + std::strerror(errno), path.string()};
+}
+
+bool write_all(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+std::string link_of(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.parent_path().empty() ? std::filesystem::path(".") : path.parent_path();
 }
 
 struct Fd {
@@ -111,20 +129,84 @@ NamelessFile::~NamelessFile() {
 }
 
 Result<void> NamelessFile::append(std::span<const std::byte> bytes) {
+  return write_all(fd_, bytes) ? Result<void>() : system_error(folder_, "cannot write");
+}
+
+Result<void> NamelessFile::name(const std::string& file_name) {
+  const std::filesystem::path path = folder_ / file_name;
+  if (::linkat(AT_FDCWD, link_of(fd_).c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 || errno == EEXIST)
+    return {};
+  return system_error(path, "cannot name the file");
+}
+
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, unsigned mode, bool nameless) {
+  MIAO_CHECK_OK(replaceable(path));
+  static std::atomic<unsigned> count{0};  // threads may write the same file
+  AtomicFile out(path);
+  out.temporary_ = path.string() + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(count++);
+  if (nameless) out.fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+  if (out.fd_ >= 0 && ::access(link_of(out.fd_).c_str(), F_OK) == 0) return out;
+  if (out.fd_ >= 0) ::close(out.fd_);
+  out.fd_ = ::open(out.temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (out.fd_ < 0) return out.failed("cannot create");
+  out.named_ = true;
+  return out;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept { *this = std::move(other); }
+AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(temporary_, other.temporary_);
+  std::swap(named_, other.named_);
+  std::swap(fd_, other.fd_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  if (named_) ::unlink(temporary_.c_str());
+}
+
+Error AtomicFile::failed(const char* what) const { return system_error(path_, what); }
+
+Result<void> AtomicFile::reserve(uint64_t bytes) {
+  if (bytes == 0 || ::fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) == 0) return {};
+  if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR) return {};
+  return failed("cannot take the room for the file");
+}
+
+Result<void> AtomicFile::append(std::span<const std::byte> bytes) {
+  if (!write_all(fd_, bytes)) return failed("cannot write");
+  size_ += bytes.size();
+  return {};
+}
+
+Result<void> AtomicFile::patch(uint64_t offset, std::span<const std::byte> bytes) {
+  MIAO_CHECK(offset <= size_ && bytes.size() <= size_ - offset);
   while (!bytes.empty()) {
-    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error(folder_, "cannot write");
+    if (n < 0) return failed("cannot write");
     bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
   }
   return {};
 }
 
-Result<void> NamelessFile::name(const std::string& file_name) {
-  const std::string own = "/proc/self/fd/" + std::to_string(fd_);
-  const std::filesystem::path path = folder_ / file_name;
-  if (::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 || errno == EEXIST) return {};
-  return system_error(path, "cannot name the file");
+std::filesystem::path AtomicFile::readable() const { return named_ ? temporary_ : std::filesystem::path(link_of(fd_)); }
+
+// A name is given by a link, which replaces nothing, and moved by a rename, which does.
+Result<void> AtomicFile::commit() {
+  if (::fsync(fd_) != 0) return failed("cannot flush");
+  if (!named_) {
+    if (::linkat(AT_FDCWD, link_of(fd_).c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0)
+      return failed("cannot name the file");
+    named_ = true;
+  }
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot rename into place");
+  named_ = false;
+  return {};
 }
 
 Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes) {
@@ -147,11 +229,19 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t max_byte
 Result<void> replaceable(const std::filesystem::path& path) {
   std::error_code error;
   const auto kind = std::filesystem::status(path, error).type();
-  if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::regular) return {};
-  return Error{Code::invalid,
-               kind == std::filesystem::file_type::directory ? "is a folder; name a file in it"
-                                                             : "is not an ordinary file, which this would replace",
-               path.string()};
+  if (kind != std::filesystem::file_type::not_found && kind != std::filesystem::file_type::regular) {
+    return Error{Code::invalid,
+                 kind == std::filesystem::file_type::directory ? "is a folder; name a file in it"
+                                                               : "is not an ordinary file, which this would replace",
+                 path.string()};
+  }
+  const std::filesystem::path folder = folder_of(path);
+  if (!std::filesystem::is_directory(folder, error)) {
+    return Error{Code::not_found, "cannot be written: there is no folder '" + folder.string() + "'; make it first",
+                 path.string()};
+  }
+  if (::access(folder.c_str(), W_OK | X_OK) == 0) return {};
+  return Error{Code::io, "cannot be written: the folder '" + folder.string() + "' is not writable", path.string()};
 }
 
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {
@@ -160,33 +250,9 @@ Result<void> write_file_atomic(const std::filesystem::path& path, std::string_vi
 
 Result<void> write_file_atomic(const std::filesystem::path& path, std::span<const std::string_view> parts,
                                unsigned mode) {
-  MIAO_CHECK_OK(replaceable(path));
-  static std::atomic<unsigned> count{0};  // threads may write the same file
-  const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(count++);
-  const auto failed = [&](const char* what) {
-    Error error = system_error(temporary, what);
-    ::unlink(temporary.c_str());
-    return error;
-  };
-  {
-    Fd file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)};
-    if (file.fd < 0) return system_error(temporary, "cannot create");
-    for (std::string_view bytes : parts) {
-      while (!bytes.empty()) {
-        const ssize_t n = ::write(file.fd, bytes.data(), bytes.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return failed("cannot write");
-        bytes.remove_prefix(static_cast<size_t>(n));
-      }
-    }
-    if (::fsync(file.fd) != 0) return failed("cannot flush");
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    Error error = system_error(path, "cannot rename into place");
-    ::unlink(temporary.c_str());
-    return error;
-  }
-  return {};
+  MIAO_TRY(AtomicFile file, AtomicFile::create(path, mode));
+  for (const std::string_view bytes : parts) MIAO_CHECK_OK(file.append(std::as_bytes(std::span(bytes))));
+  return file.commit();
 }
 
 }  // namespace miao

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -62,11 +63,45 @@ class NamelessFile {
   int fd_ = -1;
 };
 
-// invalid where something stands at `path` that a rename must not replace: a device, a pipe, a folder.
+// A file that takes its name only when all of it is written and flushed: until commit() whoever looks sees what was
+// there before, and a file that is not committed leaves nothing behind. (Where the file system cannot do without a
+// name, it has one of its own beside `path` meanwhile, which stays if the process is killed.)
+class AtomicFile {
+ public:
+  // Errors are those of replaceable(), and those of the file system. `nameless` false: as where files need a name.
+  static Result<AtomicFile> create(const std::filesystem::path& path, unsigned mode = 0644, bool nameless = true);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&& other) noexcept;
+  ~AtomicFile();
+
+  // Takes the room for a file of so many bytes, so that a full disk is told before the work. Says nothing on file
+  // systems that cannot.
+  Result<void> reserve(uint64_t bytes);
+  Result<void> append(std::span<const std::byte> bytes);
+  // Other bytes in place of some that were appended.
+  Result<void> patch(uint64_t offset, std::span<const std::byte> bytes);
+  uint64_t size() const { return size_; }  // bytes appended
+  // Opens what was written so far; good until commit().
+  std::filesystem::path readable() const;
+  // Flushes and renames. Nothing else may be called after it.
+  Result<void> commit();
+
+ private:
+  explicit AtomicFile(std::filesystem::path path) : path_(std::move(path)) {}
+  Error failed(const char* what) const;
+
+  std::filesystem::path path_, temporary_;
+  bool named_ = false;  // `temporary_` is there
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+// Whether a file can be written at `path` by a rename: invalid where something else stands there (a device, a pipe, a
+// folder), not_found or io where its folder is missing or cannot be written to.
 Result<void> replaceable(const std::filesystem::path& path);
 // The whole file as text; `max_bytes` bounds it.
 Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 30);
-// Writes to a temporary beside `path`, fsyncs, renames: a reader sees the old or the new content, nothing between.
+// An AtomicFile of these bytes: a reader sees the old or the new content, nothing between.
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 // The same for bytes that stand in several places; `mode` is that of the file.
 Result<void> write_file_atomic(const std::filesystem::path& path, std::span<const std::string_view> parts,

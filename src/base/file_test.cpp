@@ -2,13 +2,20 @@
 #include "base/file.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <random>
+
+#include "base/check.h"
 
 namespace miao {
 namespace {
@@ -98,7 +105,7 @@ TEST_F(File, AnAtomicWriteReplacesOrLeavesTheOld) {
   ASSERT_TRUE(write_file_atomic(dir_ / "f", "old").ok());
   ASSERT_TRUE(write_file_atomic(dir_ / "f", "new").ok());
   EXPECT_EQ(*read_file(dir_ / "f"), "new");
-  EXPECT_FALSE(write_file_atomic(dir_ / "absent/f", "x").ok());
+  EXPECT_EQ(write_file_atomic(dir_ / "absent/f", "x").error().code, Code::not_found);
   fs::create_directories(dir_ / "taken");
   EXPECT_FALSE(write_file_atomic(dir_ / "taken", "x").ok());
   EXPECT_EQ(std::distance(fs::directory_iterator(dir_), {}), 2);  // the failed write left nothing
@@ -116,6 +123,115 @@ TEST_F(File, ANamelessFileIsThereWhenItIsNamed) {
   { const auto dropped = NamelessFile::create(dir_); }
   EXPECT_EQ(std::distance(fs::directory_iterator(dir_), fs::directory_iterator()), 1);
   EXPECT_FALSE(NamelessFile::create(dir_ / "absent").ok());
+}
+
+// With a name meanwhile and without one.
+class Atomic : public File, public ::testing::WithParamInterface<bool> {
+ protected:
+  Result<AtomicFile> create(const fs::path& path) { return AtomicFile::create(path, 0644, GetParam()); }
+  static std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+  ptrdiff_t files() { return std::distance(fs::directory_iterator(dir_), {}); }
+};
+
+TEST_P(Atomic, TakesItsNameWhenItIsWhole) {
+  const fs::path path = dir_ / "f";
+  ASSERT_TRUE(write_file_atomic(path, "old").ok());
+  auto file = create(path);
+  ASSERT_TRUE(file.ok()) << file.error().str();
+  ASSERT_TRUE(file->reserve(6).ok());
+  ASSERT_TRUE(file->append(bytes("abc")).ok());
+  ASSERT_TRUE(file->append(bytes("def")).ok());
+  ASSERT_TRUE(file->patch(2, bytes("XY")).ok());
+  EXPECT_EQ(file->size(), 6u);
+  EXPECT_EQ(*read_file(path), "old");
+  EXPECT_EQ(*read_file(file->readable()), "abXYef");
+  AtomicFile moved = std::move(*file);
+  ASSERT_TRUE(moved.patch(5, bytes("Z")).ok());
+  ASSERT_TRUE(moved.commit().ok());
+  EXPECT_EQ(*read_file(path), "abXYeZ");
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_P(Atomic, OneThatIsDroppedLeavesNothing) {
+  const fs::path path = dir_ / "f";
+  ASSERT_TRUE(write_file_atomic(path, "old").ok());
+  {
+    auto file = create(path);
+    ASSERT_TRUE(file->append(bytes("new")).ok());
+    EXPECT_EQ(files(), GetParam() ? 1 : 2);
+  }
+  EXPECT_EQ(files(), 1);
+  EXPECT_EQ(*read_file(path), "old");
+}
+
+TEST_P(Atomic, BytesThatAreNotThereCannotBePatched) {
+  auto file = create(dir_ / "f");
+  ASSERT_TRUE(file->append(bytes("abc")).ok());
+  EXPECT_THROW((void)file->patch(2, bytes("xy")), Bug);
+  EXPECT_THROW((void)file->patch(4, {}), Bug);
+}
+
+TEST_P(Atomic, WhereItCannotBeWrittenIsToldAtOnce) {
+  const auto error = [&](const fs::path& path) { return create(path).error().str(); };
+  EXPECT_NE(error(dir_ / "absent/f").find("there is no folder '" + (dir_ / "absent").string()), std::string::npos);
+  ASSERT_TRUE(write_file_atomic(dir_ / "f", "old").ok());
+  EXPECT_NE(error(dir_ / "f/g").find("there is no folder"), std::string::npos);
+  EXPECT_NE(error(dir_).find("is a folder"), std::string::npos);
+  EXPECT_NE(error("/dev/null").find("not an ordinary file"), std::string::npos);
+  fs::create_directory(dir_ / "locked");
+  fs::permissions(dir_ / "locked", fs::perms::owner_read | fs::perms::owner_exec);
+  if (::access((dir_ / "locked").c_str(), W_OK) == 0) GTEST_SKIP() << "this user may write everywhere";
+  EXPECT_NE(error(dir_ / "locked/f").find("is not writable"), std::string::npos);
+}
+
+// The size that a process may give a file ends as a disk does: in the middle of a write.
+TEST_P(Atomic, AFileThatFindsNoRoomLeavesTheOld) {
+  const fs::path path = dir_ / "f";
+  ASSERT_TRUE(write_file_atomic(path, "old").ok());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto on_signal = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limit{1 << 16, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  std::string written;
+  {
+    auto file = create(path);
+    const std::string text(50000, 'x');
+    for (int i = 0; i < 3 && written.empty(); ++i) {
+      if (auto r = file->append(bytes(text)); !r.ok()) written = r.error().str();
+    }
+  }
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ::signal(SIGXFSZ, on_signal);
+  EXPECT_NE(written.find(path.string() + ": cannot write"), std::string::npos) << written;
+  EXPECT_EQ(*read_file(path), "old");
+  EXPECT_EQ(files(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, Atomic, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "Nameless" : "Named"; });
+
+// A disk of 64 KiB, where this user may make one.
+TEST_F(File, AFullDiskIsAnErrorThatSaysSo) {
+  const auto full = [&] {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 2;
+    if (::mount("none", dir_.c_str(), "tmpfs", 0, "size=65536") != 0) return 2;
+    if (!write_file_atomic(dir_ / "f", "old").ok()) return 3;
+    const auto r = write_file_atomic(dir_ / "f", std::string(100000, 'x'));
+    const bool said = !r.ok() && r.error().str().find("No space left on device") != std::string::npos;
+    auto file = AtomicFile::create(dir_ / "g");
+    const bool told = file.ok() && !file->reserve(100000).ok();
+    const bool clean = std::distance(fs::directory_iterator(dir_), {}) == 1;
+    return said && told && clean && *read_file(dir_ / "f") == "old" ? 0 : 4;
+  };
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) ::_exit(full());
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 2) GTEST_SKIP() << "no disk of its own for this user";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 // Asking is safe where touching would end the process.

@@ -194,6 +194,7 @@ Result<KeyValues> Checkpoint::add_file(const fs::path& path) {
   kind_ = found->kind;
   MIAO_TRY(ParsedFile parsed, found->parse(file->bytes(), path.string()));
   std::move(parsed.tensors.begin(), parsed.tensors.end(), std::back_inserter(tensors_));
+  if (files_.empty()) gguf_keys_ = std::move(parsed.gguf_keys);
   files_.push_back(file);
   tensor_ends_.push_back(tensors_.size());
   parsed.meta.keep(file);

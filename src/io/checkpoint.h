@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "base/key_values.h"
 #include "base/result.h"
+#include "io/gguf_metadata.h"
 #include "tensor/tensor.h"
 
 namespace miao::io {
@@ -44,6 +45,8 @@ class Checkpoint {
   const std::filesystem::path& path() const { return path_; }  // as given to open()
   // Strings point into memory that the KeyValues (and its copies) keep alive.
   const KeyValues& meta() const { return meta_; }
+  // Of GGUF files: the same in file order and in the exact types, as bytes in the mapping. Of others: none.
+  std::span<const GgufKey> gguf_keys() const { return gguf_keys_; }
 
   // Views live as long as the Checkpoint. A vocabulary-only GGUF has none. Null when there is no tensor of that name.
   std::span<const TensorView> tensors() const { return tensors_; }
@@ -80,6 +83,7 @@ class Checkpoint {
   std::filesystem::path path_;
   std::filesystem::path directory_;  // of side files; empty for GGUF
   KeyValues meta_;
+  std::vector<GgufKey> gguf_keys_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
   std::vector<TensorView> tensors_;
   std::vector<size_t> tensor_ends_;                       // of each file's tensors in tensors_

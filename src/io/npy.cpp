@@ -1,15 +1,10 @@
-// The .npy file over POSIX calls: header space, values, then the header.
+// The .npy file: header space, values, then the header.
 #include "io/npy.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <bit>
-#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <string_view>
-#include <utility>
 
 #include "base/check.h"
 #include "base/checked.h"
@@ -22,19 +17,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the file says '<f4'");
 
 constexpr size_t kHeaderBytes = 128;  // a multiple of 64, as NumPy aligns the values
-
-// Everything at `offset`, or false with errno set.
-bool write_all(int fd, const char* data, size_t size, off_t offset) {
-  while (size > 0) {
-    const ssize_t n = ::pwrite(fd, data, size, offset);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    data += n;
-    offset += n;
-    size -= static_cast<size_t>(n);
-  }
-  return true;
-}
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr size_t kPrefix = 10;  // magic, version, header length
@@ -52,57 +34,25 @@ std::string npy_header(int64_t rows, int64_t cols) {
   return out + '\n';
 }
 
-Error NpyWriter::failed(const char* what) const {
-  return {Code::io, std::string(what) + ": " + std::strerror(errno), path_.string()};
-}
-
 Result<NpyWriter> NpyWriter::create(const std::filesystem::path& path, int64_t cols) {
   MIAO_CHECK(cols >= 1);
-  MIAO_CHECK_OK(replaceable(path));
-  NpyWriter out;
-  out.path_ = path;
-  out.cols_ = cols;
-  const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid());
-  out.fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (out.fd_ < 0) return out.failed("cannot create");
-  out.temporary_ = temporary;
-  return out;
-}
-
-NpyWriter::NpyWriter(NpyWriter&& other) noexcept { *this = std::move(other); }
-NpyWriter& NpyWriter::operator=(NpyWriter&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(temporary_, other.temporary_);
-  std::swap(fd_, other.fd_);
-  std::swap(rows_, other.rows_);
-  std::swap(cols_, other.cols_);
-  return *this;
-}
-NpyWriter::~NpyWriter() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(temporary_.c_str());
+  MIAO_TRY(AtomicFile file, AtomicFile::create(path));
+  const std::string header = npy_header(0, cols);
+  MIAO_CHECK_OK(file.append(std::as_bytes(std::span(header))));
+  return NpyWriter(std::move(file), cols);
 }
 
 Result<void> NpyWriter::append(std::span<const float> values) {
-  MIAO_CHECK(fd_ >= 0 && values.size() % static_cast<size_t>(cols_) == 0);
-  const size_t row_bytes = static_cast<size_t>(cols_) * sizeof(float);
-  const auto offset = static_cast<off_t>(kHeaderBytes + static_cast<size_t>(rows_) * row_bytes);
-  if (!write_all(fd_, reinterpret_cast<const char*>(values.data()), values.size_bytes(), offset))
-    return failed("cannot write");
+  MIAO_CHECK(values.size() % static_cast<size_t>(cols_) == 0);
+  MIAO_CHECK_OK(file_.append(std::as_bytes(values)));
   rows_ += static_cast<int64_t>(values.size() / static_cast<size_t>(cols_));
   return {};
 }
 
 Result<void> NpyWriter::finish() {
-  MIAO_CHECK(fd_ >= 0);
-  const std::string text = npy_header(rows_, cols_);
-  if (!write_all(fd_, text.data(), text.size(), 0)) return failed("cannot write");
-  if (::fsync(fd_) != 0) return failed("cannot flush");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot rename into place");
-  ::close(fd_);
-  fd_ = -1;
-  return {};
+  const std::string header = npy_header(rows_, cols_);
+  MIAO_CHECK_OK(file_.patch(0, std::as_bytes(std::span(header))));
+  return file_.commit();
 }
 
 Result<void> write_npy(const std::filesystem::path& path, std::span<const float> values, int64_t cols) {

@@ -2,16 +2,18 @@
 //
 //   "\x93NUMPY" 1 0 | u16 length | {'descr': '<f4', 'fortran_order': False, 'shape': (rows, cols), } spaces \n | values
 //
-// The header takes 128 bytes, so that finish() can put the row count into it. Until then the values are in a temporary
-// file beside `path`: a reader sees the old or the whole new array, and an abandoned writer leaves nothing behind.
+// The header takes 128 bytes, so that finish() can put the row count into it. The file is an AtomicFile: a reader sees
+// the old or the whole new array, and an abandoned writer leaves nothing behind.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "base/result.h"
 
 namespace miao::io {
@@ -22,9 +24,6 @@ std::string npy_header(int64_t rows, int64_t cols);
 class NpyWriter {
  public:
   static Result<NpyWriter> create(const std::filesystem::path& path, int64_t cols);  // cols >= 1
-  NpyWriter(NpyWriter&& other) noexcept;
-  NpyWriter& operator=(NpyWriter&& other) noexcept;
-  ~NpyWriter();
 
   // Whole rows: the size is a multiple of cols.
   Result<void> append(std::span<const float> values);
@@ -33,11 +32,9 @@ class NpyWriter {
   int64_t rows() const { return rows_; }
 
  private:
-  NpyWriter() = default;
-  Error failed(const char* what) const;
+  NpyWriter(AtomicFile file, int64_t cols) : file_(std::move(file)), cols_(cols) {}
 
-  std::filesystem::path path_, temporary_;
-  int fd_ = -1;
+  AtomicFile file_;
   int64_t rows_ = 0, cols_ = 0;
 };
 

@@ -13,6 +13,7 @@
 
 #include "base/key_values.h"
 #include "base/result.h"
+#include "io/gguf_metadata.h"
 #include "tensor/tensor.h"
 
 namespace miao::io {
@@ -20,6 +21,7 @@ namespace miao::io {
 struct ParsedFile {
   KeyValues meta;
   std::vector<TensorView> tensors;  // in file order
+  std::vector<GgufKey> gguf_keys;   // of GGUF files: `meta` in file order and in the types that the file has
 };
 
 using Bytes = std::span<const std::byte>;

@@ -14,39 +14,20 @@
 #include "base/checked.h"
 #include "io/files/byte_reader.h"
 #include "io/files/format.h"
+#include "io/files/gguf_limits.h"
 
 namespace miao::io {
 
 namespace {
 
-constexpr uint64_t kMaxKeys = 1 << 16;
-constexpr uint64_t kMaxTensors = 1 << 20;
-constexpr uint64_t kMaxKeyBytes = 65535;
 constexpr uint64_t kMaxStringBytes = 16 << 20;
 constexpr uint64_t kMaxArrayElements = 1 << 24;  // of all arrays of a file together
-constexpr uint64_t kMaxNameBytes = 63;
-constexpr uint32_t kMaxDims = 4;
 constexpr uint64_t kMinKeyBytes = 8 + 1 + 4 + 1;
 constexpr uint64_t kMinInfoBytes = 8 + 1 + 4 + 4 + 8;
-constexpr uint32_t kDefaultAlignment = 32;
-constexpr uint32_t kMinAlignment = 8, kMaxAlignment = 65536;
 
-enum ValueType : uint32_t {
-  kU8,
-  kI8,
-  kU16,
-  kI16,
-  kU32,
-  kI32,
-  kF32,
-  kBool,
-  kString,
-  kArray,
-  kU64,
-  kI64,
-  kF64,
-  kValueTypes
-};
+constexpr uint32_t of(GgufType type) { return static_cast<uint32_t>(type); }
+constexpr uint32_t kBool = of(GgufType::boolean), kString = of(GgufType::string), kArray = of(GgufType::array);
+constexpr uint32_t kValueTypes = of(GgufType::count);
 // Least bytes an element of each type takes.
 constexpr uint64_t kElementBytes[kValueTypes] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
 
@@ -149,16 +130,17 @@ class GgufParser {
 
   Result<void> key_value(uint64_t index) {
     std::string_view key;
-    MIAO_CHECK_OK(text(key, kMaxKeyBytes, "the name of a key"));
+    MIAO_CHECK_OK(text(key, kMaxKeyNameBytes, "the name of a key"));
     if (!plain_name(key)) {
       return damaged("key " + std::to_string(index) + " has the name " + in_quotes(key) +
                      (key.empty() ? "" : " with control characters"));
     }
     uint32_t type = 0;
     if (!reader_.number(type)) return truncated("key " + in_quotes(key));
-    if (key == "general.alignment" && type != kU32) {
+    if (key == "general.alignment" && type != of(GgufType::u32)) {
       return corrupt("key \"general.alignment\" is not an unsigned 32-bit number");
     }
+    const uint64_t start = reader_.offset();
     auto parsed = value(type);
     if (!parsed) return std::move(parsed.error()).at(path_ + ": key " + in_quotes(key));
     if (key == "general.alignment") {
@@ -171,6 +153,7 @@ class GgufParser {
     }
     if (!out_.meta.set(std::string(key), std::move(*parsed)))
       return damaged("key " + in_quotes(key) + " appears twice");
+    out_.gguf_keys.push_back({key, static_cast<GgufType>(type), bytes_.subspan(start, reader_.offset() - start)});
     return {};
   }
 
@@ -228,27 +211,27 @@ class GgufParser {
   // `count` numbers of a type as Ints or Floats.
   Result<KeyValues::Value> numbers(uint32_t type, uint64_t count) {
     switch (type) {
-      case kU8:
+      case of(GgufType::u8):
         return read_numbers<uint8_t>(count);
-      case kI8:
+      case of(GgufType::i8):
         return read_numbers<int8_t>(count);
-      case kU16:
+      case of(GgufType::u16):
         return read_numbers<uint16_t>(count);
-      case kI16:
+      case of(GgufType::i16):
         return read_numbers<int16_t>(count);
-      case kU32:
+      case of(GgufType::u32):
         return read_numbers<uint32_t>(count);
-      case kI32:
+      case of(GgufType::i32):
         return read_numbers<int32_t>(count);
-      case kF32:
+      case of(GgufType::f32):
         return read_numbers<float>(count);
       case kBool:
         return read_numbers<bool>(count);
-      case kU64:
+      case of(GgufType::u64):
         return read_numbers<uint64_t>(count);
-      case kI64:
+      case of(GgufType::i64):
         return read_numbers<int64_t>(count);
-      case kF64:
+      case of(GgufType::f64):
         return read_numbers<double>(count);
       default:
         return unknown_type(type);
@@ -275,7 +258,7 @@ class GgufParser {
 
   Result<void> tensor_info(uint64_t index) {
     std::string_view name;
-    MIAO_CHECK_OK(text(name, kMaxNameBytes, "the name of a tensor"));
+    MIAO_CHECK_OK(text(name, kMaxTensorNameBytes, "the name of a tensor"));
     if (!plain_name(name)) {
       return damaged("tensor " + std::to_string(index) + " has the name " + in_quotes(name) +
                      (name.empty() ? "" : " with control characters"));
