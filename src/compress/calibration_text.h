@@ -1,6 +1,6 @@
-// Calibration text where the user has none: what the model writes by itself.
+// Calibration text as windows of tokens: of a text that the user gives, or of what the model writes by itself.
 //
-// Windows sampled from a model are drawn from the very distribution that it is to keep, need no file and no licence,
+// The latter is drawn from the very distribution that the model is to keep, need no file and no licence,
 // and two seeds give sets that have nothing in common (Liu et al. 2023, LLM-QAT, arXiv 2305.17888). Text of the field
 // where a model will be used is still better.
 #pragma once
@@ -8,15 +8,29 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "runtime/engine.h"
 
+namespace miao::prep {
+class Tokenizer;
+}  // namespace miao::prep
+
 namespace miao::compress {
 
+struct WindowOptions {
+  int64_t windows = 64, tokens = 512;  // tokens of each
+};
+
+// Windows that lie evenly over the text; each begins with the tokenizer's begin token where it adds one. Errors:
+// invalid for a text that is not UTF-8 or too short for one window (with the number of its tokens).
+Result<std::vector<std::vector<int32_t>>> text_windows(const prep::Tokenizer& tokenizer, std::string_view text,
+                                                       const WindowOptions& options);
+
 struct OwnTextOptions {
-  int64_t windows = 64, tokens = 512;
+  WindowOptions size;
   uint64_t seed = 1;
   std::function<void(int64_t tokens)> progress;  // written so far, of all windows
   const std::atomic<bool>* cancel = nullptr;

@@ -1,4 +1,4 @@
-#include "compress/own_text.h"
+#include "compress/calibration_text.h"
 
 #include <algorithm>
 
@@ -23,13 +23,36 @@ std::vector<int32_t> beginning(runtime::Engine& engine, runtime::Rng& random) {
 
 }  // namespace
 
+Result<std::vector<std::vector<int32_t>>> text_windows(const prep::Tokenizer& tokenizer, std::string_view text,
+                                                       const WindowOptions& options) {
+  if (text.find('\0') != std::string_view::npos) return Error{Code::invalid, "is binary data, no text", {}};
+  MIAO_TRY(const std::vector<int32_t> begin, tokenizer.encode(""));
+  MIAO_TRY(const std::vector<int32_t> ids, tokenizer.encode(text, {.add_special = false, .parse_special = false}));
+  const size_t head = begin.empty() ? 0 : 1, length = static_cast<size_t>(options.tokens) - head;
+  const size_t whole = ids.size() / length, count = std::min(whole, static_cast<size_t>(options.windows));
+  if (count == 0) {
+    return Error{Code::invalid,
+                 "has " + std::to_string(ids.size()) + " tokens, and a window takes " + std::to_string(length) +
+                     "; give a longer text or lower the window",
+                 {}};
+  }
+  std::vector<std::vector<int32_t>> out;
+  for (size_t i = 0; i < count; ++i) {
+    const auto from = ids.begin() + static_cast<int64_t>(i * whole / count * length);
+    std::vector<int32_t>& window = out.emplace_back(begin.begin(), begin.begin() + static_cast<int64_t>(head));
+    window.insert(window.end(), from, from + static_cast<int64_t>(length));
+  }
+  return out;
+}
+
 Result<std::vector<std::vector<int32_t>>> own_text(runtime::Engine& engine, const OwnTextOptions& options) {
   std::vector<std::vector<int32_t>> out;
   runtime::Rng random(options.seed);
-  const int64_t length = std::min(options.tokens, engine.ctx());
+  const int64_t length = std::min(options.size.tokens, engine.ctx());
   int64_t written = 0;
-  while (static_cast<int64_t>(out.size()) < options.windows) {
-    const auto count = static_cast<size_t>(std::min(kTogether, options.windows - static_cast<int64_t>(out.size())));
+  while (static_cast<int64_t>(out.size()) < options.size.windows) {
+    const auto count =
+        static_cast<size_t>(std::min(kTogether, options.size.windows - static_cast<int64_t>(out.size())));
     std::vector<runtime::Sequence> sequences;
     std::vector<runtime::Sampler> samplers;
     const size_t begin = out.size();

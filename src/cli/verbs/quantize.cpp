@@ -1,0 +1,301 @@
+// miao quantize: a model in smaller types, by hand: one mix, one way of rounding.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/checks.h"
+#include "cli/interrupt.h"
+#include "cli/model.h"
+#include "cli/output.h"
+#include "cli/terminal.h"
+#include "cli/verb.h"
+#include "cli/version.h"
+#include "compress/calibration_text.h"
+#include "compress/importance.h"
+#include "compress/quantize.h"
+#include "runtime/engine.h"
+
+namespace miao::cli {
+
+extern const Verb verb_quantize;
+
+namespace {
+
+using compress::Quantized;
+using compress::QuantizedTensor;
+
+struct Options {
+  ModelArgument model;
+  std::string output, type, rounding = "auto", calibration, importance, keep_importance, output_type, embedding_type;
+  std::vector<std::string> overrides;
+  int64_t windows = 64, window = 512;
+  uint64_t seed = 1;
+  int threads = 0;
+  bool pure = false, requantize = false, no_canary = false, dry_run = false;
+};
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string out;
+  for (const int64_t n : shape) out += (out.empty() ? "" : " x ") + std::to_string(n);
+  return out;
+}
+
+// "blk.7.ffn_down.weight" -> "blk.*.ffn_down.weight": tensors of one role are a row of the table.
+std::string role(const std::string& name) {
+  if (!name.starts_with("blk.")) return name;
+  const size_t end = name.find('.', 4);
+  return end == std::string::npos ? name : "blk.*" + name.substr(end);
+}
+
+void print(const Quantized& q, const std::string& output, const compress::Recipe& recipe) {
+  struct Row {
+    std::string role, shape;
+    DType from, to, wished;
+    int64_t count = 0;
+    uint64_t bytes = 0;
+  };
+  std::vector<Row> rows;
+  int64_t other = 0;
+  for (const QuantizedTensor& t : q.tensors) {
+    if (t.shape.size() < 2) continue;
+    const std::string name = role(t.name);
+    auto at = std::ranges::find_if(
+        rows, [&](const Row& r) { return r.role == name && r.from == t.from && r.to == t.to && r.wished == t.wished; });
+    if (at == rows.end()) at = rows.insert(rows.end(), {name, shape_text(t.shape), t.from, t.to, t.wished});
+    ++at->count;
+    at->bytes += t.bytes;
+    other += t.to != t.wished;
+  }
+  Table table({{"tensors"}, {"shape"}, {"number", true}, {"from"}, {"to"}, {"instead of"}, {"bytes", true}});
+  for (const Row& r : rows) {
+    table.add({printable(r.role), r.shape, std::to_string(r.count), format(r.from).name, format(r.to).name,
+               r.to == r.wished ? "" : format(r.wished).name, human_bytes(r.bytes)});
+  }
+  out().write(table.str());
+  out().line(fmt::format("\n{}: {} -> {}, {:.2f} bits a weight", printable(output), human_bytes(q.bytes_before),
+                         human_bytes(q.bytes), q.bits()));
+  if (other > 0) {
+    out().line(fmt::format("{} matrices are not what {} says: their rows are not whole blocks of that type", other,
+                           recipe.name()));
+  }
+}
+
+Json to_json(const Quantized& q, const std::string& output, const compress::Recipe& recipe) {
+  Json tensors = Json::array();
+  for (const QuantizedTensor& t : q.tensors) {
+    tensors.push_back({{"name", t.name},
+                       {"shape", t.shape},
+                       {"from", format(t.from).name},
+                       {"to", format(t.to).name},
+                       {"wished", format(t.wished).name},
+                       {"bytes", t.bytes}});
+  }
+  return {{"schema", 1},
+          {"output", output},
+          {"mix", recipe.name()},
+          {"bytes", q.bytes},
+          {"bytes_before", q.bytes_before},
+          {"bits_per_weight", q.bits()},
+          {"canary", q.canary},
+          {"tensors", std::move(tensors)}};
+}
+
+// What is wrong with flags that no model could make right.
+std::string misuse(const Options& o) {
+  if (!o.importance.empty() && !o.calibration.empty())
+    return "--importance and --calibration both say what matters; give one";
+  if (o.rounding == "gptq" && o.calibration.empty())
+    return "--rounding gptq needs calibration text; add --calibration FILE, or --calibration own";
+  if (o.rounding == "importance" && o.calibration.empty() && o.importance.empty())
+    return "--rounding importance needs --calibration FILE (or own), or --importance FILE";
+  const bool plain = o.rounding == "nearest" || o.rounding == "least-squares";
+  if (plain && !(o.importance.empty() && o.calibration.empty()))
+    return "--rounding " + o.rounding + " takes no calibration";
+  if (!o.keep_importance.empty() && o.calibration.empty())
+    return "--keep-importance keeps what --calibration finds; add that";
+  if (o.output.empty() && !o.dry_run) return "say where the model goes: -o FILE.gguf (or look first: --dry-run)";
+  return "";
+}
+
+class Job {
+ public:
+  Job(const Options& o, const Common& common) : o_(o), bar_(common.quiet || common.json) {}
+
+  Result<Quantized> run(const std::filesystem::path& path, compress::QuantizeOptions options) {
+    MIAO_TRY(const io::Checkpoint model, io::Checkpoint::open(path));
+    if (o_.dry_run) return compress::plan_types(model, options);
+    MIAO_CHECK_OK(replaceable(o_.output));
+    MIAO_TRY(const auto same_file, is_same(path));
+    if (same_file) return Error{Code::invalid, "is the model itself; give another name", o_.output};
+    MIAO_CHECK_OK(compress::plan_types(model, options));  // what is wrong is told before the long part
+    MIAO_CHECK_OK(calibrate(path));
+    if (!importance_.empty()) options.importance = &importance_;
+    if (gptq()) options.calibration = windows_;
+    options.calibrated_on = calibrated_on_;
+    options.progress = [&](std::string_view what, uint64_t done, uint64_t total) { show(what, done, total); };
+    auto done = compress::quantize(model, o_.output, options);
+    bar_.end();
+    return done;
+  }
+
+ private:
+  bool gptq() const { return o_.rounding == "gptq" || (o_.rounding == "auto" && !o_.calibration.empty()); }
+
+  void show(std::string_view what, uint64_t done, uint64_t total) {
+    if (what.starts_with("blk.") || what == "tensors") what = "quantising";
+    bar_.update(what, done, total);
+  }
+
+  Result<bool> is_same(const std::filesystem::path& path) const {
+    std::error_code error;
+    return std::filesystem::equivalent(path, o_.output, error) && !error;
+  }
+
+  Result<void> calibrate(const std::filesystem::path& path) {
+    if (!o_.importance.empty()) {
+      MIAO_TRY(importance_, compress::Importance::read(o_.importance));
+      calibrated_on_ = o_.importance;
+    }
+    if (o_.calibration.empty()) return {};
+    std::string text;
+    if (o_.calibration != "own") {
+      MIAO_TRY(text, read_input(o_.calibration));
+    }
+    MIAO_TRY(const auto engine,
+             runtime::Engine::open(
+                 path, {.threads = o_.threads, .ctx = o_.window, .isa = {}, .packs = {}, .cancel = &interrupted()}));
+    if (engine->spec().encoder) return Error{Code::unsupported, "calibration is for decoders", path.string()};
+    const compress::WindowOptions size{o_.windows, o_.window};
+    if (o_.calibration == "own") {
+      compress::OwnTextOptions own{.size = size, .seed = o_.seed, .progress = {}, .cancel = &interrupted()};
+      const auto total = static_cast<uint64_t>(o_.windows * (o_.window - 1));
+      own.progress = [&](int64_t tokens) {
+        bar_.update("writing calibration text", static_cast<uint64_t>(tokens), total);
+      };
+      MIAO_TRY(windows_, compress::own_text(*engine, own));
+    } else {
+      MIAO_TRY(const prep::Tokenizer* tokenizer, engine->tokenizer());
+      auto cut = compress::text_windows(*tokenizer, text, size);
+      if (!cut.ok()) return std::move(cut.error()).at(o_.calibration == "-" ? "standard input" : o_.calibration);
+      windows_ = std::move(*cut);
+    }
+    calibrated_on_ =
+        fmt::format("{}, {} windows of {} tokens", o_.calibration == "own" ? "the model's own text" : o_.calibration,
+                    windows_.size(), windows_[0].size());
+    if (gptq() && o_.keep_importance.empty()) return {};
+    const auto done = [&](int64_t n) {
+      bar_.update("reading calibration text", static_cast<uint64_t>(n), windows_.size());
+    };
+    MIAO_TRY(importance_, compress::measure_importance(*engine, windows_, done, &interrupted()));
+    if (!o_.keep_importance.empty()) MIAO_CHECK_OK(importance_.write(o_.keep_importance, {o_.calibration}));
+    return {};
+  }
+
+  const Options& o_;
+  ProgressBar bar_;
+  compress::Importance importance_;
+  std::vector<std::vector<int32_t>> windows_;
+  std::string calibrated_on_;
+};
+
+Result<int> run(const Options& o, const Common& common) {
+  if (const std::string wrong = misuse(o); !wrong.empty()) return usage_error(verb_quantize, wrong);
+  const auto recipe = compress::Recipe::named(o.type);
+  if (!recipe.ok()) return usage_error(verb_quantize, "--type: " + recipe.error().message);
+  compress::RecipeOptions choice{
+      .importance = !o.importance.empty() || !o.calibration.empty(), .pure = o.pure, .overrides = {}};
+  std::vector<std::string> overrides = o.overrides;
+  if (!o.output_type.empty()) overrides.push_back("output.weight=" + o.output_type);
+  if (!o.embedding_type.empty()) overrides.push_back("token_embd.weight=" + o.embedding_type);
+  for (const std::string& text : overrides) {
+    const auto one = compress::parse_override(text);
+    if (!one.ok()) return usage_error(verb_quantize, one.error().str());
+    choice.overrides.push_back(*one);
+  }
+  MIAO_TRY(const auto path, find_model(o.model, common));
+  const compress::QuantizeOptions options{
+      .recipe = *recipe,
+      .choice = std::move(choice),
+      .rounding = o.rounding == "nearest" ? compress::Rounding::nearest : compress::Rounding::least_squares,
+      .calibration = {},
+      .requantize = o.requantize,
+      .canary = !o.no_canary,
+      .writer = std::string("miao ") + kVersion,
+      .calibrated_on = {},
+      .threads = o.threads,
+      .progress = {},
+      .cancel = &interrupted()};
+  MIAO_TRY(const Quantized done, Job(o, common).run(path, options));
+  if (common.json) {
+    out().line(dump_json(to_json(done, o.output, *recipe)));
+  } else {
+    print(done, o.dry_run ? path.string() : o.output, *recipe);
+  }
+  return kOk;
+}
+
+Run add(CLI::App& app, const Common& common) {
+  auto o = std::make_shared<Options>();
+  add_model_argument(app, o->model);
+  app.add_option("-o,--output", o->output, "The file to write")->type_name("FILE.gguf");
+  std::string names;
+  for (const std::string_view name : compress::Recipe::names())
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  app.add_option("--type", o->type, "The mix of types: " + names)->required()->type_name("TYPE");
+  app.add_option("--rounding", o->rounding,
+                 "How weights are rounded; auto: gptq where there is calibration text, importance with --importance, "
+                 "else least-squares")
+      ->check(CLI::IsMember({"auto", "nearest", "least-squares", "importance", "gptq"}));
+  app.add_option("--calibration", o->calibration,
+                 "Text that the model should stay good at; - is standard input, own is what the model writes by itself")
+      ->type_name("FILE");
+  app.add_option("--windows", o->windows, "Windows of calibration text that are read at most")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--window", o->window, "Tokens of a window")->check(CLI::Range(16, 1 << 20));
+  app.add_option("--seed", o->seed, "Of --calibration own")->check(whole_number());
+  app.add_option("--importance", o->importance,
+                 "An importance matrix instead of calibration text, as llama-imatrix writes them")
+      ->type_name("FILE.gguf");
+  app.add_option("--keep-importance", o->keep_importance, "Also write the importance matrix of the calibration text")
+      ->type_name("FILE.gguf");
+  app.add_option("--tensor-type", o->overrides,
+                 "Another type for some tensors: part of their name, or a pattern with * ? []")
+      ->type_name("NAME=TYPE");
+  app.add_option("--output-type", o->output_type, "The same for the output matrix")->type_name("TYPE");
+  app.add_option("--embedding-type", o->embedding_type, "The same for the embedding")->type_name("TYPE");
+  app.add_flag("--pure", o->pure, "Every matrix in the mix's own type");
+  app.add_flag("--requantize", o->requantize,
+               "Take a model that is quantised already; its loss and the new one add up");
+  app.add_flag("--no-canary", o->no_canary, "Do not run the new model once (see miao verify)");
+  app.add_flag("--dry-run", o->dry_run, "Only show which types it would be");
+  app.add_option("-t,--threads", o->threads, "Threads; 0 = what the machine allows")->check(CLI::Range(0, 1024));
+  return [o, &common] { return run(*o, common); };
+}
+
+}  // namespace
+
+const Verb verb_quantize = {
+    .name = "quantize",
+    .group = "Compress",
+    .summary = "Write a model in smaller types",
+    .details =
+        "Writes a GGUF file that llama.cpp loads too, in the mixes of types that llama-quantize knows, with better "
+        "rounding: a search for the scales of each block, weighted with what the inputs of its columns look like, or "
+        "GPTQ, "
+        "where later columns of a matrix make up for the rounding of earlier ones, layer by layer.\n\n"
+        "The same command gives the same bytes. The file holds a checksum of each tensor and a canary (miao verify).",
+    .examples =
+        "miao quantize model-f16.gguf -o small.gguf --type Q4_K_M --calibration notes.txt\n"
+        "miao quantize model-f16.gguf -o small.gguf --type Q4_0 --calibration own   # no text at hand\n"
+        "miao quantize model-f16.gguf --type IQ4_XS --dry-run                       # what would be which type\n"
+        "miao quantize model-f16.gguf -o small.gguf --type Q4_K_S --tensor-type ffn_down=Q6_K",
+    .json = true,
+    .add = add,
+};
+
+}  // namespace miao::cli
