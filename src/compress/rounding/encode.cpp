@@ -116,6 +116,7 @@ struct Shared {
   std::atomic<int64_t> next{0}, done{0};
   std::atomic<int64_t> first_bad{INT64_MAX};  // lowest row with an error
   std::atomic<bool> cancelled{false};
+  int64_t reported = 0;  // to progress; the calling thread's
 };
 
 // Rows are handed out in order, so all below first_bad are looked at whatever the threads do.
@@ -135,7 +136,7 @@ void encode_rows(const Job& job, std::span<const float> src, int64_t rows, const
       return;
     }
     const int64_t done = ++shared.done;
-    if (worker.index == 0 && options.progress) options.progress(done);
+    if (worker.index == 0 && options.progress) options.progress(shared.reported = done);
   }
 }
 
@@ -163,6 +164,7 @@ Result<void> encode_matrix(DType dtype, std::span<const float> src, int64_t cols
     return std::move(bad.error()).at("row " + std::to_string(r));
   }
   if (shared.cancelled) return Error{Code::cancelled, "cancelled", ""};
+  if (options.progress && shared.reported < rows) options.progress(rows);
   return {};
 }
 

@@ -127,29 +127,32 @@ static inline Fit refit_scale(const Sums& m, float scale, Snap snap) {
   return {out, 0, std::max(m.error - m.rq * m.rq / m.qq, 0.0f) + m.qq * off * off};
 }
 
+// What the error becomes when scale and offset move by ds and doff and the codes stay. In double: where few values carry
+// most of the weight, the terms nearly cancel.
+static inline float moved_error(const Sums& m, const Group& g, double ds, double doff) {
+  const double change = ds * (ds * m.qq + 2 * doff * m.q - 2 * m.rq) + doff * (doff * g.weight - 2 * m.r);
+  return static_cast<float>(std::max(m.error + change, 0.0));
+}
+
 static inline Fit refit_line(const Sums& m, const Group& g, Fit at, const Search& search) {
-  const float determinant = m.qq * g.weight - m.q * m.q;
-  float scale = at.scale, offset = at.offset, error = m.error;
-  if (determinant > 1e-6f * m.qq * g.weight) {
-    const float ds = (g.weight * m.rq - m.q * m.r) / determinant, doff = (m.qq * m.r - m.q * m.rq) / determinant;
-    scale += ds;
-    offset += doff;
-    error -= ds * m.rq + doff * m.r;
-  } else if (g.weight > 0) {  // one code for all
-    offset += m.r / g.weight;
-    error -= m.r * m.r / g.weight;
+  const double qq = m.qq, q = m.q, rq = m.rq, r = m.r, weight = g.weight, determinant = qq * weight - q * q;
+  double ds = 0, doff = weight > 0 ? r / weight : 0;  // for one code in all places
+  if (determinant > 1e-6 * qq * weight) {
+    ds = (weight * rq - q * r) / determinant;
+    doff = (qq * r - q * rq) / determinant;
   }
-  if (search.offset_below && offset > 0) {  // the best scale without offset
-    const float rq = m.rq + at.offset * m.q;
-    offset = 0;
-    scale = m.qq > 0 ? at.scale + rq / m.qq : at.scale;
-    error = m.error + at.offset * (2 * m.r + at.offset * g.weight) - (m.qq > 0 ? rq * rq / m.qq : 0);
+  if (search.offset_below && at.offset + doff > 0) {  // the best scale without offset
+    doff = -at.offset;
+    ds = qq > 0 ? (rq - doff * q) / qq : 0;
   }
-  error = std::max(error, 0.0f);
-  if (search.snap == Snap::none) return {scale, offset, error};
-  const float ds = snap_f16(scale) - scale;
-  const float ideal = g.weight > 0 ? offset - m.q / g.weight * ds : offset, doff = snap_f16(ideal) - offset;
-  return {scale + ds, offset + doff, error + ds * (m.qq * ds + 2 * m.q * doff) + doff * doff * g.weight};
+  Fit out = {static_cast<float>(at.scale + ds), static_cast<float>(at.offset + doff), 0};
+  if (search.snap == Snap::f16) {
+    out.scale = snap_f16(out.scale);
+    const double follow = weight > 0 ? q / weight * (at.scale + ds - out.scale) : 0;
+    out.offset = snap_f16(static_cast<float>(at.offset + doff + follow));
+  }
+  out.error = moved_error(m, g, static_cast<double>(out.scale) - at.scale, static_cast<double>(out.offset) - at.offset);
+  return out;
 }
 
 // By turns: nearest codes, least squares, until the error stays.
@@ -213,13 +216,23 @@ static inline Shortlist search_line(const UniformLevels& levels, const Group& g,
   const float mean = g.weight > 0 ? g.sum / g.weight : 0;
   const auto attempt = [&](float scale, float offset) {
     const Fit at = {scale, search.offset_below ? std::min(offset, 0.0f) : offset, 0};
-    list.offer(refit_line(measure<true>(levels, g, at.scale, at.offset), g, at, search));
+    const Fit fit = refit_line(measure<true>(levels, g, at.scale, at.offset), g, at, search);
+    list.offer(fit);
+    return fit;
   };
   if (!(range > 0)) {
     attempt(0, low);
+    if (g.high > 0) attempt(g.high / levels.hi, 0);
     return list;
   }
-  for (int i = -search.count; i <= search.count; ++i) attempt(range / (levels.hi + search.step * static_cast<float>(i)), low);
+  for (int i = -search.count; i <= search.count; i += 2) attempt(range / (levels.hi + search.step * static_cast<float>(i)), low);
+  // As llama.cpp goes: the grid starts at the best offset so far, so that it follows the values that count.
+  Fit best = {range / levels.hi, low, measure<true>(levels, g, range / levels.hi, low).error};
+  for (int i = 2 - search.count; i <= search.count - 2; ++i) {
+    if (!(g.high > best.offset)) break;
+    const Fit fit = attempt((g.high - best.offset) / (levels.hi + search.step * static_cast<float>(i)), best.offset);
+    if (fit.error < best.error) best = fit;
+  }
   const float deviation = std::sqrt(std::max(g.energy / g.weight - mean * mean, 0.0f));
   for (const float cut : {1.5f, 2.0f, 2.5f, 3.0f}) {
     if (2 * cut * deviation < range) attempt(2 * cut * deviation / levels.hi, mean - cut * deviation);

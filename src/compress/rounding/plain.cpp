@@ -13,21 +13,18 @@ namespace {
 
 struct Range {
   float low, high;
-  float extreme;  // the first value of the largest magnitude
+  float extreme;  // the first value of the largest magnitude; +0 where all are zeros of any sign
 };
 
 Range range_of(const float* x, int n) {
-  Range r = {x[0], x[0], x[0]};
+  Range r = {x[0], x[0], 0};
   for (int i = 1; i < n; ++i) {
     r.low = std::min(r.low, x[i]);
     r.high = std::max(r.high, x[i]);
   }
   const float largest = std::max(r.high, -r.low);
-  for (int i = 0; i < n; ++i) {
-    if (std::fabs(x[i]) == largest) {
-      r.extreme = x[i];
-      break;
-    }
+  for (int i = 0; i < n && r.extreme == 0; ++i) {
+    if (std::fabs(x[i]) == largest && largest > 0) r.extreme = x[i];
   }
   return r;
 }
