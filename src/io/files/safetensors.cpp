@@ -15,6 +15,7 @@
 #include "base/checked.h"
 #include "io/files/byte_reader.h"
 #include "io/files/format.h"
+#include "io/files/safetensors_limits.h"
 
 namespace miao::io {
 
@@ -22,11 +23,6 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;
-constexpr size_t kMaxTensors = 1'000'000;
-constexpr size_t kMaxMetadata = 65536;
-constexpr size_t kMaxNameBytes = 4096;
-constexpr size_t kMaxRank = 8;
 constexpr size_t kMaxDepth = 16;
 
 struct FileType {
