@@ -20,14 +20,15 @@ struct LossMetric {
 };
 constexpr LossMetric kMetrics[] = {
     {"ppl", "rise of perplexity", true},
-    {"kld", "mean KL divergence from the base in nats", false},
+    {"kld", "mean KL divergence from the base", false},
     {"top1", "share of tokens whose likeliest choice changes", true},
-    {"accuracy", "loss of accuracy in points", true},
+    {"accuracy", "loss of accuracy", true},
+    {"accuracy_norm", "loss of accuracy by letter", true},
     {"flips", "share of answers that change", true},
     {"cosine", "1 - mean cosine to the base's vectors", false},
     {"overlap", "share of nearest texts that change", true},
     {"spearman", "loss of rank correlation", false},
-    {"wer", "rise of the word error rate in points", true},
+    {"wer", "rise of the word error rate", true},
 };
 
 const LossMetric* find(std::string_view name) {
@@ -54,6 +55,12 @@ std::string loss_metrics() {
     out += fmt::format("{} ({})", m.name, m.what);
   }
   return out;
+}
+
+std::string_view describe_metric(std::string_view metric) {
+  const LossMetric* const found = find(metric);
+  MIAO_CHECK(found != nullptr);
+  return found->what;
 }
 
 std::string Budget::text() const {

@@ -25,6 +25,8 @@ struct Budget {
 Result<Budget> parse_budget(std::string_view text);
 std::string loss_metrics();  // for help: "ppl (rise of perplexity, %), kld (...), ..."
 
+std::string_view describe_metric(std::string_view metric);  // "rise of perplexity"; of a key of the list
+
 // A loss that was measured: positive is worse.
 struct Loss {
   std::string metric;
