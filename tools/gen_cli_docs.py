@@ -24,6 +24,7 @@ error is one line, `miao: error: <place>: <message>`, and the exit code says wha
 | 0 | done |
 | 1 | wrong input, file, model or network |
 | 2 | wrong usage: unknown verb or flag, missing argument, a value that a flag does not take |
+| 4 | a budget of quality (`--max-loss`) that is not kept, or that too little was measured to show |
 | 70 | an error in miao itself; please report it |
 | 130 | interrupted (Ctrl-C, SIGTERM); what was downloaded so far is kept and continued by the next call |
 

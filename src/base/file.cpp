@@ -209,6 +209,17 @@ Result<void> AtomicFile::commit() {
   return {};
 }
 
+Result<void> check_text(std::string_view bytes, std::string_view where) {
+  if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) {
+    return Error{Code::invalid, "is UTF-16; make it UTF-8, as with iconv -f UTF-16 -t UTF-8", std::string(where)};
+  }
+  if (const size_t at = bytes.find('\0'); at != std::string_view::npos) {
+    return Error{Code::invalid, "is binary (byte " + std::to_string(at) + " is 0); give files of text",
+                 std::string(where)};
+  }
+  return {};
+}
+
 Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes) {
   Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) return system_error(path, "cannot open");

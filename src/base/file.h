@@ -101,6 +101,8 @@ class AtomicFile {
 Result<void> replaceable(const std::filesystem::path& path);
 // The whole file as text; `max_bytes` bounds it.
 Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 30);
+// invalid where the bytes of a file are no text: UTF-16, or with a byte 0 in it.
+Result<void> check_text(std::string_view bytes, std::string_view where);
 // An AtomicFile of these bytes: a reader sees the old or the new content, nothing between.
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 // The same for bytes that stand in several places; `mode` is that of the file.

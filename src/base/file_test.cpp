@@ -275,5 +275,13 @@ TEST_F(File, AMappingOfAFileThatShrinksEndsWithAMessage) {
       ::testing::ExitedWithCode(1), "truncated while in use");
 }
 
+TEST(File, WhatIsNoTextIsTold) {
+  EXPECT_TRUE(check_text("a\nb \xc3\xa9", "f").ok());
+  EXPECT_TRUE(check_text("", "f").ok());
+  EXPECT_EQ(check_text(std::string_view("ab\0c", 4), "f").error().str(),
+            "f: is binary (byte 2 is 0); give files of text (invalid)");
+  EXPECT_EQ(check_text("\xff\xfe\x41", "f").error().message.substr(0, 9), "is UTF-16");
+}
+
 }  // namespace
 }  // namespace miao

@@ -208,8 +208,10 @@ std::string Table::str(bool header) const {
   return text;
 }
 
-ProgressBar::ProgressBar(bool quiet)
-    : quiet_(quiet || env("HF_HUB_DISABLE_PROGRESS_BARS").value_or("0") != "0"), tty_(is_tty(STDERR_FILENO)) {}
+ProgressBar::ProgressBar(bool quiet, std::string unit)
+    : quiet_(quiet || env("HF_HUB_DISABLE_PROGRESS_BARS").value_or("0") != "0"),
+      tty_(is_tty(STDERR_FILENO)),
+      unit_(std::move(unit)) {}
 
 ProgressBar::~ProgressBar() { end(); }
 
@@ -238,25 +240,28 @@ void ProgressBar::end() {
   draw(true);
 }
 
+std::string ProgressBar::amount(uint64_t n) const { return unit_.empty() ? human_bytes(n) : grouped(n); }
+
 void ProgressBar::draw(bool last) {
   const double seconds = std::max(now_seconds() - begin_, 1e-3);
   const double rate = static_cast<double>(done_ - std::min(done_, begin_bytes_)) / seconds;
   constexpr uint64_t kWorthALine = 1'000'000;  // of what stays on the screen
+  const bool stays = unit_.empty() && done_ >= kWorthALine;
   if (!tty_) {
-    if (last && done_ >= kWorthALine) {
+    if (last && stays) {
       fmt::print(stderr, "{}: {} ({}/s)\n", printable(name_), human_bytes(done_),
                  human_bytes(static_cast<uint64_t>(rate)));
     }
     return;
   }
-  if (last && done_ < kWorthALine) {
+  if (last && !stays) {
     fmt::print(stderr, "\r\x1b[K");
     return;
   }
   const int width = terminal_width();
-  std::string right = total_ ? fmt::format(" {:>9} of {:<9}", human_bytes(done_), human_bytes(total_))
-                             : fmt::format(" {:>9}", human_bytes(done_));
-  right += fmt::format(" {:>9}/s", human_bytes(static_cast<uint64_t>(rate)));
+  std::string right = total_ ? fmt::format(" {:>9} of {:<9}", amount(done_), amount(total_) + unit_)
+                             : fmt::format(" {:>9}{}", amount(done_), unit_);
+  if (unit_.empty()) right += fmt::format(" {:>9}/s", human_bytes(static_cast<uint64_t>(rate)));
   // The time that is left, at the end the time that it took.
   const double left = last ? seconds : rate > 0 ? static_cast<double>(total_ - std::min(total_, done_)) / rate : 0;
   right += fmt::format(" {:>5}", total_ || last ? human_seconds(left) : "");

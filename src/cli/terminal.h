@@ -63,19 +63,20 @@ class Table {
 };
 
 // The progress of one named thing after another on stderr: a bar on a terminal, otherwise a line for each that is
-// finished and large. Quiet when asked to be.
+// finished and large. Quiet when asked to be. Amounts are bytes, or things of a `unit`, which leave no line behind.
 class ProgressBar {
  public:
-  explicit ProgressBar(bool quiet);
+  explicit ProgressBar(bool quiet, std::string unit = {});
   ~ProgressBar();
   void update(std::string_view name, uint64_t done, uint64_t total);
   void end();  // of the current line
 
  private:
   void draw(bool last);
+  std::string amount(uint64_t n) const;
 
   bool quiet_, tty_;
-  std::string name_;
+  std::string unit_, name_;
   uint64_t done_ = 0, total_ = 0, begin_bytes_ = 0;
   double begin_ = 0, drawn_ = 0;
   bool open_ = false;

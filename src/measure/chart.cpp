@@ -177,7 +177,8 @@ std::string svg(const Chart& chart) {
   const double bottom = kHeight - kBottom, right = kWidth - kRight;
   const Axis px{chart.log_x, kLeft, right,
                 chart.log_x ? log_ticks(xs.low, xs.high) : ticks(xs.low, xs.high, 7, chart.whole_x ? 1 : 0)};
-  const Axis py{chart.log_y, bottom, kTop, chart.log_y ? log_ticks(ys.low, ys.high) : ticks(0, ys.high, 5)};
+  const Axis py{chart.log_y, bottom, kTop,
+                chart.log_y ? log_ticks(ys.low, ys.high) : ticks(std::min(0.0, ys.low), ys.high, 5)};
   for (double y : py.at) {
     out += line("grid", kLeft, py(y), right, py(y));
     out += text(kLeft - 7, py(y) + 4, "end", "axis", short_number(y));

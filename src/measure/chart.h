@@ -44,7 +44,7 @@ struct Chart {
 // The series of that name; a new one, in the next colour, where there is none.
 Series& series_of(Chart& chart, const std::string& name, Mark mark);
 
-// A linear y axis begins at 0. A chart without points says so.
+// A linear y axis holds 0. A chart without points says so.
 std::string svg(const Chart& chart);
 
 // Values with their intervals, one a line, over a linear axis that need not begin at 0.

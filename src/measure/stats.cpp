@@ -18,9 +18,13 @@ double mean(std::span<const double> samples) {
 double median(std::span<const double> samples) { return quantile(samples, 0.5); }
 
 double quantile(std::span<const double> samples, double q) {
-  MIAO_CHECK(!samples.empty() && q >= 0 && q <= 1);
   std::vector<double> sorted(samples.begin(), samples.end());
   std::sort(sorted.begin(), sorted.end());
+  return quantile_of_sorted(sorted, q);
+}
+
+double quantile_of_sorted(std::span<const double> sorted, double q) {
+  MIAO_CHECK(!sorted.empty() && q >= 0 && q <= 1);
   const double place = q * static_cast<double>(sorted.size() - 1);
   const size_t below = static_cast<size_t>(std::floor(place));
   const size_t above = std::min(below + 1, sorted.size() - 1);

@@ -30,11 +30,6 @@ struct Workload {
   const std::atomic<bool>* stop = nullptr;  // once true the bench ends with Error cancelled
 };
 
-struct Estimate {
-  double value = 0;
-  Interval ci;  // 95 %, bootstrap
-};
-
 struct LatencyReport {
   std::string lengths;
   int threads = 1;
@@ -44,9 +39,10 @@ struct LatencyReport {
   LatencyModel tau;
   FitError error;
   std::vector<std::pair<int64_t, double>> inputs;  // length, seconds; ascending lengths, one input at a time
-  Estimate predicted;                              // E[tau(n)], seconds
-  Estimate measured;                               // mean over the inputs
-  Estimate difference;                             // predicted / measured - 1
+  // Intervals are of 95 %, bootstrap.
+  Estimate predicted;   // E[tau(n)], seconds
+  Estimate measured;    // mean over the inputs
+  Estimate difference;  // predicted / measured - 1
   int64_t batch = 1;
   Estimate batch_seconds;  // mean time of a pass over `batch` inputs: each of them waits that long
   double batch_inputs_per_second = 0;

@@ -50,13 +50,7 @@ void warn_of_broken_text(const Source& source) {
 }
 
 Result<Source> checked(Source source) {
-  const std::string_view bytes = source.bytes;
-  if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) {
-    return Error{Code::invalid, "is UTF-16; make it UTF-8, as with iconv -f UTF-16 -t UTF-8", source.name};
-  }
-  if (const size_t at = bytes.find('\0'); at != std::string_view::npos) {
-    return Error{Code::invalid, "is binary (byte " + std::to_string(at) + " is 0); give files of text", source.name};
-  }
+  MIAO_CHECK_OK(check_text(source.bytes, source.name));
   warn_of_broken_text(source);
   return source;
 }

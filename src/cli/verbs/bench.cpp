@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <ctime>
 
 #include "base/cpu.h"
 #include "base/file.h"
@@ -12,6 +11,7 @@
 #include "cli/bench/measure.h"
 #include "cli/bench/text.h"
 #include "cli/checks.h"
+#include "cli/date.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/verb.h"
@@ -30,14 +30,6 @@ namespace {
 using Shape = models::ModelSpec::Shape;
 
 constexpr int64_t kMaxLength = 1 << 20;  // of --lengths
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char buffer[32];
-  return {buffer, std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M UTC", &parts)};
-}
 
 Result<int> run_kernels(const BenchFlags& o, const Common& common) {
   exit_on_interrupt();

@@ -1,0 +1,93 @@
+// See eval.h: what all kinds share.
+#include "cli/eval/eval.h"
+
+#include <fmt/format.h>
+
+#include "base/sha256.h"
+#include "cli/interrupt.h"
+#include "io/checkpoint.h"
+#include "models/spec.h"
+
+namespace miao::cli {
+
+namespace {
+
+// For a shell: a word that it would read otherwise stands in quotes.
+std::string quoted(const std::string& word) {
+  constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=%,+@";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+}  // namespace
+
+runtime::EngineOptions EvalFlags::base_options() const {
+  EngineFlags flags = engine;
+  flags.dtype = base_dtype;
+  flags.kv.clear();
+  return flags.options();
+}
+
+std::string EvalFlags::command() const {
+  std::string out = "miao eval " + quoted(model.ref);
+  const auto add = [&](const char* flag, const std::string& value) {
+    if (!value.empty()) out += fmt::format(" {} {}", flag, quoted(value));
+  };
+  add("--text", text);
+  add("--against", against);
+  if (engine.ctx > 0) add("--ctx", std::to_string(engine.ctx));
+  if (chunks > 0) add("--chunks", std::to_string(chunks));
+  if (engine.dtype != "auto") add("--dtype", engine.dtype);
+  if (base_dtype != "auto") add("--base-dtype", base_dtype);
+  add("--kv", engine.kv);
+  for (const std::string& budget : max_loss) add("--max-loss", budget);
+  if (level != 95) add("--level", fmt::format("{:g}", level));
+  return out;
+}
+
+Measuring::Measuring(const Common& common, std::string name, const std::string& unit)
+    : bar_(common.quiet, " " + unit + "s"), name_(std::move(name)) {}
+
+measure::QualityRun Measuring::run() {
+  return {.stop = &interrupted(), .progress = [this](int64_t done, int64_t total) {
+            bar_.update(name_, static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+          }};
+}
+
+measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Engine& engine) {
+  measure::Subject out{.model = name, .family = engine.spec().family};
+  out.isa = engine.isa();
+  out.dtype = dtype;
+  out.kv = format(engine.kv_dtype()).name;
+  out.weights = engine.memory().weights;
+  out.kernels = engine.kernels();
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(engine.checkpoint().path(), ignored)) {
+    if (auto hash = sha256_file(engine.checkpoint().path()); hash.ok()) out.sha256 = std::move(*hash);
+  }
+  return out;
+}
+
+std::string quality_text(const measure::QualityReport& report) {
+  const measure::Quality& q = report.quality;
+  const Style style(1);
+  std::string out = style.bold(printable(report.model.model));
+  if (report.base) out += " against " + style.bold(printable(report.base->model));
+  out += fmt::format(", {} kernels\n{} {}s of {} {}s\n\n", report.model.isa, grouped(static_cast<uint64_t>(q.items)),
+                     q.item, grouped(static_cast<uint64_t>(q.units)), q.unit);
+  Table table({{""}, {"value", true}, {fmt::format("{:g} %", 100 * q.level), true}});
+  for (const measure::Metric& m : q.metrics) {
+    table.add({m.label, shown(m, m.value), m.ci ? shown(m, m.ci->low) + " to " + shown(m, m.ci->high) : "-"});
+  }
+  out += table.str();
+  for (const measure::Verdict& v : q.verdicts) {
+    const std::string line = sentence(q, v);
+    out += "\n" + (v.outcome == measure::Outcome::passes ? style.bold(line) : style.red(line));
+  }
+  if (!q.verdicts.empty()) out += '\n';
+  return out;
+}
+
+}  // namespace miao::cli

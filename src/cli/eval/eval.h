@@ -1,0 +1,56 @@
+// miao eval: flags, and what each kind of data asks of a model.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/engine_flags.h"
+#include "cli/terminal.h"
+#include "cli/verb.h"
+#include "measure/quality_report.h"
+
+namespace miao::cli {
+
+struct EvalFlags {
+  ModelArgument model;
+  std::string against, base_dtype = "auto";
+  std::string text;    // one of these names a file
+  int64_t chunks = 0;  // of a text; 0 = all
+  std::vector<std::string> max_loss;
+  double level = 95;
+  std::string html;
+  EngineFlags engine;
+
+  runtime::EngineOptions base_options() const;  // the base is as its file says, but for its dtype
+  std::string command() const;
+};
+
+struct EvalPaths {
+  std::filesystem::path model;
+  std::optional<std::filesystem::path> base;
+};
+
+// One kind of data, measured: fills the subjects and the quality of the report. `data` is what the file holds.
+using Evaluate = Result<void> (*)(const EvalFlags& o, const Common& common, const EvalPaths& paths,
+                                  const std::string& data, measure::QualityReport& report);
+Result<void> eval_text(const EvalFlags& o, const Common& common, const EvalPaths& paths, const std::string& data,
+                       measure::QualityReport& report);
+
+// A measurement that can be interrupted, and shows how far it is.
+class Measuring {
+ public:
+  Measuring(const Common& common, std::string name, const std::string& unit);
+  measure::QualityRun run();
+
+ private:
+  ProgressBar bar_;
+  std::string name_;
+};
+measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Engine& engine);
+
+std::string quality_text(const measure::QualityReport& report);  // for a terminal
+
+}  // namespace miao::cli

@@ -1,0 +1,134 @@
+// miao eval: quality of a model, by itself or against a base, with intervals and verdicts.
+#include <CLI/CLI.hpp>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/sha256.h"
+#include "cli/checks.h"
+#include "cli/date.h"
+#include "cli/eval/eval.h"
+#include "cli/output.h"
+#include "cli/version.h"
+
+namespace miao::cli {
+
+extern const Verb verb_eval;
+
+namespace {
+
+struct Kind {
+  const char* flag;
+  std::string EvalFlags::*file;
+  Evaluate evaluate;
+};
+constexpr Kind kKinds[] = {
+    {"--text", &EvalFlags::text, eval_text},
+};
+
+const Kind* kind_of(const EvalFlags& o) {
+  for (const Kind& kind : kKinds) {
+    if (!(o.*kind.file).empty()) return &kind;
+  }
+  return nullptr;
+}
+
+Result<int> run(const EvalFlags& o, const Common& common) {
+  const Kind* const kind = kind_of(o);
+  if (kind == nullptr) return usage_error(verb_eval, "there is nothing to measure on; give --text FILE");
+  if (!o.max_loss.empty() && o.against.empty())
+    return usage_error(verb_eval, "--max-loss is about a loss against a base; name one with --against");
+  std::vector<measure::Budget> budgets;
+  for (const std::string& text : o.max_loss) {
+    MIAO_TRY(auto budget, measure::parse_budget(text));  // was checked as a flag
+    budgets.push_back(std::move(budget));
+  }
+  if (!o.html.empty()) MIAO_CHECK_OK(replaceable(o.html));
+  measure::QualityReport report{.version = kVersion, .date = utc_now(), .command = o.command()};
+  const std::string& file = o.*kind->file;
+  report.data.name = file == "-" ? "standard input" : file;
+  MIAO_TRY(const std::string data, read_input(file, size_t{1} << 30));
+  if (data.empty()) return Error{Code::invalid, "is empty", report.data.name};
+  MIAO_CHECK_OK(check_text(data, report.data.name));
+  report.data.sha256 = sha256_hex(data);
+  report.data.bytes = static_cast<int64_t>(data.size());
+  EvalPaths paths;
+  MIAO_TRY(paths.model, find_model(o.model, common));
+  if (!o.against.empty()) {
+    MIAO_TRY(paths.base, find_model({o.against, o.model.offline}, common));
+  }
+  report.machine = measure::describe_machine();
+  MIAO_CHECK_OK(kind->evaluate(o, common, paths, data, report));
+  MIAO_CHECK_OK(judge(report.quality, budgets));
+  if (common.json) {
+    out().line(dump_json(measure::to_json(report)));
+  } else {
+    out().write(quality_text(report));
+  }
+  if (!o.html.empty()) MIAO_CHECK_OK(write_file_atomic(o.html, measure::to_html(report)));
+  return static_cast<int>(report.quality.outcome() == measure::Outcome::passes ? kOk : kOverBudget);
+}
+
+CLI::Validator budget_check() {
+  return {[](std::string& text) {
+            const auto budget = measure::parse_budget(text);
+            return budget.ok() ? std::string() : budget.error().message;
+          },
+          ""};
+}
+
+Run add(CLI::App& app, const Common& common) {
+  auto o = std::make_shared<EvalFlags>();
+  add_model_argument(app, o->model);
+  app.add_option("--text", o->text, "A text: how likely a decoder finds it; - is standard input")
+      ->type_name("FILE")
+      ->check(not_empty());
+  app.add_option("--chunks", o->chunks, "The first so many windows of the text; 0 = all")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
+      ->type_name("N");
+  app.add_option("--against", o->against, "A base to compare with: the same items go through both")
+      ->type_name("MODEL")
+      ->check(not_empty());
+  app.add_option("--base-dtype", o->base_dtype, "How the base computes, as --dtype of the model")
+      ->check(CLI::IsMember({"auto", "fp32", "f32", "bf16x3", "int8"}))
+      ->type_name("TYPE");
+  app.add_option("--max-loss", o->max_loss,
+                 "A budget: METRIC:VALUE with a metric of " + measure::loss_metrics() +
+                     "; or a share alone, of what is measured first. May be given several times")
+      ->check(budget_check())
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("BUDGET");
+  app.add_option("--level", o->level, "Confidence of intervals and verdicts, in per cent")
+      ->check(number_within(51, 99.99, "a number from 51 to 99.99"))
+      ->type_name("PERCENT");
+  app.add_option("--html", o->html, "Also write a page with charts")->type_name("FILE");
+  add_engine_flags(app, o->engine);
+  app.get_option("--ctx")->description("Tokens of a window; 0 = 512");
+  return [o, &common] { return run(*o, common); };
+}
+
+}  // namespace
+
+const Verb verb_eval = {
+    .name = "eval",
+    .group = "Use models",
+    .summary = "Measure the quality of a model, by itself or against a base",
+    .details =
+        "With --text, windows of --ctx tokens stand side by side, each begins with the begin token where the tokenizer "
+        "has one, and the second half is scored, as llama-perplexity does. With --against the same tokens go through "
+        "the base, and the whole distributions are compared: KL divergence, likeliest tokens, probabilities.\n\n"
+        "Intervals come from resampling what is independent (windows, not tokens), in pairs. A budget is kept when the "
+        "one-sided upper bound of the loss is below it: then the verdict is 'passes'. 'not shown' means that only the "
+        "loss itself is, and how much more data it would take; 'fails' that not even the loss is. The exit code is 4 "
+        "unless all budgets pass.",
+    .examples =
+        "miao eval smollm2 --text prose.txt                                  # perplexity\n"
+        "miao eval q4.gguf --against f16.gguf --text prose.txt               # what quantising it costs\n"
+        "miao eval q4.gguf --against f16.gguf --text prose.txt --max-loss ppl:2% --max-loss kld:0.05 --html "
+        "report.html\n"
+        "miao eval smollm2 --against smollm2 --base-dtype fp32 --text prose.txt --json   # what fast kernels cost",
+    .json = true,
+    .add = add,
+};
+
+}  // namespace miao::cli
