@@ -24,13 +24,13 @@ import json
 import pathlib
 import sys
 
-from peers import decoders, encoders, families, seq2seq, speech
+from peers import compression, decoders, encoders, families, seq2seq, speech
 from peers.common import ROOT, must, print_lines, say
 
 # name = file in docs/results; the cases that --only may choose
 PARTS = {"decoders": ("peers", decoders, decoders.VARIANTS), "encoders": ("encoders", encoders, list(encoders.PRECISIONS)),
          "families": ("families", families, list(families.SHAPES)), "seq2seq": ("seq2seq", seq2seq, list(seq2seq.SHAPES)),
-         "speech": ("speech", speech, list(speech.CLIPS))}
+         "speech": ("speech", speech, list(speech.CLIPS)), "compression": ("compression", compression, list(compression.CASES))}
 
 
 def arguments():

@@ -28,8 +28,27 @@ def table(title, head, rows, numbers):
             *("| " + " | ".join(row) + " |" for row in rows)]
 
 
+def divergences(result):
+    """Of files that miao and llama.cpp wrote."""
+    out = []
+    for case, title in (("uniform", "every matrix in one type, no calibration"), ("calibrated", "mixes, the same calibration text")):
+        lines = [line for line in result.get("divergences", []) if line["case"] == case]
+        if not lines:
+            continue
+        names = list(dict.fromkeys(name for line in lines for name in line["rows"]))
+        rows = [[line["type"], *(f"{line['rows'][n]['kl']:.5f}" for n in names), f"{line['ratio']:.3f} ({line['low']:.3f} - {line['high']:.3f})",
+                 *(f"{line['rows'][n]['bytes'] / 1e6:.1f}" for n in ("miao", "llama.cpp"))] for line in lines]
+        head = [*names, "ratio", "MB, miao", "MB, llama.cpp"]
+        out += ["", *table(title, head, rows, len(head))]
+    return out
+
+
 def opening(result):
     repeated = f" of {result['repetitions']} repetition(s)" if "repetitions" in result else ""
+    if "divergences" in result:
+        return [f"Measured {result['date']} on {result['machine']['processor']} (miao's kernels: {result['isa']}). {result['subject']}: mean KL "
+                f"divergence from it that llama-perplexity finds over {result['chunks']} windows of 512 tokens that calibration never saw; ratios "
+                f"of miao's to llama.cpp's with 95 % intervals, below 1: miao loses less. Command: `{result['command']}`."]
     ratios = ", ratios with their range over the rounds (above 1: miao is ahead)" if any(line["miao"] for line in result["lines"]) else ""
     out = [f"Measured {result['date']} on {result['machine']['processor']} (miao's kernels: {result['isa']}), {result['threads']} threads, "
            f"{result['rounds']} interleaved rounds{repeated}; medians{ratios}. Command: `{result['command']}`.", ""]
@@ -52,6 +71,8 @@ def shapes(result):
 
 def speeds(result):
     lines = result["lines"]
+    if not lines:
+        return []
     peers = list(dict.fromkeys(peer for line in lines for peer in line["peers"]))
     mine = any(line["miao"] for line in lines)
     rows = []
@@ -105,7 +126,7 @@ def accuracy(result):
 
 
 def section(result):
-    return "\n".join([*opening(result), *shapes(result), *speeds(result), *quality(result), *accuracy(result), *tokenising(result)]) + "\n"
+    return "\n".join([*opening(result), *shapes(result), *speeds(result), *divergences(result), *quality(result), *accuracy(result), *tokenising(result)]) + "\n"
 
 
 def main():

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/file.h"
 #include "prep/tokenizer.h"
 #include "runtime/rng.h"
 #include "runtime/sampler.h"
@@ -25,7 +26,7 @@ std::vector<int32_t> beginning(runtime::Engine& engine, runtime::Rng& random) {
 
 Result<std::vector<std::vector<int32_t>>> text_windows(const prep::Tokenizer& tokenizer, std::string_view text,
                                                        const WindowOptions& options) {
-  if (text.find('\0') != std::string_view::npos) return Error{Code::invalid, "is binary data, no text", {}};
+  MIAO_CHECK_OK(check_text(text, {}));
   MIAO_TRY(const std::vector<int32_t> begin, tokenizer.encode(""));
   MIAO_TRY(const std::vector<int32_t> ids, tokenizer.encode(text, {.add_special = false, .parse_special = false}));
   const size_t head = begin.empty() ? 0 : 1, length = static_cast<size_t>(options.tokens) - head;

@@ -43,39 +43,52 @@ class Layers {
   Result<void> run() {
     const int64_t layers = engine_.spec().layers;
     for (int64_t layer = 0; layer < layers; ++layer) {
-      MIAO_CHECK_OK(calibrate(layer));
+      MIAO_CHECK_OK(calibrate(layer, false));
       MIAO_CHECK_OK(quantise());
       MIAO_CHECK_OK(engine_.replace(fresh_views()));
-      for (size_t i = 0; i < windows_.size(); ++i) MIAO_CHECK_OK(forward(layer, i, x_[i].data()));
+      if (layer + 1 == layers) MIAO_CHECK_OK(calibrate(layer, true));
+      for (size_t i = 0; layer + 1 < layers && i < windows_.size(); ++i) {
+        MIAO_CHECK_OK(forward(layer, i, x_[i].data()));
+      }
       std::vector<TensorView> back;  // its own weights: what has been written need not stay in memory
       for (const TensorView& t : fresh_) back.push_back({.name = t.name});
       MIAO_CHECK_OK(engine_.replace(back));
-      for (size_t i = 0; i < fresh_.size(); ++i) MIAO_CHECK_OK(take_(fresh_[i].name, fresh_[i].dtype, bytes_[i]));
-      fresh_.clear();
-      bytes_.clear();
+      MIAO_CHECK_OK(give());
       if (options_.progress) options_.progress(layer + 1, layers);
     }
-    return {};
+    MIAO_CHECK_OK(quantise());
+    return give();
   }
 
  private:
+  Result<void> give() {
+    for (size_t i = 0; i < fresh_.size(); ++i) MIAO_CHECK_OK(take_(fresh_[i].name, fresh_[i].dtype, bytes_[i]));
+    fresh_.clear();
+    bytes_.clear();
+    return {};
+  }
+
+  // To the end of the model where there is no `out`.
   Result<void> forward(int64_t layer, size_t window, float* out) {
     const graph::Blocks blocks{
         .first = layer, .end = layer + 1, .in = layer > 0 ? x_[window].data() : nullptr, .out = out, .ld = ld_};
-    return engine_.forward_blocks(sequence_, windows_[window], blocks, {}, options_.cancel);
+    const auto ignore = [](int64_t, const runtime::Logits&) -> Result<void> { return {}; };
+    return engine_.forward_blocks(sequence_, windows_[window], blocks, ignore, options_.cancel);
   }
 
-  // Moments of what every matrix of the layer reads.
-  Result<void> calibrate(int64_t layer) {
+  // Moments of what every matrix of the layer reads, or of what stands behind the last.
+  Result<void> calibrate(int64_t layer, bool behind) {
     groups_.clear();
     experts_ = {};
-    engine_.tap_reads([&](std::span<const Engine::Reader> readers, const float* values, int64_t rows, int64_t cols,
-                          int64_t stride) { see(readers, values, rows, cols, stride); });
+    engine_.tap_reads(
+        [&](std::span<const Engine::Reader> readers, const float* values, int64_t rows, int64_t cols, int64_t stride) {
+          if (readers[0].tensor.starts_with("blk.") != behind) see(readers, values, rows, cols, stride);
+        });
     std::vector<float> out;
     Result<void> ran;
     for (size_t i = 0; ran.ok() && i < windows_.size(); ++i) {
       out.resize(x_[i].size());
-      ran = forward(layer, i, out.data());
+      ran = forward(layer, i, behind ? nullptr : out.data());
       for (Group& group : groups_) {
         const int64_t cols = group.moments->cols(), rows = static_cast<int64_t>(group.rows.size()) / cols;
         if (rows > 0) group.moments->add(engine_.context(), group.rows.data(), rows, cols);

@@ -26,9 +26,10 @@ struct LayersOptions {
   const std::atomic<bool>* cancel = nullptr;
 };
 
-// `type` gives the format of each matrix of a block by its name in the file; a floating one leaves it as it is. `take`
-// gets the new bytes of the others, layer by layer. Experts that share a tensor, each of which reads few rows, are
-// rounded with importance alone. Errors: those of encode_gptq and of Engine::forward_blocks; what `take` says.
+// `type` gives the format of each matrix by its name in the file (a GGUF one); a floating one leaves it as it is.
+// `take` gets the new bytes of the others, layer by layer, then those of the output matrix. Experts that share a
+// tensor, each of which reads few rows, are rounded with importance alone. Errors: those of encode_gptq and of
+// Engine::forward_blocks; what `take` says.
 using TypeOf = std::function<DType(std::string_view tensor)>;
 using Take = std::function<Result<void>(std::string_view tensor, DType dtype, std::span<const std::byte> bytes)>;
 Result<void> quantize_layers(runtime::Engine& engine, std::span<const std::vector<int32_t>> windows, const TypeOf& type,

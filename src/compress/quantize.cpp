@@ -16,6 +16,7 @@ namespace miao::compress {
 
 namespace {
 
+constexpr int64_t kOutside = INT64_MAX - 1;
 constexpr int64_t kSlice = int64_t{4} << 20;  // weights that are decoded at a time
 
 // Small, or read by steps that take floats alone. llama.cpp keeps the same.
@@ -26,10 +27,11 @@ bool stays(const TensorView& t) {
   return std::ranges::any_of(kNames, [&](std::string_view name) { return t.name.find(name) != std::string::npos; });
 }
 
-// The number of the block that a tensor belongs to; -1 for those outside, which are written first.
+// The number of the block that a tensor belongs to. Those outside are written last: the output matrix is rounded on
+// what all blocks give.
 int64_t block_of(std::string_view name) {
   const size_t at = name.starts_with("blk.") ? 4 : std::string_view::npos;
-  int64_t out = -1;
+  int64_t out = kOutside;
   if (at != std::string_view::npos) std::from_chars(name.data() + at, name.data() + name.size(), out);
   return out;
 }
@@ -120,7 +122,6 @@ class Writer {
       made_.emplace(tensor, std::vector<std::byte>(bytes.begin(), bytes.end()));
       return {};
     };
-    MIAO_CHECK_OK(write_until(0));
     Result<void> written;
     LayersOptions layers{.progress = {}, .cancel = o_.cancel};
     layers.progress = [&](int64_t layer, int64_t) {

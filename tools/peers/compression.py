@@ -1,0 +1,118 @@
+"""Compression: files that miao quantize and llama-quantize write of one full-precision model, judged by llama.cpp.
+
+The model is SmolLM2-135M, dequantised and put in another order (tools/make_reference.py), in F16. `uniform`: every matrix in
+one type, without calibration. `calibrated`: the mixes of llama-quantize, both sides with the same calibration text;
+llama-quantize with the importance matrix that llama-imatrix makes of it. Figures are the KL divergences that
+llama-perplexity finds on text that calibration never saw, a mean for each window of 512 tokens (half of them scored), so that
+ratios have an interval: bootstrap over windows, 95 %.
+"""
+import random
+import re
+import statistics
+import time
+
+from peers import encoders, llama_cpp
+from peers.common import PEERS, ROOT, Ran, header, must, say, sha256
+
+FOLDER = PEERS / "compression"
+SUBJECT = "SmolLM2-135M, reordered, F16"
+UNIFORM = ("Q8_0", "Q6_K", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", "Q4_K", "Q5_K", "IQ4_XS", "Q3_K", "Q2_K")
+MIXES = ("Q4_K_M", "Q4_0", "IQ4_XS")
+CASES = ("uniform", "calibrated")
+CHUNKS = 100
+
+
+def get_texts():
+    """Reviews and editorials: calibration has the first half of each, the test the second half of the editorials."""
+    if not (FOLDER / "test.txt").exists():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        nyt, amazon = encoders.snippets("nytEditorialSnippets"), encoders.snippets("amazonReviewSnippets")
+        (FOLDER / "calibration.txt").write_text(" ".join(nyt[:len(nyt) // 2] + amazon[:len(amazon) // 2]) + "\n")
+        (FOLDER / "test.txt").write_text(" ".join(nyt[len(nyt) // 2:]) + "\n")
+    return FOLDER / "calibration.txt", FOLDER / "test.txt"
+
+
+def get_model(miao):
+    model = FOLDER / "reference" / "model.gguf"
+    if not model.exists():
+        say("making the reference")
+        must([ROOT / "scripts" / "venv.sh"])
+        published = must([miao, "pull", "--quiet", "smollm2"]).strip()
+        must([ROOT / "build" / "venv" / "bin" / "python", ROOT / "tools" / "make_reference.py", published, model.parent])
+    return model
+
+
+class Judge:
+    def __init__(self, llama, model, text, threads, chunks):
+        self.llama, self.common = llama, ["-f", text, "-c", 512, "-t", threads, "--chunks", chunks]
+        self.base = FOLDER / f"base-{chunks}.kld"
+        if not self.base.exists():
+            say("log-probabilities of the reference")
+            must([llama.tool("llama-perplexity"), "-m", model, "--kl-divergence-base", self.base, *self.common])
+
+    def divergences(self, model):
+        """The mean KL divergence of each window."""
+        ran = Ran([self.llama.tool("llama-perplexity"), "-m", model, "--kl-divergence", "--kl-divergence-base", self.base, *self.common])
+        # chunk  PPL +- e  ln(PPL(Q)/PPL(base)) +- e  KL +- e  ...: means over all windows so far
+        means = [float(m.group(1)) for m in re.finditer(r"^\s*\d+\s+\S+ \u00b1\s+\S+\s+\S+ \u00b1\s+\S+\s+(\S+) \u00b1", ran.out, re.M)]
+        return [(i + 1) * m - i * (means[i - 1] if i else 0) for i, m in enumerate(means)]
+
+
+def interval(mine, theirs, times=2000):
+    """Ratio of the means, with its 95 % interval over windows."""
+    generator = random.Random(1)
+    n = len(mine)
+    ratios = []
+    for _ in range(times):
+        picked = [generator.randrange(n) for _ in range(n)]
+        ratios.append(sum(mine[i] for i in picked) / sum(theirs[i] for i in picked))
+    ratios.sort()
+    return {"ratio": sum(mine) / sum(theirs), "low": ratios[int(0.025 * times)], "high": ratios[int(0.975 * times) - 1]}
+
+
+def made(command, file):
+    """(seconds, bytes) of writing a file."""
+    start = time.perf_counter()
+    must(command)
+    return time.perf_counter() - start, file.stat().st_size
+
+
+def entry(judge, command, file):
+    seconds, size = made(command, file)
+    windows = judge.divergences(file)
+    file.unlink()
+    return {"kl": statistics.fmean(windows), "windows": windows, "bytes": size, "seconds": seconds}
+
+
+def run(o, doctor):
+    folders, _ = llama_cpp.contenders(o)
+    llama = llama_cpp.Llama(folders[-1], "llama.cpp", o.threads, True, True)
+    calibration, test = get_texts()
+    model = get_model(o.miao)
+    chunks = 4 if o.quick else CHUNKS
+    judge = Judge(llama, model, test, o.threads, chunks)
+    result = header(o, doctor, llama_cpp.versions(o), subject=SUBJECT, lines=[], chunks=chunks, divergences=[],
+                    files={f.name: sha256(f) for f in (model, calibration, test)})
+    miao = [o.miao, "quantize", model, "-t", o.threads, "-q", "--no-canary", "-o", FOLDER / "miao.gguf", "--type"]
+    quantize = [llama.tool("llama-quantize")]
+    matrix = FOLDER / "imatrix.gguf"
+    if "calibrated" in o.cases:
+        say("importance matrix of llama.cpp")
+        matrix.unlink(missing_ok=True)
+        must([llama.tool("llama-imatrix"), "-m", model, "-f", calibration, "-o", matrix, "-c", 512, "-t", o.threads, "--chunks", 64])
+    for case, kind in [("uniform", t) for t in UNIFORM if "uniform" in o.cases] + [("calibrated", t) for t in MIXES if "calibrated" in o.cases]:
+        pure = ["--pure"] if case == "uniform" else []
+        theirs = FOLDER / "llama.gguf"
+        if case == "uniform":
+            rows = {"miao": entry(judge, [*miao, kind, *pure], FOLDER / "miao.gguf"),
+                    "llama.cpp": entry(judge, [*quantize, *pure, model, theirs, kind, o.threads], theirs)}
+        else:
+            text = ["--calibration", calibration]
+            rows = {"miao": entry(judge, [*miao, kind, *text], FOLDER / "miao.gguf"),
+                    "miao, importance": entry(judge, [*miao, kind, "--rounding", "importance", *text], FOLDER / "miao.gguf"),
+                    "llama.cpp": entry(judge, [*quantize, "--imatrix", matrix, model, theirs, kind, o.threads], theirs)}
+        line = {"case": case, "type": kind, "rows": rows, **interval(rows["miao"]["windows"], rows["llama.cpp"]["windows"])}
+        say(f"{case} {kind}: " + ", ".join(f"{n} {v['kl']:.5f} {v['bytes']} {v['seconds']:.0f} s" for n, v in rows.items())
+            + f", ratio {line['ratio']:.3f} ({line['low']:.3f} - {line['high']:.3f})")
+        result["divergences"].append(line)
+    return result
