@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "io/files/format.h"
 #include "io/files/shard_index.h"
+#include "io/gguf_writer.h"
 
 namespace miao::io {
 
@@ -117,15 +118,32 @@ Result<Checkpoint> Checkpoint::open(const fs::path& path) {
   }
   if (error) return Error{Code::io, "cannot be read: " + error.message(), path.string()};
   MIAO_CHECK_OK(fs::is_directory(status) ? out.open_directory() : out.open_file(path));
-
-  out.by_name_.reserve(out.tensors_.size());
-  for (size_t i = 0; i < out.tensors_.size(); ++i) {
-    const std::string& name = out.tensors_[i].name;
-    if (out.by_name_.emplace(name, i).second) continue;
-    return Error{Code::corrupt, "tensor " + in_quotes(name) + " is in two parts of the model; fetch it again",
-                 path.string()};
-  }
+  MIAO_CHECK_OK(out.index_tensors());
   return out;
+}
+
+Result<Checkpoint> Checkpoint::planned(const fs::path& path, const GgufMetadata& metadata,
+                                       std::vector<TensorView> tensors) {
+  Checkpoint out(path);
+  const auto header = std::make_shared<const std::string>(gguf_header(metadata));
+  MIAO_TRY(ParsedFile parsed, parse_gguf(std::as_bytes(std::span(*header)), path.string()));
+  out.meta_ = std::move(parsed.meta);
+  out.meta_.keep(header);
+  out.gguf_keys_ = std::move(parsed.gguf_keys);
+  out.tensors_ = std::move(tensors);
+  MIAO_CHECK_OK(out.index_tensors());
+  return out;
+}
+
+Result<void> Checkpoint::index_tensors() {
+  by_name_.reserve(tensors_.size());
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    const std::string& name = tensors_[i].name;
+    if (by_name_.emplace(name, i).second) continue;
+    return Error{Code::corrupt, "tensor " + in_quotes(name) + " is in two parts of the model; fetch it again",
+                 path_.string()};
+  }
+  return {};
 }
 
 const TensorView* Checkpoint::find(std::string_view name) const {

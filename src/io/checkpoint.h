@@ -38,6 +38,11 @@ class Checkpoint {
   // set opens the whole set.
   static Result<Checkpoint> open(const std::filesystem::path& path);
 
+  // A GGUF file that is not written yet, as its keys and its tensors, whose data need not be there: for those who want
+  // to know what will be read of it. `path` names it in messages.
+  static Result<Checkpoint> planned(const std::filesystem::path& path, const GgufMetadata& metadata,
+                                    std::vector<TensorView> tensors);
+
   Checkpoint(Checkpoint&&) noexcept = default;
   Checkpoint& operator=(Checkpoint&&) noexcept = default;
 
@@ -70,6 +75,7 @@ class Checkpoint {
  private:
   explicit Checkpoint(std::filesystem::path path) : path_(std::move(path)) {}
 
+  Result<void> index_tensors();
   Result<void> open_directory();
   Result<void> open_file(const std::filesystem::path& path);
   Result<void> open_gguf(const std::filesystem::path& path);

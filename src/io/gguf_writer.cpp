@@ -16,6 +16,8 @@ namespace miao::io {
 
 namespace {
 
+constexpr uint64_t kBeforeKeys = 24;
+
 template <class T>
 void put(std::string& out, T value) {
   char bytes[sizeof(T)];
@@ -75,6 +77,21 @@ Result<void> put_infos(std::string& out, const std::vector<TensorInfo>& tensors,
 
 }  // namespace
 
+std::string gguf_header(const GgufMetadata& metadata, uint64_t tensors) {
+  std::string out = "GGUF";
+  put(out, uint32_t{3});
+  put(out, tensors);
+  put<uint64_t>(out, metadata.entries().size());
+  MIAO_CHECK(out.size() == kBeforeKeys);
+  for (const GgufMetadata::Entry& e : metadata.entries()) {
+    MIAO_CHECK(plain_name(e.key) && e.key.size() <= kMaxKeyNameBytes);
+    put_text(out, e.key);
+    put(out, static_cast<uint32_t>(e.value.type()));
+    out += e.value.bytes();
+  }
+  return out;
+}
+
 Result<GgufWriter> GgufWriter::create(const std::filesystem::path& path, GgufMetadata metadata,
                                       std::vector<TensorInfo> tensors, const std::atomic<bool>* cancel) {
   const auto at_path = [&](Error error) { return std::move(error).at(path.string()); };
@@ -87,17 +104,13 @@ Result<GgufWriter> GgufWriter::create(const std::filesystem::path& path, GgufMet
   auto alignment = alignment_of(metadata);
   if (!alignment) return at_path(std::move(alignment.error()));
 
-  std::string header = "GGUF";
-  put(header, uint32_t{3});
-  put<uint64_t>(header, tensors.size());
-  put<uint64_t>(header, entries.size());
+  std::string header = gguf_header(metadata, tensors.size());
   std::vector<Place> places;
+  uint64_t offset = kBeforeKeys;
   for (const GgufMetadata::Entry& e : entries) {
-    MIAO_CHECK(plain_name(e.key) && e.key.size() <= kMaxKeyNameBytes);
-    put_text(header, e.key);
-    put(header, static_cast<uint32_t>(e.value.type()));
-    places.push_back({e.key, e.value.type(), header.size(), e.value.bytes().size(), e.reserved});
-    header += e.value.bytes();
+    offset += sizeof(uint64_t) + e.key.size() + sizeof(uint32_t);
+    places.push_back({e.key, e.value.type(), offset, e.value.bytes().size(), e.reserved});
+    offset += e.value.bytes().size();
   }
   if (auto r = put_infos(header, tensors, *alignment); !r.ok()) return at_path(std::move(r.error()));
   header.resize(*checked_align(header.size(), *alignment), '\0');

@@ -28,6 +28,9 @@ namespace miao::io {
 inline constexpr std::string_view kChecksumsKey = "miao.sha256.tensors";
 inline constexpr std::string_view kCanaryKeys = "miao.canary.";  // the beginning of their names
 
+// The beginning of a file of these keys: of one without tensors, the whole file.
+std::string gguf_header(const GgufMetadata& metadata, uint64_t tensors = 0);
+
 class GgufWriter {
  public:
   // Adds the checksums of the tensors to the metadata, in place of any that are there. Errors: what the format cannot

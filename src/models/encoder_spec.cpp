@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "models/family.h"
+#include "models/keys.h"
 
 namespace miao::models {
 
@@ -12,16 +13,7 @@ constexpr int64_t kMaxDim = 1 << 16;
 constexpr int64_t kMaxHeadDim = 1024;
 constexpr int64_t kMaxPositions = 1 << 20;
 
-constexpr Key kLayers{"block_count", "num_hidden_layers"};
-constexpr Key kDim{"embedding_length", "hidden_size"};
-constexpr Key kFfnDim{"feed_forward_length", "intermediate_size"};
-constexpr Key kHeads{"attention.head_count", "num_attention_heads"};
-constexpr Key kPositions{"context_length", "max_position_embeddings"};
-constexpr Key kVocab{"vocab_size", "vocab_size"};
-constexpr Key kEps{"attention.layer_norm_epsilon", "layer_norm_eps"};
-constexpr Key kTypes{nullptr, "type_vocab_size"};
 constexpr Key kPositionKind{nullptr, "position_embedding_type"};
-constexpr Key kLabels{"classifier.output_labels", nullptr};
 
 // A key that Hugging Face files may leave out.
 Result<int64_t> integer(const Source& source, Key key, int64_t high, int64_t fallback) {
@@ -91,8 +83,8 @@ Result<ModelSpec> encoder_spec(const Source& source, const EncoderDefaults& defa
   MIAO_TRY(a.heads, integer(source, kHeads, kMaxDim, defaults.heads));
   MIAO_TRY(s.vocab, source.gguf() ? source.integer(kVocab, 1, int64_t{1} << 24, rows_of(source, "token_embd.weight"))
                                   : source.integer(kVocab, 1, int64_t{1} << 24, defaults.vocab));
-  MIAO_TRY(s.ctx, integer(source, kPositions, kMaxPositions, defaults.ctx));
-  MIAO_TRY(s.eps, source.number(kEps, 1e-20, 0.1, defaults.eps));
+  MIAO_TRY(s.ctx, integer(source, kCtx, kMaxPositions, defaults.ctx));
+  MIAO_TRY(s.eps, source.number(kLayerNormEps, 1e-20, 0.1, defaults.eps));
   if (s.dim % a.heads != 0) return source.invalid(kHeads, "does not divide " + source.name(kDim));
   a.kv_heads = a.heads;
   a.head_dim = s.dim / a.heads;

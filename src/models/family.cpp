@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "models/keys.h"
 #include "models/rope.h"
 
 namespace miao::models {
@@ -19,20 +20,8 @@ constexpr int64_t kMaxDim = 1 << 20;
 constexpr int64_t kMaxCtx = int64_t{1} << 30;
 constexpr int64_t kMaxHeadDim = 1024;
 
-constexpr Key kLayers{"block_count", "num_hidden_layers"};
-constexpr Key kDim{"embedding_length", "hidden_size"};
-constexpr Key kFfnDim{"feed_forward_length", "intermediate_size"};
-constexpr Key kHeads{"attention.head_count", "num_attention_heads"};
-constexpr Key kKvHeads{"attention.head_count_kv", "num_key_value_heads"};
-constexpr Key kHeadDim{"attention.key_length", "head_dim"};
-constexpr Key kValueDim{"attention.value_length", nullptr};
-constexpr Key kRotaryDim{"rope.dimension_count", nullptr};
 constexpr Key kRotaryShare{nullptr, "partial_rotary_factor"};
 constexpr Key kRotaryShareOfRope{nullptr, "rope_parameters.partial_rotary_factor"};
-constexpr Key kCtx{"context_length", "max_position_embeddings"};
-constexpr Key kVocab{"vocab_size", "vocab_size"};
-constexpr Key kEps{"attention.layer_norm_rms_epsilon", "rms_norm_eps"};
-constexpr Key kLayerNormEps{"attention.layer_norm_epsilon", "layer_norm_eps"};
 constexpr Key kTied{nullptr, "tie_word_embeddings"};
 constexpr Key kLayerTypes{nullptr, "layer_types"};
 
@@ -45,6 +34,22 @@ std::optional<kernels::Act> act_of(std::string_view name) {
   if (name == "relu") return kernels::Act::relu;
   if (name == "tanh") return kernels::Act::tanh;
   return std::nullopt;
+}
+
+const char* act_name(kernels::Act act) {
+  switch (act) {
+    case kernels::Act::silu:
+      return "silu";
+    case kernels::Act::gelu_tanh:
+      return "gelu_pytorch_tanh";
+    case kernels::Act::gelu:
+      return "gelu";
+    case kernels::Act::relu:
+      return "relu";
+    case kernels::Act::tanh:
+      return "tanh";
+  }
+  return "";
 }
 
 namespace {
@@ -121,7 +126,7 @@ Result<const Family*> find_family(const Source& source) {
 Result<ModelSpec> decoder_spec(const Source& source, const DecoderDefaults& defaults) {
   ModelSpec s;
   s.name = source.model_name();
-  for (const Key key : {Key{"expert_count", "num_local_experts"}, Key{nullptr, "num_experts"}}) {
+  for (const Key key : {kExperts, Key{nullptr, "num_experts"}}) {
     if (!source.has(key) || defaults.experts) continue;
     MIAO_TRY(int64_t experts, source.integer(key, 0, kMaxDim));
     if (experts > 0) return source.unsupported(key, "asks for a mixture of experts");
@@ -134,7 +139,7 @@ Result<ModelSpec> decoder_spec(const Source& source, const DecoderDefaults& defa
     MIAO_TRY(s.block.ffn.dim, source.integer(kFfnDim, 1, kMaxDim));
   }
   MIAO_TRY(s.ctx, required(source, kCtx, kMaxCtx, defaults.ctx));
-  const Key eps = defaults.layer_norm ? kLayerNormEps : kEps;
+  const Key eps = defaults.layer_norm ? kLayerNormEps : kRmsNormEps;
   MIAO_TRY(s.eps, defaults.eps != 0 && !source.gguf() ? source.number(eps, 1e-12, 0.1, defaults.eps)
                                                       : source.number(eps, 1e-12, 0.1));
   s.layer_norm = s.norm_bias = defaults.layer_norm;

@@ -10,10 +10,36 @@
 #include <vector>
 
 #include "base/result.h"
+#include "io/gguf_metadata.h"
 #include "models/source.h"
 #include "models/spec.h"
 
 namespace miao::models {
+
+// Puts hyper-parameters under the names of a GGUF architecture. `key.gguf` is written.
+class KeyWriter {
+ public:
+  KeyWriter(std::string_view architecture, io::GgufMetadata& out)
+      : prefix_(std::string(architecture) + '.'), out_(out) {}
+  void count(Key key, int64_t value) { out_.set(prefix_ + key.gguf, static_cast<uint32_t>(value)); }
+  void number(Key key, double value) { out_.set(prefix_ + key.gguf, static_cast<float>(value)); }
+  void flag(Key key, bool value) { out_.set(prefix_ + key.gguf, value); }
+  void text(Key key, std::string_view value) { out_.set(prefix_ + key.gguf, value); }
+  void texts(Key key, const std::vector<std::string>& values) { out_.set(prefix_ + key.gguf, values); }
+  io::GgufMetadata& metadata() { return out_; }
+
+ private:
+  std::string prefix_;
+  io::GgufMetadata& out_;
+};
+
+// What GGUF files of a family are, beyond what its spec and the names say.
+struct GgufForm {
+  std::string_view architecture;  // "llama"; empty: there is none
+  bool pairs = false;             // rows of q and k that the rotation turns together are neighbours
+  bool window = false;            // they say how many positions sliding layers see
+  void (*keys)(const ModelSpec& spec, KeyWriter& keys) = nullptr;  // what this architecture alone has
+};
 
 struct Family {
   std::string_view name;
@@ -22,6 +48,7 @@ struct Family {
   Result<ModelSpec> (*spec)(const Source& source);
   Naming hf;   // of Hugging Face files
   Naming ct2;  // of CTranslate2 files, where the family has them
+  GgufForm gguf;
 };
 
 // Unsupported architectures are an Error that lists the supported ones.
@@ -75,10 +102,11 @@ struct EncoderDecoderDefaults {
 };
 Result<ModelSpec> encoder_decoder_spec(const Source& source, const EncoderDecoderDefaults& defaults = {});
 std::optional<kernels::Act> act_of(std::string_view name);  // as configurations call it
+const char* act_name(kernels::Act act);                     // the other way round
 
 // The router's keys: a mixture of `experts` FFNs of size `ffn_dim`.
 struct ExpertKeys {
-  Key experts{"expert_count", "num_local_experts"}, used{"expert_used_count", "num_experts_per_tok"}, ffn_dim{};
+  Key experts, used, ffn_dim;
 };
 Result<void> read_experts(const Source& source, ModelSpec& spec, const ExpertKeys& keys);
 // spec.sliding from "layer_types" where the file has it, else as `rule` says; nothing slides when spec.window is 0.

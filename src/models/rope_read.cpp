@@ -2,6 +2,7 @@
 #include <cmath>
 #include <string>
 
+#include "models/keys.h"
 #include "models/rope.h"
 
 namespace miao::models {
@@ -51,41 +52,39 @@ Result<std::vector<double>> factor_tensor(const Source& source, const char* name
 
 Result<RopeSpec> read_gguf(const Source& source, int64_t dim, int64_t ctx, double default_theta) {
   RopeSpec r;
-  MIAO_TRY(r.theta, source.number({"rope.freq_base", nullptr}, 1, kMaxTheta, default_theta));
-  constexpr Key kType{"rope.scaling.type", nullptr};
-  MIAO_TRY(std::string type, source.string(kType, "linear"));
+  MIAO_TRY(r.theta, source.number(kTheta, 1, kMaxTheta, default_theta));
+  MIAO_TRY(std::string type, source.string(kScaling, "linear"));
   MIAO_TRY(double linear, source.number({"rope.scale_linear", nullptr}, 0, kMaxFactor, 1));
-  MIAO_TRY(r.factor, source.number({"rope.scaling.factor", nullptr}, 0, kMaxFactor, linear));
+  MIAO_TRY(r.factor, source.number(kScalingFactor, 0, kMaxFactor, linear));
   if (r.factor == 0) r.factor = 1;
-  MIAO_TRY(r.original_ctx, source.integer({"rope.scaling.original_context_length", nullptr}, 1, kMaxCtx, ctx));
-  MIAO_TRY(double attention, source.number({"rope.scaling.attn_factor", nullptr}, 1e-6, kMaxFactor, 1));
-  MIAO_TRY(r.divisors, factor_tensor(source, "rope_freqs.weight", dim));
+  MIAO_TRY(r.original_ctx, source.integer(kOriginalCtx, 1, kMaxCtx, ctx));
+  MIAO_TRY(double attention, source.number(kAttentionFactor, 1e-6, kMaxFactor, 1));
+  MIAO_TRY(r.divisors, factor_tensor(source, kFrequencyFactors, dim));
   if (type == "none") return r;
   if (type == "linear") {
     r.scaling = r.factor == 1 ? Scaling::none : Scaling::linear;
   } else if (type == "yarn") {
     r.scaling = Scaling::yarn;
-    MIAO_TRY(r.beta_fast, source.number({"rope.scaling.yarn_beta_fast", nullptr}, 1e-6, kMaxFactor, 32));
-    MIAO_TRY(r.beta_slow, source.number({"rope.scaling.yarn_beta_slow", nullptr}, 1e-6, kMaxFactor, 1));
-    MIAO_TRY(r.mscale_all_dim,
-             source.number({"rope.scaling.yarn_log_multiplier", nullptr}, -kMaxFactor, kMaxFactor, 0));
+    MIAO_TRY(r.beta_fast, source.number(kYarnFast, 1e-6, kMaxFactor, 32));
+    MIAO_TRY(r.beta_slow, source.number(kYarnSlow, 1e-6, kMaxFactor, 1));
+    MIAO_TRY(r.mscale_all_dim, source.number(kYarnLogMultiplier, -kMaxFactor, kMaxFactor, 0));
     r.mscale = r.mscale_all_dim != 0 ? 1 : 0;
-    MIAO_CHECK_OK(check_yarn(source, r, {"rope.freq_base", nullptr}, {"rope.scaling.yarn_log_multiplier", nullptr}));
+    MIAO_CHECK_OK(check_yarn(source, r, kTheta, kYarnLogMultiplier));
     // Converters write the attention factor of the original model here, when it has one.
-    MIAO_TRY(double whole, source.number({"rope.scaling.yarn_attn_factor", nullptr}, 1e-6, kMaxFactor, 0));
+    MIAO_TRY(double whole, source.number(kYarnAttention, 1e-6, kMaxFactor, 0));
     r.attention_factor = whole;
     r.attention_multiplier = whole != 0 ? 1 : attention;
   } else if (type == "longrope") {
     r.scaling = Scaling::longrope;
     r.attention_factor = attention;
-    MIAO_TRY(r.short_factor, factor_tensor(source, "rope_factors_short.weight", dim));
-    MIAO_TRY(r.long_factor, factor_tensor(source, "rope_factors_long.weight", dim));
+    MIAO_TRY(r.short_factor, factor_tensor(source, kShortFactors, dim));
+    MIAO_TRY(r.long_factor, factor_tensor(source, kLongFactors, dim));
     if (r.short_factor.empty() || r.long_factor.empty()) {
       return Error{Code::not_found, "longrope needs the tensors rope_factors_short.weight and rope_factors_long.weight",
                    source.checkpoint().meta().source()};
     }
   } else {
-    return source.unsupported(kType, "is '" + type + "', expected none, linear, yarn or longrope");
+    return source.unsupported(kScaling, "is '" + type + "', expected none, linear, yarn or longrope");
   }
   return r;
 }
@@ -177,7 +176,7 @@ Result<RopeSpec> read_local_rope(const Source& source, int64_t dim, int64_t mode
     return read_hf(source, dim, model_ctx, default_theta, "sliding_attention", false);
   }
   RopeSpec r;
-  MIAO_TRY(r.theta, source.number({"rope.freq_base_swa", "rope_local_base_freq"}, 1, kMaxTheta, default_theta));
+  MIAO_TRY(r.theta, source.number(kLocalTheta, 1, kMaxTheta, default_theta));
   return r;
 }
 

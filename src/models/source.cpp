@@ -146,26 +146,41 @@ Result<std::vector<int64_t>> Source::integers(Key key) const {
   return *values;
 }
 
-std::string Source::tensor_name(std::string_view canonical) const {
-  if (gguf() && naming_.gguf.empty()) return std::string(canonical);
+namespace {
+
+// The parts of "enc.blk.3.attn_q.weight".
+struct CanonicalName {
+  std::string side, block, stem, suffix;  // "enc.", "3.", "attn_q", ".weight"
+};
+
+CanonicalName split_name(std::string_view canonical) {
   const size_t dot = canonical.rfind('.');
-  std::string stem(canonical.substr(0, dot));
-  std::string suffix(canonical.substr(dot));  // ".weight"
-  std::string side, block;
-  if (stem.starts_with("enc.") || stem.starts_with("dec.")) {
-    side = stem.substr(0, 4);
-    stem = stem.substr(4);
+  CanonicalName out{{}, {}, std::string(canonical.substr(0, dot)), std::string(canonical.substr(dot))};
+  if (out.stem.starts_with("enc.") || out.stem.starts_with("dec.")) {
+    out.side = out.stem.substr(0, 4);
+    out.stem = out.stem.substr(4);
   }
-  if (stem.starts_with("blk.")) {
-    const size_t end = stem.find('.', 4);
-    block = stem.substr(4, end - 3);
-    stem = stem.substr(end + 1);
+  if (out.stem.starts_with("blk.")) {
+    const size_t end = out.stem.find('.', 4);
+    out.block = out.stem.substr(4, end - 3);
+    out.stem = out.stem.substr(end + 1);
   }
-  if (gguf()) {
-    if (!block.empty()) block.insert(0, "blk.");
-    if (const char* own = find_name(naming_.gguf, stem)) stem = own;
-    return side + block + stem + suffix;
-  }
+  return out;
+}
+
+}  // namespace
+
+std::string gguf_tensor_name(const Naming& naming, std::string_view canonical) {
+  if (naming.gguf.empty()) return std::string(canonical);
+  CanonicalName n = split_name(canonical);
+  if (!n.block.empty()) n.block.insert(0, "blk.");
+  if (const char* own = find_name(naming.gguf, n.stem)) n.stem = own;
+  return n.side + n.block + n.stem + n.suffix;
+}
+
+std::string Source::tensor_name(std::string_view canonical) const {
+  if (gguf()) return gguf_tensor_name(naming_, canonical);
+  auto [side, block, stem, suffix] = split_name(canonical);
   std::string number;  // "7" of "ffn_up.7"
   const size_t last = stem.rfind('.');
   if (last != std::string::npos && stem.find_first_not_of("0123456789", last + 1) == std::string::npos) {
@@ -206,19 +221,18 @@ std::string Source::hugging_face_name(std::string hf, std::string side, std::str
   return tensor_prefix_ + side + block + hf + suffix;
 }
 
-Result<void> Source::all_used(const std::vector<std::string>& used) const {
+Result<void> Source::all_used(std::vector<std::string_view> used) const {
   std::vector<std::string> blocks;
   for (const std::string_view side : {std::string_view(), naming_.encoder, naming_.decoder}) {
     blocks.push_back(tensor_prefix_ + std::string(side) + std::string(naming_.blocks));
   }
   if (gguf()) blocks = {"blk.", "enc.blk.", "dec.blk."};
-  std::vector<std::string_view> sorted(used.begin(), used.end());
-  std::sort(sorted.begin(), sorted.end());
+  std::sort(used.begin(), used.end());
   for (const TensorView& t : checkpoint_->tensors()) {
     const bool of_block =
         std::any_of(blocks.begin(), blocks.end(), [&](const auto& b) { return t.name.starts_with(b); });
     if (!of_block || is_ignored(t.name)) continue;
-    if (!std::binary_search(sorted.begin(), sorted.end(), std::string_view(t.name))) {
+    if (!std::binary_search(used.begin(), used.end(), std::string_view(t.name))) {
       return Error{Code::unsupported, "this tensor has no place in the architecture " + architecture_, place(t.name)};
     }
   }

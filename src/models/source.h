@@ -43,6 +43,9 @@ struct Naming {
   std::span<const TensorName> gguf;  // names of GGUF files that are not the canonical ones
 };
 
+// The name that GGUF files of a family have for a canonical one.
+std::string gguf_tensor_name(const Naming& naming, std::string_view canonical);
+
 class Source {
  public:
   // Errors: not_found when the checkpoint does not say its architecture.
@@ -80,7 +83,7 @@ class Source {
   std::string tensor_name(std::string_view canonical) const;
   const TensorView* find(std::string_view canonical) const { return checkpoint_->find(tensor_name(canonical)); }
   // Every block tensor that the file holds must be in `used` (file names): what is left over would be missed silently.
-  Result<void> all_used(const std::vector<std::string>& used) const;
+  Result<void> all_used(std::vector<std::string_view> used) const;
 
  private:
   explicit Source(const io::Checkpoint& checkpoint) : checkpoint_(&checkpoint) {}

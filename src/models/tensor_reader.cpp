@@ -29,7 +29,7 @@ Result<const TensorView*> TensorReader::tensor(const std::string& canonical, con
     return Error{Code::invalid, "its shape is " + shape_text(t->shape) + ", expected " + shape_text(shape),
                  source_.place(name)};
   }
-  used_.push_back(std::move(name));
+  used_.push_back({canonical, std::move(name)});
   return t;
 }
 

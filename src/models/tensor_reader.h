@@ -17,8 +17,8 @@ class TensorReader {
  public:
   TensorReader(const Source& source, const ModelSpec& spec, const graph::Context& context, graph::Precision precision);
 
-  const std::vector<std::string>& used() const { return used_; }  // names of tensors, as the file has them
-  bool all_f32() const { return all_f32_; }                       // the weights that were read
+  const std::vector<TensorUse>& used() const { return used_; }  // in the order in which they were asked for
+  bool all_f32() const { return all_f32_; }                     // the weights that were read
 
  protected:
   Result<const TensorView*> tensor(const std::string& canonical, const std::vector<int64_t>& shape);
@@ -51,7 +51,7 @@ class TensorReader {
 
  private:
   bool all_f32_ = true;
-  std::vector<std::string> used_;
+  std::vector<TensorUse> used_;
 };
 
 }  // namespace miao::models

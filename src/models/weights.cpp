@@ -233,7 +233,7 @@ class Reader : private TensorReader {
 
 Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, const graph::Context& context,
                                  graph::Precision precision) {
-  std::vector<std::string> used;
+  std::vector<TensorUse> used;
   std::unique_ptr<Weights> encoder;
   if (spec.encoder) {
     Reader reader(source, *spec.encoder, context, precision);
@@ -244,7 +244,10 @@ Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, co
   Reader reader(source, spec, context, precision);
   MIAO_TRY(Weights w, reader.read());
   used.insert(used.end(), reader.used().begin(), reader.used().end());
-  if (spec.side != "enc.") MIAO_CHECK_OK(source.all_used(used));
+  std::vector<std::string_view> names;
+  for (const TensorUse& t : used) names.push_back(t.name);
+  if (spec.side != "enc.") MIAO_CHECK_OK(source.all_used(std::move(names)));
+  w.tensors = std::move(used);
   if (encoder) w.all_f32 &= encoder->all_f32;
   w.encoder = std::move(encoder);
   return w;

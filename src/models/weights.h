@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/memory.h"
@@ -32,6 +33,11 @@ struct BlockWeights {
   NormWeights q_norm, k_norm;  // (head_dim), (heads, head_dim) or (heads * head_dim)
 };
 
+// A tensor by the name that this code has for it, and by that of its file.
+struct TensorUse {
+  std::string canonical, name;
+};
+
 struct Weights {
   std::unique_ptr<Weights> encoder;                      // of an encoder-decoder
   TensorView embedding;                                  // (vocab, dim) in the checkpoint's mapping
@@ -45,9 +51,10 @@ struct Weights {
   std::optional<graph::Linear> dense, head;  // head: (vocab, dim), or (outputs, dim) of an encoder
   NormWeights dense_norm;                    // (dim)
   bool all_f32 = true;                       // every matrix of the file is F32
-  Memory memory;                             // packed matrices, or
-  Pack pack;                                 // where they came from the cache
-  PackKey key;                               // there; empty = not wanted
+  std::vector<TensorUse> tensors;  // all that were read, perhaps more than once; of an encoder-decoder: of both
+  Memory memory;                   // packed matrices, or
+  Pack pack;                       // where they came from the cache
+  PackKey key;                     // there; empty = not wanted
 };
 
 // body(kind, linear) for every matrix; kind is "qkv", "o", "gate_up", "down", "router", "lm_head", "dense", "project",

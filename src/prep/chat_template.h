@@ -16,11 +16,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "prep/tokenizer.h"
 
 namespace miao::prep {
 
@@ -71,6 +73,14 @@ struct Rendered {
 namespace jinja {
 struct Template;
 }
+
+// The text of a model's template and where it stands.
+struct ChatTemplateText {
+  std::string text, where;
+};
+// Of a directory: chat_template.jinja, or else "chat_template" of chat_template.json or tokenizer_config.json (of a
+// list of named ones: "default"). No value where there is none. `where` is the directory.
+Result<std::optional<ChatTemplateText>> find_chat_template(const ReadFile& read, const std::string& where);
 
 // Immutable after parse; copies share the program; render may run in many threads at once, each with 1 MiB of stack
 // free.

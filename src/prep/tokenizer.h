@@ -110,6 +110,7 @@ class Tokenizer {
   bool is_eog(int32_t id) const;             // generation ends at it
   std::span<const int32_t> eog_ids() const;  // ascending
   std::string_view kind() const;             // "byte-level BPE", "BPE", "SentencePiece BPE", "Unigram", "WordPiece"
+  const TokenizerData& data() const { return *data_; }  // for this module
 
  private:
   friend class StreamDecoder;

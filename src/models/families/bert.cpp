@@ -50,28 +50,32 @@ extern const Family bert_family = {
     .answers_to = {"BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification",
                    "BertForTokenClassification", "BertForQuestionAnswering", "gguf:bert"},
     .spec = bert_spec,
-    .hf = {.root = "bert.", .blocks = kBlocks, .tensors = kBertHead, .shared = kNames}};
+    .hf = {.root = "bert.", .blocks = kBlocks, .tensors = kBertHead, .shared = kNames},
+    .gguf = {.architecture = "bert"}};
 extern const Family roberta_family = {
     .name = "roberta",
     .shape = ModelSpec::Shape::encoder,
     .answers_to = {"RobertaModel", "RobertaForMaskedLM", "RobertaForSequenceClassification",
                    "RobertaForTokenClassification", "RobertaForQuestionAnswering"},
     .spec = roberta_spec,
-    .hf = {.root = "roberta.", .blocks = kBlocks, .tensors = kRobertaHead, .shared = kNames}};
+    .hf = {.root = "roberta.", .blocks = kBlocks, .tensors = kRobertaHead, .shared = kNames},
+    .gguf = {.architecture = "bert"}};
 extern const Family xlm_roberta_family = {
     .name = "xlm_roberta",
     .shape = ModelSpec::Shape::encoder,
     .answers_to = {"XLMRobertaModel", "XLMRobertaForMaskedLM", "XLMRobertaForSequenceClassification",
                    "XLMRobertaForTokenClassification", "XLMRobertaForQuestionAnswering"},
     .spec = roberta_spec,
-    .hf = {.root = "roberta.", .blocks = kBlocks, .tensors = kRobertaHead, .shared = kNames}};
+    .hf = {.root = "roberta.", .blocks = kBlocks, .tensors = kRobertaHead, .shared = kNames},
+    .gguf = {.architecture = "bert"}};
 extern const Family camembert_family = {
     .name = "camembert",
     .shape = ModelSpec::Shape::encoder,
     .answers_to = {"CamembertModel", "CamembertForMaskedLM", "CamembertForSequenceClassification",
                    "CamembertForTokenClassification", "CamembertForQuestionAnswering"},
     .spec = roberta_spec,
-    .hf = {.root = "roberta.", .blocks = kBlocks, .tensors = kRobertaHead, .shared = kNames}};
+    .hf = {.root = "roberta.", .blocks = kBlocks, .tensors = kRobertaHead, .shared = kNames},
+    .gguf = {.architecture = "bert"}};
 extern const Family electra_family = {
     .name = "electra",
     .shape = ModelSpec::Shape::encoder,

@@ -35,6 +35,7 @@ extern const Family distilbert_family = {
     .answers_to = {"DistilBertModel", "DistilBertForMaskedLM", "DistilBertForSequenceClassification",
                    "DistilBertForTokenClassification", "DistilBertForQuestionAnswering"},
     .spec = spec,
-    .hf = {.root = "distilbert.", .blocks = "transformer.layer.", .tensors = kNames, .keys = kKeys}};
+    .hf = {.root = "distilbert.", .blocks = "transformer.layer.", .tensors = kNames, .keys = kKeys},
+    .gguf = {.architecture = "bert"}};
 
 }  // namespace miao::models

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "models/family.h"
+#include "models/keys.h"
 #include "models/rope.h"
 
 namespace miao::models {
@@ -51,15 +52,14 @@ static Result<void> set_scale(const Source& source, ModelSpec& s, int64_t layers
 }
 
 static Result<void> set_caps(const Source& source, ModelSpec& s, double scores, double logits) {
-  MIAO_TRY(s.block.attn.softcap, source.number({"attn_logit_softcapping", "attn_logit_softcapping"}, 0, 1e6, scores));
-  MIAO_TRY(s.final_softcap, source.number({"final_logit_softcapping", "final_logit_softcapping"}, 0, 1e6, logits));
+  MIAO_TRY(s.block.attn.softcap, source.number(kScoreCap, 0, 1e6, scores));
+  MIAO_TRY(s.final_softcap, source.number(kLogitCap, 0, 1e6, logits));
   return {};
 }
 
 // Layer i is full when i + 1 is a multiple of `pattern`.
 static Result<void> set_window(const Source& source, ModelSpec& s, int64_t pattern, int64_t gguf_default) {
-  MIAO_TRY(s.window, source.integer({"attention.sliding_window", "sliding_window"}, 0, int64_t{1} << 30,
-                                    source.gguf() ? gguf_default : 4096));
+  MIAO_TRY(s.window, source.integer(kWindow, 0, int64_t{1} << 30, source.gguf() ? gguf_default : 4096));
   std::vector<bool> rule(static_cast<size_t>(s.layers));
   for (size_t i = 0; i < rule.size(); ++i) rule[i] = (static_cast<int64_t>(i) + 1) % pattern != 0;
   return set_sliding_layers(source, s, rule);
@@ -93,16 +93,22 @@ static Result<ModelSpec> gemma3_spec(const Source& source) {
   return s;
 }
 
-extern const Family gemma_family = {
-    .name = "gemma", .answers_to = {"GemmaForCausalLM", "gguf:gemma"}, .spec = gemma_spec};
+static void write_local_theta(const ModelSpec& s, KeyWriter& keys) { keys.number(kLocalTheta, s.local_rope.theta); }
+
+extern const Family gemma_family = {.name = "gemma",
+                                    .answers_to = {"GemmaForCausalLM", "gguf:gemma"},
+                                    .spec = gemma_spec,
+                                    .gguf = {.architecture = "gemma"}};
 extern const Family gemma2_family = {.name = "gemma2",
                                      .answers_to = {"Gemma2ForCausalLM", "gguf:gemma2"},
                                      .spec = gemma2_spec,
-                                     .hf = {.tensors = kNames}};
+                                     .hf = {.tensors = kNames},
+                                     .gguf = {.architecture = "gemma2", .window = true}};
 extern const Family gemma3_family = {
     .name = "gemma3",
     .answers_to = {"Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", "gguf:gemma3"},
     .spec = gemma3_spec,
-    .hf = {.tensors = kNames}};
+    .hf = {.tensors = kNames},
+    .gguf = {.architecture = "gemma3", .window = true, .keys = write_local_theta}};
 
 }  // namespace miao::models

@@ -43,6 +43,7 @@ static Result<ModelSpec> spec(const Source& source) {
 extern const Family gpt2_family = {.name = "gpt2",
                                    .answers_to = {"GPT2LMHeadModel", "gguf:gpt2"},
                                    .spec = spec,
-                                   .hf = {.root = "transformer.", .blocks = "h.", .tensors = kNames, .keys = kKeys}};
+                                   .hf = {.root = "transformer.", .blocks = "h.", .tensors = kNames, .keys = kKeys},
+                                   .gguf = {.architecture = "gpt2"}};
 
 }  // namespace miao::models

@@ -1,6 +1,7 @@
 // GPT-NeoX and Pythia: LayerNorm, a rotation of a quarter of each head, plain FFN, attention and FFN side by side.
 // Hugging Face files hold q, k and v head by head in one matrix; GGUF files have them stacked.
 #include "models/family.h"
+#include "models/keys.h"
 
 namespace miao::models {
 
@@ -28,21 +29,25 @@ static Result<ModelSpec> spec(const Source& source) {
   if (source.gguf()) s.block.ffn.act = kernels::Act::gelu;
   AttentionSpec& attn = s.block.attn;
   attn.fused = source.gguf() ? AttentionSpec::Fused::stacked : AttentionSpec::Fused::by_head;
-  constexpr Key kKvHeads{"attention.head_count_kv", "num_key_value_heads"};
   if (attn.kv_heads != attn.heads)
     return source.invalid(kKvHeads, "differs from the heads: each has its own k and v here");
   MIAO_TRY(attn.qkv_bias, source.boolean({nullptr, "attention_bias"}, true));
   attn.o_bias = attn.qkv_bias;
   s.block.ffn.bias = true;
   s.block.ffn.gated = false;
-  MIAO_TRY(bool parallel, source.boolean({"use_parallel_residual", "use_parallel_residual"}, true));
+  MIAO_TRY(bool parallel, source.boolean(kParallel, true));
   if (parallel) s.block.parallel = BlockSpec::Parallel::own_norm;
   return s;
+}
+
+static void write_keys(const ModelSpec& s, KeyWriter& keys) {
+  keys.flag(kParallel, s.block.parallel != BlockSpec::Parallel::no);
 }
 
 extern const Family gpt_neox_family = {.name = "gpt_neox",
                                        .answers_to = {"GPTNeoXForCausalLM", "gguf:gptneox"},
                                        .spec = spec,
-                                       .hf = {.root = "gpt_neox.", .tensors = kNames, .keys = kKeys}};
+                                       .hf = {.root = "gpt_neox.", .tensors = kNames, .keys = kKeys},
+                                       .gguf = {.architecture = "gptneox", .keys = write_keys}};
 
 }  // namespace miao::models

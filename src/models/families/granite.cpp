@@ -3,6 +3,11 @@
 
 namespace miao::models {
 
+static constexpr Key kEmbeddingScale{"embedding_scale", "embedding_multiplier"};
+static constexpr Key kResidualScale{"residual_scale", "residual_multiplier"};
+static constexpr Key kAttentionScale{"attention.scale", "attention_multiplier"};
+static constexpr Key kLogitScale{"logit_scale", "logits_scaling"};  // logits are divided by it
+
 static Result<ModelSpec> spec(const Source& source) {
   MIAO_TRY(ModelSpec s, decoder_spec(source, {.heads = 32, .vocab = 32000, .ctx = 2048, .eps = 1e-6}));
   AttentionSpec& attn = s.block.attn;
@@ -17,16 +22,24 @@ static Result<ModelSpec> spec(const Source& source) {
     MIAO_TRY(s.block.ffn.bias, source.boolean({nullptr, "mlp_bias"}, false));
   }
   constexpr double kLow = 1e-6, kHigh = 1e6;
-  MIAO_TRY(s.embedding_scale, source.number({"embedding_scale", "embedding_multiplier"}, kLow, kHigh, 1));
-  MIAO_TRY(s.block.residual_scale, source.number({"residual_scale", "residual_multiplier"}, kLow, kHigh, 1));
-  MIAO_TRY(attn.scale,
-           source.number({"attention.scale", "attention_multiplier"}, kLow, kHigh, source.gguf() ? attn.scale : 1));
-  MIAO_TRY(double divisor, source.number({"logit_scale", "logits_scaling"}, kLow, kHigh, 1));
+  MIAO_TRY(s.embedding_scale, source.number(kEmbeddingScale, kLow, kHigh, 1));
+  MIAO_TRY(s.block.residual_scale, source.number(kResidualScale, kLow, kHigh, 1));
+  MIAO_TRY(attn.scale, source.number(kAttentionScale, kLow, kHigh, source.gguf() ? attn.scale : 1));
+  MIAO_TRY(double divisor, source.number(kLogitScale, kLow, kHigh, 1));
   s.logit_scale = 1 / divisor;
   return s;
 }
 
-extern const Family granite_family = {
-    .name = "granite", .answers_to = {"GraniteForCausalLM", "gguf:granite"}, .spec = spec};
+static void write_keys(const ModelSpec& s, KeyWriter& keys) {
+  keys.number(kEmbeddingScale, s.embedding_scale);
+  keys.number(kResidualScale, s.block.residual_scale);
+  keys.number(kAttentionScale, s.block.attn.scale);
+  keys.number(kLogitScale, 1 / s.logit_scale);
+}
+
+extern const Family granite_family = {.name = "granite",
+                                      .answers_to = {"GraniteForCausalLM", "gguf:granite"},
+                                      .spec = spec,
+                                      .gguf = {.architecture = "granite", .pairs = true, .keys = write_keys}};
 
 }  // namespace miao::models

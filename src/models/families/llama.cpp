@@ -1,15 +1,15 @@
 // Llama and what copies it: RMS norms before attention and FFN, gated SiLU, grouped KV heads, optional biases.
 // GGUF files of this architecture hold q and k permuted so that rotation pairs are neighbours.
 #include "models/family.h"
+#include "models/keys.h"
 
 namespace miao::models {
 
 static Result<ModelSpec> spec(const Source& source) {
   MIAO_TRY(ModelSpec s, decoder_spec(source, {.experts = source.gguf()}));
-  constexpr Key kExperts{"expert_count", nullptr};  // of Mixtral
-  if (source.gguf() && source.has(kExperts)) {
+  if (source.gguf() && source.has(kExperts)) {  // of Mixtral
     MIAO_TRY(int64_t experts, source.integer(kExperts, 0, 1024));
-    if (experts > 0) MIAO_CHECK_OK(read_experts(source, s, {}));
+    if (experts > 0) MIAO_CHECK_OK(read_experts(source, s, {kExperts, kExpertsUsed, {}}));
     s.block.ffn.normalised = true;
   }
   AttentionSpec& attn = s.block.attn;
@@ -26,6 +26,9 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family llama_family = {.name = "llama", .answers_to = {"LlamaForCausalLM", "gguf:llama"}, .spec = spec};
+extern const Family llama_family = {.name = "llama",
+                                    .answers_to = {"LlamaForCausalLM", "gguf:llama"},
+                                    .spec = spec,
+                                    .gguf = {.architecture = "llama", .pairs = true}};
 
 }  // namespace miao::models

@@ -12,6 +12,9 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family mistral_family = {.name = "mistral", .answers_to = {"MistralForCausalLM"}, .spec = spec};
+extern const Family mistral_family = {.name = "mistral",
+                                      .answers_to = {"MistralForCausalLM"},
+                                      .spec = spec,
+                                      .gguf = {.architecture = "llama", .pairs = true}};
 
 }  // namespace miao::models

@@ -68,6 +68,7 @@ extern const Family nomic_bert_family = {
     .answers_to = {"NomicBertModel", "NomicBertForMaskedLM", "NomicBertForSequenceClassification",
                    "NomicBertForTokenClassification", "gguf:nomic-bert"},
     .spec = spec,
-    .hf = {.root = "nomic_bert.", .blocks = "encoder.layers.", .tensors = kNames, .keys = kKeys}};
+    .hf = {.root = "nomic_bert.", .blocks = "encoder.layers.", .tensors = kNames, .keys = kKeys},
+    .gguf = {.architecture = "nomic-bert"}};
 
 }  // namespace miao::models

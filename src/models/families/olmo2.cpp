@@ -16,7 +16,10 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family olmo2_family = {
-    .name = "olmo2", .answers_to = {"Olmo2ForCausalLM", "gguf:olmo2"}, .spec = spec, .hf = {.tensors = kNames}};
+extern const Family olmo2_family = {.name = "olmo2",
+                                    .answers_to = {"Olmo2ForCausalLM", "gguf:olmo2"},
+                                    .spec = spec,
+                                    .hf = {.tensors = kNames},
+                                    .gguf = {.architecture = "olmo2"}};
 
 }  // namespace miao::models

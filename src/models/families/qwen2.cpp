@@ -10,6 +10,7 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family qwen2_family = {.name = "qwen2", .answers_to = {"Qwen2ForCausalLM", "gguf:qwen2"}, .spec = spec};
+extern const Family qwen2_family = {
+    .name = "qwen2", .answers_to = {"Qwen2ForCausalLM", "gguf:qwen2"}, .spec = spec, .gguf = {.architecture = "qwen2"}};
 
 }  // namespace miao::models

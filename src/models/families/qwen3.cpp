@@ -12,6 +12,7 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family qwen3_family = {.name = "qwen3", .answers_to = {"Qwen3ForCausalLM", "gguf:qwen3"}, .spec = spec};
+extern const Family qwen3_family = {
+    .name = "qwen3", .answers_to = {"Qwen3ForCausalLM", "gguf:qwen3"}, .spec = spec, .gguf = {.architecture = "qwen3"}};
 
 }  // namespace miao::models

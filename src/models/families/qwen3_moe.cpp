@@ -1,5 +1,6 @@
 // Qwen3 with a mixture of experts as FFN.
 #include "models/family.h"
+#include "models/keys.h"
 
 namespace miao::models {
 
@@ -16,9 +17,9 @@ static Result<ModelSpec> spec(const Source& source) {
   attn.qk_norm = AttentionSpec::QkNorm::head;
   MIAO_TRY(attn.qkv_bias, source.boolean({nullptr, "attention_bias"}, false));
   attn.o_bias = attn.qkv_bias;
-  ExpertKeys keys{.ffn_dim = {"expert_feed_forward_length", "moe_intermediate_size"}};
-  constexpr Key kExperts{"expert_count", "num_experts"};  // as configurations before transformers 5 call it
-  if (source.has(kExperts)) keys.experts = kExperts;
+  ExpertKeys keys{kExperts, kExpertsUsed, kExpertDim};
+  constexpr Key kOlder{kExperts.gguf, "num_experts"};  // as configurations before transformers 5 call it
+  if (source.has(kOlder)) keys.experts = kOlder;
   MIAO_CHECK_OK(read_experts(source, s, keys));
   MIAO_TRY(s.block.ffn.normalised, source.boolean({nullptr, "norm_topk_prob"}, source.gguf()));
   constexpr Key kStep{nullptr, "decoder_sparse_step"}, kDense{nullptr, "mlp_only_layers"};
@@ -32,9 +33,12 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
+static void write_keys(const ModelSpec& s, KeyWriter& keys) { keys.count(kExpertDim, s.block.ffn.dim); }
+
 extern const Family qwen3_moe_family = {.name = "qwen3_moe",
                                         .answers_to = {"Qwen3MoeForCausalLM", "gguf:qwen3moe"},
                                         .spec = spec,
-                                        .hf = {.tensors = kNames}};
+                                        .hf = {.tensors = kNames},
+                                        .gguf = {.architecture = "qwen3moe", .keys = write_keys}};
 
 }  // namespace miao::models

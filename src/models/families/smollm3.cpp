@@ -36,7 +36,9 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family smollm3_family = {
-    .name = "smollm3", .answers_to = {"SmolLM3ForCausalLM", "gguf:smollm3"}, .spec = spec};
+extern const Family smollm3_family = {.name = "smollm3",
+                                      .answers_to = {"SmolLM3ForCausalLM", "gguf:smollm3"},
+                                      .spec = spec,
+                                      .gguf = {.architecture = "smollm3", .pairs = true}};
 
 }  // namespace miao::models

@@ -1,6 +1,7 @@
 // StableLM: LayerNorm, gated SiLU, a rotation of a quarter of each head; optionally LayerNorms of every head of q and
 // k, and attention and FFN side by side behind one norm.
 #include "models/family.h"
+#include "models/keys.h"
 
 namespace miao::models {
 
@@ -31,9 +32,14 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
+static void write_keys(const ModelSpec& s, KeyWriter& keys) {
+  keys.flag(kParallel, s.block.parallel != BlockSpec::Parallel::no);
+}
+
 extern const Family stablelm_family = {.name = "stablelm",
                                        .answers_to = {"StableLmForCausalLM", "gguf:stablelm"},
                                        .spec = spec,
-                                       .hf = {.tensors = kNames}};
+                                       .hf = {.tensors = kNames},
+                                       .gguf = {.architecture = "stablelm", .keys = write_keys}};
 
 }  // namespace miao::models

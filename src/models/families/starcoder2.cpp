@@ -1,5 +1,6 @@
 // StarCoder2: LayerNorm, plain tanh-GELU FFN, biases everywhere, a sliding window on every layer.
 #include "models/family.h"
+#include "models/keys.h"
 
 namespace miao::models {
 
@@ -20,7 +21,7 @@ static Result<ModelSpec> spec(const Source& source) {
   MIAO_TRY(attn.qkv_bias, source.boolean({nullptr, "use_bias"}, true));
   attn.o_bias = s.block.ffn.bias = attn.qkv_bias;
   s.block.ffn.gated = false;
-  MIAO_TRY(s.window, source.integer({"attention.sliding_window", "sliding_window"}, 0, int64_t{1} << 30, 0));
+  MIAO_TRY(s.window, source.integer(kWindow, 0, int64_t{1} << 30, 0));
   s.local_rope = s.rope;
   s.sliding.assign(static_cast<size_t>(s.layers), s.window > 0);
   return s;
@@ -29,6 +30,7 @@ static Result<ModelSpec> spec(const Source& source) {
 extern const Family starcoder2_family = {.name = "starcoder2",
                                          .answers_to = {"Starcoder2ForCausalLM", "gguf:starcoder2"},
                                          .spec = spec,
-                                         .hf = {.tensors = kNames, .keys = kKeys}};
+                                         .hf = {.tensors = kNames, .keys = kKeys},
+                                         .gguf = {.architecture = "starcoder2", .window = true}};
 
 }  // namespace miao::models

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "models/family.h"
+#include "models/keys.h"
 
 namespace miao::models {
 
@@ -42,7 +43,6 @@ constexpr int64_t kMaxLayers = 1000;
 constexpr int64_t kMaxDim = 1 << 16;
 
 static Result<ModelSpec> side(const Source& source, bool encoder) {
-  constexpr Key kLayers{"block_count", "num_layers"};
   constexpr Key kAct{nullptr, "feed_forward_proj"};
   ModelSpec s;
   AttentionSpec& a = s.block.attn;
@@ -51,9 +51,9 @@ static Result<ModelSpec> side(const Source& source, bool encoder) {
   const int64_t rows = embedding ? embedding->rows() : 32128;
   MIAO_TRY(s.vocab, source.integer({"vocab_size", "vocab_size"}, 1, int64_t{1} << 24, rows));
   MIAO_TRY(s.dim, source.integer({"embedding_length", "d_model"}, 1, kMaxDim, 512));
-  MIAO_TRY(s.layers, source.integer(kLayers, 1, kMaxLayers, 6));
+  MIAO_TRY(s.layers, source.integer({kLayers.gguf, "num_layers"}, 1, kMaxLayers, 6));
   if (!encoder) {
-    MIAO_TRY(s.layers, source.integer({"decoder_block_count", "num_decoder_layers"}, 1, kMaxLayers, s.layers));
+    MIAO_TRY(s.layers, source.integer(kDecoderLayers, 1, kMaxLayers, s.layers));
   }
   MIAO_TRY(s.ctx, source.integer({"context_length", "n_positions"}, 1, 1 << 16, 512));
   MIAO_TRY(s.eps, source.number({"attention.layer_norm_rms_epsilon", "layer_norm_epsilon"}, 1e-12, 0.1, 1e-6));
@@ -61,8 +61,7 @@ static Result<ModelSpec> side(const Source& source, bool encoder) {
   MIAO_TRY(a.head_dim, source.integer({"attention.key_length", "d_kv"}, 1, 1024, 64));
   a.kv_heads = a.heads;
   a.scale = 1;
-  MIAO_TRY(s.distance_buckets,
-           source.integer({"attention.relative_buckets_count", "relative_attention_num_buckets"}, 4, 4096, 32));
+  MIAO_TRY(s.distance_buckets, source.integer(kDistanceBuckets, 4, 4096, 32));
   MIAO_TRY(s.distance_farthest,
            source.integer({nullptr, "relative_attention_max_distance"}, s.distance_buckets, 1 << 20, 128));
   MIAO_TRY(f.dim, source.integer({"feed_forward_length", "d_ff"}, 1, kMaxDim, 2048));
@@ -110,16 +109,24 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
+static void write_keys(const ModelSpec& s, KeyWriter& keys) {
+  keys.number(kLayerNormEps, s.eps);  // readers want both
+  keys.count(kDistanceBuckets, s.distance_buckets);
+  if (s.encoder) keys.count(kDecoderLayers, s.layers);
+}
+
 extern const Family t5_family = {
     .name = "t5",
     .shape = ModelSpec::Shape::encoder_decoder,
     .answers_to = {"T5ForConditionalGeneration", "T5WithLMHeadModel", "MT5ForConditionalGeneration", "gguf:t5"},
     .spec = spec,
-    .hf = {.root = "", .blocks = "block.", .tensors = kNames, .gguf = kGguf}};
+    .hf = {.root = "", .blocks = "block.", .tensors = kNames, .gguf = kGguf},
+    .gguf = {.architecture = "t5", .keys = write_keys}};
 extern const Family t5_encoder_family = {.name = "t5_encoder",
                                          .shape = ModelSpec::Shape::encoder,
                                          .answers_to = {"T5EncoderModel", "MT5EncoderModel", "gguf:t5encoder"},
                                          .spec = encoder_spec_of,
-                                         .hf = {.root = "", .blocks = "block.", .tensors = kNames, .gguf = kGguf}};
+                                         .hf = {.root = "", .blocks = "block.", .tensors = kNames, .gguf = kGguf},
+                                         .gguf = {.architecture = "t5encoder", .keys = write_keys}};
 
 }  // namespace miao::models

@@ -30,6 +30,7 @@ class AddedTokens {
   // `text` is how the token is searched: its content, normalized when it is looked for in normalized text.
   // unsupported: too long for Trie.
   Result<void> add(const AddedToken& token, std::string_view text);
+  const std::vector<AddedToken>& tokens() const { return tokens_; }
   bool any(bool normalized) const { return !tries_[normalized].empty(); }
 
   // Calls on_text(begin, end), which gives a Result<void>, and on_token(id, begin, end) in order over the whole of

@@ -92,6 +92,25 @@ std::string_view Bpe::kind() const {
   return options_.byte_level ? "byte-level BPE" : options_.sentencepiece ? "SentencePiece BPE" : "BPE";
 }
 
+ModelParts Bpe::parts() const {
+  ModelParts out{.byte_fallback = options_.byte_fallback,
+                 .ignore_merges = options_.ignore_merges,
+                 .prefix = options_.prefix,
+                 .suffix = options_.suffix};
+  if (!options_.sentencepiece) out.merges.resize(merges_);
+  for (const Slot& slot : slots_) {
+    if (slot.key == kNoKey || options_.sentencepiece) continue;
+    out.merges[slot.rank] = {static_cast<int32_t>(slot.key >> 32), static_cast<int32_t>(slot.key)};
+  }
+  for (const uint32_t rank : rank_of_) {  // as set_scores() made it
+    const uint32_t ascending = ~rank;
+    const uint32_t bits = ascending & 0x80000000u ? ascending & 0x7FFFFFFFu : ~ascending;
+    out.spelled.push_back(rank != kNoRank);
+    out.scores.push_back(rank == kNoRank ? 0.0f : std::bit_cast<float>(bits));
+  }
+  return out;
+}
+
 void Bpe::reserve_merges(size_t count) { slots_.assign(std::bit_ceil(count + count / 2 + 16), {kNoKey, kNoRank, -1}); }
 
 Result<void> Bpe::merge(std::string_view left, std::string_view right) {

@@ -49,6 +49,7 @@ class Bpe : public Model {
 
   void encode(std::string_view word, Pieces& out) const override;
   std::string_view kind() const override;
+  ModelParts parts() const override;
 
  private:
   struct Pair {

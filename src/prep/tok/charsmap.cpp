@@ -40,6 +40,16 @@ Result<Charsmap> Charsmap::parse(std::string_view blob) {
   return map;
 }
 
+std::string Charsmap::blob() const {
+  std::string out;
+  const auto put = [&](uint32_t v) {
+    for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>(v >> shift);
+  };
+  put(static_cast<uint32_t>(units_.size() * 4));
+  for (const uint32_t unit : units_) put(unit);
+  return out + replacements_;
+}
+
 std::optional<Charsmap::Hit> Charsmap::find(std::string_view text, bool longest) const {
   const auto offset = [](uint32_t unit) -> uint64_t {
     return static_cast<uint64_t>(unit >> 10) << ((unit & 0x200) >> 6);

@@ -19,6 +19,9 @@ class Charsmap {
  public:
   static Result<Charsmap> parse(std::string_view blob);
 
+  // What parse() was given.
+  std::string blob() const;
+
   struct Hit {
     size_t size;  // bytes of the text
     std::string_view replacement;

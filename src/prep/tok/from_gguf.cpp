@@ -10,6 +10,7 @@
 #include <span>
 
 #include "base/key_values.h"
+#include "prep/tok/gguf_pre.h"
 #include "prep/tok/loaders.h"
 #include "prep/tok/unicode.h"
 #include "prep/tok/unigram.h"
@@ -20,86 +21,6 @@ namespace miao::prep {
 namespace {
 
 enum TokenType { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
-
-constexpr std::string_view kLlama3 =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-constexpr std::string_view kQwen2 =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-constexpr std::string_view kQwen35 =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|"
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-constexpr std::string_view kMiniCpm5 =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}+| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-constexpr std::string_view kSeed =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|"
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-constexpr std::string_view kGpt4o =
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|"
-    "'d)?|"
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|"
-    "'d)?|"
-    "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-constexpr std::string_view kTekken =
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|"
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|"
-    "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-constexpr std::string_view kDeepSeek3 =
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
-    " ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-constexpr std::string_view kBloom = " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+";
-constexpr std::string_view kHanKana = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+";
-constexpr std::string_view kDeepSeekCjk = "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+";
-
-// The names that GGUF files give to pre-tokenizers: expressions applied in turn; then kGpt2 and kDigits below.
-constexpr std::string_view kGpt2 = "<gpt2>", kDigits = "<digits>", kPunctuation = "<punctuation>",
-                           kByteDigits = "<byte-digits>";
-struct Pre {
-  std::string_view names;  // separated by blanks
-  std::vector<std::string_view> steps;
-  bool ignore_merges = false;
-  bool add_bos = false;
-  bool add_sep = false;  // the separator after the text, as in RoBERTa
-};
-
-const std::vector<Pre>& pre_tokenizers() {
-  static const std::vector<Pre> table = {
-      {"gpt-2 phi-2 mpt olmo jais trillion granite-docling jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 "
-       "mellum"
-       " modern-bert exaone4",
-       {kGpt2}},
-      {"jina-v1-en jina-v2-code roberta-bpe", {kGpt2}, false, false, true},
-      {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", {kDigits, kGpt2}},
-      {"llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", {kLlama3}, true, true},
-      {"dbrx smaug-bpe chatglm-bpe", {kLlama3}},
-      {"glm4 glm5", {kLlama3}, true},
-      {"qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan solar-open grok-2", {kQwen2}},
-      {"qwen35", {kQwen35}},
-      {"minicpm5", {"\\p{N}{1,3}", kMiniCpm5}, true},
-      {"seed-coder", {kSeed}},
-      {"gpt-4o llama4 kanana2 talkie minimax-m2", {kGpt4o}},
-      {"tekken", {kTekken}, true, true},
-      {"deepseek-coder", {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", kDeepSeekCjk, kDigits}},
-      {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", {"\\p{N}{1,3}", kHanKana, kDeepSeek3}},
-      {"falcon", {kPunctuation, kGpt2, kByteDigits, "[0-9][0-9][0-9]"}},
-      {"bloom poro-chat gpt3-finnish", {kBloom}},
-      {"viking", {kBloom, "\\p{N}"}},
-  };
-  return table;
-}
-
-const Pre* find_pre(std::string_view name) {
-  for (const Pre& pre : pre_tokenizers()) {
-    for (size_t at = 0; at < pre.names.size();) {
-      const size_t end = std::min(pre.names.find(' ', at), pre.names.size());
-      if (pre.names.substr(at, end - at) == name) return &pre;
-      at = end + 1;
-    }
-  }
-  return nullptr;
-}
 
 class Loader {
  public:
@@ -230,7 +151,7 @@ class Loader {
 
   Result<void> byte_level_bpe() {
     MIAO_TRY(const std::string_view name, meta_.string(key("pre"), "gpt-2"));
-    const Pre* pre = find_pre(name == "default" ? "gpt-2" : name);
+    const GgufPre* pre = find_pre(name == "default" ? "gpt-2" : name);
     if (!pre) {
       return Error{Code::unsupported, "pre-tokenizer \"" + std::string(name) + "\" is not known to this version",
                    key("pre")};
@@ -239,18 +160,7 @@ class Loader {
     MIAO_CHECK_OK(read_merges(*bpe));
     bpe->finish(in_model());
     data_->model = std::move(bpe);
-    for (std::string_view step : pre->steps) {
-      if (step == kDigits) {
-        data_->pre_tokenizer.steps.push_back({.kind = PreStep::Kind::characters, .flags = kNumeric});
-      } else if (step == kPunctuation) {
-        data_->pre_tokenizer.steps.push_back(
-            {.kind = PreStep::Kind::characters, .flags = kBertPunct, .behavior = Behavior::contiguous});
-      } else if (step == kByteDigits) {
-        data_->pre_tokenizer.steps.push_back({.kind = PreStep::Kind::byte_digits, .behavior = Behavior::contiguous});
-      } else {
-        data_->pre_tokenizer.steps.push_back(split_step(step == kGpt2 ? gpt2_scanner() : find_scanner(step)));
-      }
-    }
+    data_->pre_tokenizer.steps = steps_of(*pre);
     MIAO_TRY(const bool space, meta_.boolean(key("add_space_prefix"), false));
     if (space) data_->pre_tokenizer.steps.insert(data_->pre_tokenizer.steps.begin(), {.kind = PreStep::Kind::prefix});
     data_->decoder.steps = {{.kind = DecodeStep::Kind::byte_level}};

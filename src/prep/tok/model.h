@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "prep/tok/trace.h"
@@ -47,12 +48,23 @@ struct Pieces {
   }
 };
 
+// What a model is made of, for those who write it to a file.
+struct ModelParts {
+  std::vector<std::pair<int32_t, int32_t>> merges;  // ids of the two pieces, in the order of their ranks
+  std::vector<float> scores;                        // by id; empty: pieces have none
+  std::vector<bool> spelled;                        // by id, where there are scores: text may become the piece
+  bool byte_fallback = false, ignore_merges = false;
+  std::string prefix, suffix;  // of pieces inside a word and at its end
+  size_t max_chars = 0;        // of a word; 0 = any
+};
+
 class Model {
  public:
   virtual ~Model() = default;
   // Appends the tokens of `word`, which is valid UTF-8 and not empty. Safe to call from many threads.
   virtual void encode(std::string_view word, Pieces& out) const = 0;
   virtual std::string_view kind() const = 0;
+  virtual ModelParts parts() const = 0;
 };
 
 }  // namespace miao::prep

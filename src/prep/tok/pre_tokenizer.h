@@ -34,6 +34,8 @@ struct PreStep {
   bool invert = false;
   bool cut = true;
   Prepend prepend = Prepend::never;
+
+  bool operator==(const PreStep&) const = default;
 };
 
 class PreTokenizer {

@@ -94,6 +94,24 @@ Result<void> SpmModel::make_bpe(const SpmFile& file) {
   return {};
 }
 
+// By the ids of the tokenizer.
+ModelParts SpmModel::parts() const {
+  ModelParts own = inner_->parts();
+  if (ids_.of.empty()) return own;
+  ModelParts out{.byte_fallback = own.byte_fallback};
+  for (size_t id = 0; id < ids_.of.size(); ++id) {
+    const auto at = static_cast<size_t>(ids_.of[id]);
+    if (at >= out.scores.size()) {
+      out.scores.resize(at + 1);
+      out.spelled.resize(at + 1);
+    }
+    if (!own.spelled[id]) continue;
+    out.scores[at] = own.scores[id];
+    out.spelled[at] = true;
+  }
+  return out;
+}
+
 void SpmModel::encode(std::string_view word, Pieces& out) const {
   const size_t before = out.ids.size();
   if (frozen_.empty()) {

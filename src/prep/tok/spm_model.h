@@ -28,6 +28,7 @@ class SpmModel : public Model {
   static Result<std::unique_ptr<Model>> make(const SpmFile& file, SpmIds ids);
   void encode(std::string_view word, Pieces& out) const override;
   std::string_view kind() const override { return inner_->kind(); }
+  ModelParts parts() const override;
 
  private:
   Result<void> make_unigram(const SpmFile& file);

@@ -34,6 +34,8 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
   if (model->trie_.empty()) return Error{Code::invalid, "the vocabulary has no piece"};
   if (options.unk >= vocab.size()) return Error{Code::invalid, "the unknown id is outside the vocabulary"};
   model->scores_ = scores;
+  model->in_model_ = in_model;
+  model->byte_fallback_ = options.byte_fallback;
   model->unk_ = options.unk;
   model->surfaces_ = options.surfaces;
   model->size_ = vocab.size();
@@ -44,6 +46,10 @@ Result<std::unique_ptr<Model>> Unigram::make(const Vocab& vocab, const std::vect
     model->byte_id_[static_cast<size_t>(b)] = options.byte_fallback ? vocab.find({name, sizeof name}) : -1;
   }
   return std::unique_ptr<Model>(std::move(model));
+}
+
+ModelParts Unigram::parts() const {
+  return {.scores = {scores_.begin(), scores_.end()}, .spelled = in_model_, .byte_fallback = byte_fallback_};
 }
 
 void Unigram::encode(std::string_view word, Pieces& out) const {

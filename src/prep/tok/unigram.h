@@ -28,14 +28,16 @@ class Unigram : public Model {
                                              const std::vector<bool>& in_model, UnigramOptions options);
   void encode(std::string_view word, Pieces& out) const override;
   std::string_view kind() const override { return "Unigram"; }
+  ModelParts parts() const override;
 
  private:
   void best_path(std::string_view word, Pieces& out) const;
 
   uint32_t serial_ = 0;
-  bool single_ = false;
+  bool single_ = false, byte_fallback_ = false;
   Trie trie_;
   std::vector<double> scores_;
+  std::vector<bool> in_model_;
   double unk_score_ = 0;
   int32_t unk_ = -1;
   const Vocab* surfaces_ = nullptr;

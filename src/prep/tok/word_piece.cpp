@@ -12,6 +12,7 @@ Result<std::unique_ptr<Model>> WordPiece::make(const Vocab& vocab, const std::ve
   model->serial_ = WordTable::new_serial();
   model->unk_ = unk;
   model->max_chars_ = max_chars;
+  model->prefix_ = prefix;
   for (int32_t id = 0; id < vocab.size(); ++id) {
     const std::string_view piece = vocab.piece(id);
     if (piece.empty() || (!in_model.empty() && !in_model[static_cast<size_t>(id)])) continue;

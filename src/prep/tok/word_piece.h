@@ -19,6 +19,7 @@ class WordPiece : public Model {
                                              std::string_view prefix, int32_t unk, size_t max_chars);
   void encode(std::string_view word, Pieces& out) const override;
   std::string_view kind() const override { return "WordPiece"; }
+  ModelParts parts() const override { return {.prefix = prefix_, .max_chars = max_chars_}; }
 
  private:
   void spell(std::string_view word, Pieces& out) const;
@@ -27,6 +28,7 @@ class WordPiece : public Model {
   uint32_t serial_ = 0;
   int32_t unk_ = -1;
   size_t max_chars_ = 0;
+  std::string prefix_;
 };
 
 }  // namespace miao::prep
