@@ -9,6 +9,7 @@
 #include "compress/canary.h"
 #include "compress/layers.h"
 #include "io/gguf_writer.h"
+#include "models/convert.h"
 #include "models/family.h"
 #include "runtime/engine.h"
 
@@ -36,7 +37,7 @@ int64_t block_of(std::string_view name) {
   return out;
 }
 
-Error already_quantised(const TensorView& t) {
+Error already_quantised(const Subject& t) {
   return {
       Code::invalid,
       std::string("is ") + format(t.dtype).name +
@@ -102,7 +103,7 @@ class Writer {
       progress(t.name, written_, plan_.bytes_before);
       const auto made = made_.find(t.name);
       auto done = made != made_.end() ? file_->write(t.name, made->second) : round(t);
-      if (!done.ok()) return done.error().where.empty() ? std::move(done.error()).at(t.name) : std::move(done.error());
+      MIAO_CHECK_OK(done);
       if (made != made_.end()) made_.erase(made);
       written_ += t.bytes_before;
     }
@@ -170,7 +171,8 @@ class Writer {
                             .cancel = o_.cancel,
                             .progress = {}};
       if (options.method == Rounding::importance && mean.empty()) options.method = Rounding::least_squares;
-      MIAO_CHECK_OK(encode_matrix(t.to, values, cols, options, pool_, bytes.data()));
+      auto coded = encode_matrix(t.to, values, cols, options, pool_, bytes.data());
+      if (!coded.ok()) return std::move(coded.error()).at(t.name);
       MIAO_CHECK_OK(file_->write(t.name, bytes));
     }
     return {};
@@ -198,36 +200,50 @@ Result<Anatomy> anatomy_of(const io::Checkpoint& model) {
   return Anatomy{.layers = spec.layers,
                  .heads_per_kv = attn.heads / std::max<int64_t>(1, attn.kv_heads),
                  .experts = spec.block.ffn.experts,
-                 .tied = !model.find("output.weight")};
+                 .tied = spec.tied};
 }
 
-std::vector<Subject> subjects_of(const io::Checkpoint& model) {
+Result<std::vector<Subject>> subjects_of(const io::Checkpoint& model) {
   std::vector<Subject> out;
-  for (const TensorView& t : model.tensors()) out.push_back({t.name, t.shape, t.dtype, stays(t)});
+  if (model.kind() == io::Checkpoint::Kind::gguf) {
+    for (const TensorView& t : model.tensors()) out.push_back({t.name, t.shape, t.dtype, stays(t)});
+  } else {
+    MIAO_TRY(const models::Converted converted, models::to_gguf(model));
+    for (const models::ConvertedTensor& t : converted.tensors) {
+      const bool stays = t.stays_float();
+      out.push_back({t.name(), t.shape(), stays ? DType::f32 : t.dtype(), stays});
+    }
+  }
   std::ranges::stable_sort(out, {}, [](const Subject& s) { return block_of(s.name); });
   return out;
 }
 
 Result<Quantized> plan_types(const io::Checkpoint& model, const QuantizeOptions& options) {
-  if (model.kind() != io::Checkpoint::Kind::gguf) {
-    return Error{Code::unsupported, "is no GGUF file", model.path().string()};
-  }
   MIAO_TRY(const Anatomy anatomy, anatomy_of(model));
-  const std::vector<Subject> subjects = subjects_of(model);
+  MIAO_TRY(const std::vector<Subject> subjects, subjects_of(model));
   const std::vector<Choice> choices = options.recipe.choose(subjects, anatomy, options.choice);
   Quantized out;
   for (size_t i = 0; i < subjects.size(); ++i) {
-    const TensorView& t = *model.find(subjects[i].name);
-    if (choices[i].dtype != t.dtype && format(t.dtype).block > 1 && !options.requantize) return already_quantised(t);
-    if (choices[i].dtype != t.dtype && !can_encode(choices[i].dtype)) {
-      return Error{Code::unsupported, std::string(format(choices[i].dtype).name) + " cannot be written", t.name};
+    const Subject& t = subjects[i];
+    const DType to = choices[i].dtype;
+    if (to != t.dtype && format(t.dtype).block > 1 && !options.requantize) return already_quantised(t);
+    if (to != t.dtype && (!can_encode(to) || !format(t.dtype).decode)) {
+      return Error{Code::unsupported, std::string(format(t.dtype).name) + " cannot become " + format(to).name, t.name};
     }
-    QuantizedTensor q{t.name, t.shape, t.dtype, choices[i].dtype, choices[i].wished, t.bytes, 0};
-    q.bytes = static_cast<uint64_t>(t.rows() * row_bytes(q.to, t.cols()));
+    const int64_t cols = t.shape.empty() ? 1 : t.shape.back();
+    int64_t rows = 1;
+    for (size_t d = 0; d + 1 < t.shape.size(); ++d) rows *= t.shape[d];
+    const QuantizedTensor q{t.name,
+                            t.shape,
+                            t.dtype,
+                            to,
+                            choices[i].wished,
+                            static_cast<uint64_t>(rows * row_bytes(t.dtype, cols)),
+                            static_cast<uint64_t>(rows * row_bytes(to, cols))};
     out.bytes_before += q.bytes_before;
     out.bytes += q.bytes;
-    out.weights += t.elements();
-    out.tensors.push_back(std::move(q));
+    out.weights += rows * cols;
+    out.tensors.push_back(q);
   }
   return out;
 }

@@ -24,7 +24,8 @@ namespace miao::compress {
 
 // What an architecture's tensors are to a recipe. Errors: those of an unsupported architecture or a broken file.
 Result<Anatomy> anatomy_of(const io::Checkpoint& model);
-std::vector<Subject> subjects_of(const io::Checkpoint& model);
+// As a GGUF file has them, in the order in which quantize() writes.
+Result<std::vector<Subject>> subjects_of(const io::Checkpoint& model);
 
 struct QuantizeOptions {
   Recipe recipe;
@@ -55,11 +56,11 @@ struct Quantized {
   double bits() const { return weights > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(weights) : 0; }
 };
 
-// The types that quantize() would give, and the bytes.
+// The types that quantize() would give, and the bytes; of files of any kind.
 Result<Quantized> plan_types(const io::Checkpoint& model, const QuantizeOptions& options);
 
-// Writes `out`. Errors: unsupported for what is no GGUF file, invalid for weights that are quantised already (without
-// `requantize`) or are no numbers (the tensor and row are named), io, cancelled.
+// Writes `out`. `model` is a GGUF file (gguf_copy.h makes one of others). Errors: invalid for weights that are
+// quantised already (without `requantize`) or are no numbers (the tensor and row are named), io, cancelled.
 Result<Quantized> quantize(const io::Checkpoint& model, const std::filesystem::path& out,
                            const QuantizeOptions& options);
 

@@ -16,6 +16,7 @@
 #include "cli/verb.h"
 #include "cli/version.h"
 #include "compress/calibration_text.h"
+#include "compress/gguf_copy.h"
 #include "compress/importance.h"
 #include "compress/quantize.h"
 #include "runtime/engine.h"
@@ -133,12 +134,16 @@ class Job {
     MIAO_TRY(const auto same_file, is_same(path));
     if (same_file) return Error{Code::invalid, "is the model itself; give another name", o_.output};
     MIAO_CHECK_OK(compress::plan_types(model, options));  // what is wrong is told before the long part
-    MIAO_CHECK_OK(calibrate(path));
+    const auto copied = [&](uint64_t done, uint64_t total) { bar_.update("converting", done, total); };
+    MIAO_TRY(const compress::GgufCopy copy, compress::GgufCopy::of(model, o_.output, copied, &interrupted()));
+    for (const std::string& note : copy.notes()) log_warn(note);
+    MIAO_CHECK_OK(calibrate(copy.path()));
     if (!importance_.empty()) options.importance = &importance_;
     if (gptq()) options.calibration = windows_;
     options.calibrated_on = calibrated_on_;
     options.progress = [&](std::string_view what, uint64_t done, uint64_t total) { show(what, done, total); };
-    auto done = compress::quantize(model, o_.output, options);
+    MIAO_TRY(const io::Checkpoint source, io::Checkpoint::open(copy.path()));
+    auto done = compress::quantize(source, o_.output, options);
     bar_.end();
     return done;
   }
@@ -284,7 +289,8 @@ const Verb verb_quantize = {
     .group = "Compress",
     .summary = "Write a model in smaller types",
     .details =
-        "Writes a GGUF file that llama.cpp loads too, in the mixes of types that llama-quantize knows, with better "
+        "Writes a GGUF file that llama.cpp loads too, of a GGUF file or a Hugging Face directory, in the mixes of "
+        "types that llama-quantize knows, with better "
         "rounding: a search for the scales of each block, weighted with what the inputs of its columns look like, or "
         "GPTQ, "
         "where later columns of a matrix make up for the rounding of earlier ones, layer by layer.\n\n"
