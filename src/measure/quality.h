@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "measure/budget.h"
 #include "measure/chart.h"
+#include "measure/quality_data.h"
 #include "measure/stats.h"
 
 namespace miao::runtime {
@@ -89,5 +90,64 @@ struct TextRecords {
 Result<TextRecords> measure_text(runtime::Engine& model, runtime::Engine* base, std::string_view text,
                                  const TextCase& what, const QualityRun& run);
 Quality summarise(const TextRecords& records, double level);
+
+// --- Answers: choices by likelihood, classes of texts ---
+
+struct AnswerRecords {
+  std::string task, item;  // "choices", "question"
+  bool paired = false;
+  std::vector<int32_t> truth;  // (items)
+  // One way to choose: what the model chose, and the base.
+  struct Picks {
+    std::string metric, label;  // "accuracy_norm", "accuracy by letter"
+    std::vector<int32_t> own, base;
+  };
+  std::vector<Picks> picks;
+  std::vector<std::string> notes;
+};
+// Each choice behind its prompt, rated by the sum of ln p of its tokens ("accuracy"), and by that for each letter
+// ("accuracy_norm"). Models may have tokenizers of their own. Errors: unsupported for what is no decoder; invalid for a
+// question that is too long; cancelled.
+Result<AnswerRecords> measure_choices(runtime::Engine& model, runtime::Engine* base,
+                                      std::span<const Question> questions, const QualityRun& run);
+// Labels are names of the model's classes, or their places. Texts that are too long lose their end. Errors: unsupported
+// for a model that does not classify texts; invalid for a label that a model lacks; cancelled.
+Result<AnswerRecords> measure_labels(runtime::Encoder& model, runtime::Encoder* base,
+                                     std::span<const LabelledText> texts, const QualityRun& run);
+Quality summarise(const AnswerRecords& records, double level);
+
+// --- Vectors of sentences ---
+
+// Of each text: the cosine of its vectors by both models, and the share of its `near` nearest texts by the base's
+// vectors that are among those by the model's. Dimensions have to agree.
+struct VectorRecords {
+  int64_t near = 0;
+  std::vector<float> cosine, overlap;
+};
+Result<VectorRecords> measure_vectors(runtime::Encoder& model, runtime::Encoder& base,
+                                      std::span<const std::string> texts, int64_t near, const QualityRun& run);
+Quality summarise(const VectorRecords& records, double level);
+
+// Of each pair: people's score, and the cosine by each model.
+struct PairRecords {
+  bool paired = false;
+  std::vector<double> score, own, base;
+};
+Result<PairRecords> measure_pairs(runtime::Encoder& model, runtime::Encoder* base, std::span<const ScoredPair> pairs,
+                                  const QualityRun& run);
+Quality summarise(const PairRecords& records, double level);
+
+// --- Speech to text ---
+
+// Of each recording: words of the reference, and words that were wrong, missing or too many (least edit distance).
+struct SpeechRecords {
+  bool paired = false;
+  std::vector<int64_t> words, errors, base_errors;
+};
+// Words are compared in lower case, without punctuation. `language` as in TranscribeOptions. Errors name the recording.
+Result<SpeechRecords> measure_speech(runtime::Engine& model, runtime::Engine* base,
+                                     std::span<const Recording> recordings, const std::string& language,
+                                     const QualityRun& run);
+Quality summarise(const SpeechRecords& records, double level);
 
 }  // namespace miao::measure

@@ -50,11 +50,9 @@ std::string sentence(const Quality& quality, const Verdict& v) {
   std::string out = fmt::format("{} (budget {}): ", name(v.outcome), v.budget.text());
   out += fmt::format("the {} is {}", describe_metric(v.budget.metric), number(v.loss.value));
   if (v.loss.upper) out += fmt::format(", below {} at {:g} %", number(*v.loss.upper), 100 * quality.level);
-  if (v.outcome == Outcome::not_shown) {
-    out += fmt::format("; about {} more {}{} would show it", v.more, quality.unit, v.more == 1 ? "" : "s");
-    if (!v.loss.upper) out = out.substr(0, out.rfind(';')) + fmt::format("; a bound takes {} more", v.more);
-  }
-  return out;
+  if (v.outcome != Outcome::not_shown) return out;
+  const std::string more = fmt::format("{} more {}{}", v.more, quality.unit, v.more == 1 ? "" : "s");
+  return out + (v.loss.upper ? "; about " + more + " would show it" : "; a bound takes " + more);
 }
 
 Json to_json(const QualityReport& report) {

@@ -36,9 +36,16 @@ std::string EvalFlags::command() const {
     if (!value.empty()) out += fmt::format(" {} {}", flag, quoted(value));
   };
   add("--text", text);
+  add("--choices", choices);
+  add("--labels", labels);
+  add("--texts", texts);
+  add("--pairs", pairs);
+  add("--speech", speech);
   add("--against", against);
   if (engine.ctx > 0) add("--ctx", std::to_string(engine.ctx));
   if (chunks > 0) add("--chunks", std::to_string(chunks));
+  if (near != 10) add("--near", std::to_string(near));
+  add("--language", language);
   if (engine.dtype != "auto") add("--dtype", engine.dtype);
   if (base_dtype != "auto") add("--base-dtype", base_dtype);
   add("--kv", engine.kv);
@@ -56,18 +63,32 @@ measure::QualityRun Measuring::run() {
           }};
 }
 
-measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Engine& engine) {
-  measure::Subject out{.model = name, .family = engine.spec().family};
-  out.isa = engine.isa();
+namespace {
+
+template <class Model>
+measure::Subject common_subject(const std::string& name, const std::string& dtype, const Model& model) {
+  measure::Subject out{.model = name, .family = model.spec().family};
+  out.isa = model.isa();
   out.dtype = dtype;
-  out.kv = format(engine.kv_dtype()).name;
-  out.weights = engine.memory().weights;
-  out.kernels = engine.kernels();
+  out.weights = model.memory().weights;
+  out.kernels = model.kernels();
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(engine.checkpoint().path(), ignored)) {
-    if (auto hash = sha256_file(engine.checkpoint().path()); hash.ok()) out.sha256 = std::move(*hash);
+  if (std::filesystem::is_regular_file(model.checkpoint().path(), ignored)) {
+    if (auto hash = sha256_file(model.checkpoint().path()); hash.ok()) out.sha256 = std::move(*hash);
   }
   return out;
+}
+
+}  // namespace
+
+measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Engine& engine) {
+  measure::Subject out = common_subject(name, dtype, engine);
+  out.kv = format(engine.kv_dtype()).name;
+  return out;
+}
+
+measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Encoder& encoder) {
+  return common_subject(name, dtype, encoder);
 }
 
 std::string quality_text(const measure::QualityReport& report) {

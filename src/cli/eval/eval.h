@@ -11,14 +11,17 @@
 #include "cli/terminal.h"
 #include "cli/verb.h"
 #include "measure/quality_report.h"
+#include "runtime/encoder.h"
 
 namespace miao::cli {
 
 struct EvalFlags {
   ModelArgument model;
   std::string against, base_dtype = "auto";
-  std::string text;    // one of these names a file
-  int64_t chunks = 0;  // of a text; 0 = all
+  std::string text, choices, labels, texts, pairs, speech;  // one of them names a file
+  int64_t chunks = 0;                                       // of a text; 0 = all
+  int64_t near = 10;                                        // texts that are looked for among others
+  std::string language;                                     // of speech
   std::vector<std::string> max_loss;
   double level = 95;
   std::string html;
@@ -38,6 +41,16 @@ using Evaluate = Result<void> (*)(const EvalFlags& o, const Common& common, cons
                                   const std::string& data, measure::QualityReport& report);
 Result<void> eval_text(const EvalFlags& o, const Common& common, const EvalPaths& paths, const std::string& data,
                        measure::QualityReport& report);
+Result<void> eval_choices(const EvalFlags& o, const Common& common, const EvalPaths& paths, const std::string& data,
+                          measure::QualityReport& report);
+Result<void> eval_labels(const EvalFlags& o, const Common& common, const EvalPaths& paths, const std::string& data,
+                         measure::QualityReport& report);
+Result<void> eval_texts(const EvalFlags& o, const Common& common, const EvalPaths& paths, const std::string& data,
+                        measure::QualityReport& report);
+Result<void> eval_pairs(const EvalFlags& o, const Common& common, const EvalPaths& paths, const std::string& data,
+                        measure::QualityReport& report);
+Result<void> eval_speech(const EvalFlags& o, const Common& common, const EvalPaths& paths, const std::string& data,
+                         measure::QualityReport& report);
 
 // A measurement that can be interrupted, and shows how far it is.
 class Measuring {
@@ -50,6 +63,7 @@ class Measuring {
   std::string name_;
 };
 measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Engine& engine);
+measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Encoder& encoder);
 
 std::string quality_text(const measure::QualityReport& report);  // for a terminal
 

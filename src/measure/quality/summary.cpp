@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "measure/intervals.h"
+
 namespace miao::measure {
 
 namespace {
@@ -32,7 +34,14 @@ Loss resampled_loss(const Quality& quality, std::string metric, const Bootstrap:
   return out;
 }
 
-std::string counted(int64_t n, const std::string& what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
+Loss resampled_share_loss(const Quality& quality, std::string metric, const Bootstrap::Statistic& statistic,
+                          int64_t n) {
+  Loss out = resampled_loss(quality, std::move(metric), statistic);
+  if (out.upper) {
+    out.upper = std::max(*out.upper, clopper_pearson(0, static_cast<double>(n), one_sided(quality.level)).high);
+  }
+  return out;
+}
 
 Chart histogram(std::string title, std::string description, std::string x_label, std::span<const float> values,
                 bool log) {

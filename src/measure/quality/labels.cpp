@@ -1,0 +1,106 @@
+// See quality.h: classes of texts by encoders.
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+#include "io/checkpoint.h"
+#include "measure/quality.h"
+#include "models/spec.h"
+#include "runtime/classify.h"
+#include "runtime/encoder.h"
+
+namespace miao::measure {
+
+namespace {
+
+using runtime::ClassScale;
+using runtime::Encoder;
+
+constexpr size_t kBlock = 256;  // texts between two looks at the clock
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return out;
+}
+
+// Names first, then places: a model whose labels are numbers means those.
+Result<int32_t> class_of(const Encoder& encoder, int64_t classes, const std::string& label) {
+  const std::vector<std::string>& names = encoder.spec().head.labels;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (lower(names[i]) == lower(label)) return static_cast<int32_t>(i);
+  }
+  int32_t place = -1;
+  const auto read = std::from_chars(label.data(), label.data() + label.size(), place);
+  if (read.ec == std::errc() && read.ptr == label.data() + label.size() && place >= 0 && place < classes) return place;
+  std::string known;
+  for (size_t i = 0; i < std::min<size_t>(names.size(), 10); ++i) known += (i ? ", " : "") + names[i];
+  return Error{Code::invalid,
+               "the model has no class '" + label + "', but " +
+                   (known.empty() ? "0 to " + std::to_string(classes - 1) : known + (names.size() > 10 ? ", ..." : "")),
+               {}};
+}
+
+Result<std::vector<int32_t>> truths(const Encoder& encoder, int64_t classes, std::span<const LabelledText> texts) {
+  std::vector<int32_t> out;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    auto place = class_of(encoder, classes, texts[i].label);
+    if (!place.ok()) return std::move(place.error()).at("text " + std::to_string(i + 1));
+    out.push_back(*place);
+  }
+  return out;
+}
+
+// A head of one output tells yes from no.
+Result<int64_t> classes_of(const Encoder& encoder) {
+  MIAO_TRY(const ClassScale scale, runtime::class_scale(encoder));
+  if (scale == ClassScale::none)
+    return Error{Code::unsupported, "gives values, not classes", encoder.checkpoint().path().string()};
+  return std::max<int64_t>(2, encoder.spec().head.outputs);
+}
+
+Result<std::vector<int32_t>> picks(Encoder& encoder, std::span<const LabelledText> texts, const QualityRun& run,
+                                   int64_t before, int64_t total) {
+  const auto outputs = static_cast<size_t>(encoder.spec().head.outputs);
+  std::vector<int32_t> out;
+  for (size_t first = 0; first < texts.size(); first += kBlock) {
+    std::vector<std::string> block;
+    for (size_t i = first; i < std::min(first + kBlock, texts.size()); ++i) block.push_back(texts[i].text);
+    MIAO_TRY(const std::vector<float> scores,
+             runtime::classify(encoder, block, {.truncate = true, .raw = true, .cancel = run.stop}));
+    for (size_t i = 0; i < block.size(); ++i) {
+      const auto row = std::span(scores).subspan(i * outputs, outputs);
+      out.push_back(outputs == 1 ? row[0] > 0 : static_cast<int32_t>(std::ranges::max_element(row) - row.begin()));
+    }
+    if (run.progress) run.progress(before + static_cast<int64_t>(out.size()), total);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<AnswerRecords> measure_labels(Encoder& model, Encoder* base, std::span<const LabelledText> texts,
+                                     const QualityRun& run) {
+  if (texts.empty()) return Error{Code::invalid, "there are no texts", {}};
+  AnswerRecords out{.task = "labels", .item = "text"};
+  out.paired = base != nullptr;
+  MIAO_TRY(const int64_t classes, classes_of(model));
+  MIAO_TRY(out.truth, truths(model, classes, texts));
+  if (base) {
+    MIAO_TRY(const int64_t others, classes_of(*base));
+    MIAO_TRY(const std::vector<int32_t> same, truths(*base, others, texts));
+    if (others != classes || same != out.truth) {
+      return Error{Code::invalid, "has other classes than the model", base->checkpoint().path().string()};
+    }
+  }
+  const auto count = static_cast<int64_t>(texts.size());
+  AnswerRecords::Picks each{"accuracy", "accuracy", {}, {}};
+  MIAO_TRY(each.own, picks(model, texts, run, 0, base ? 2 * count : count));
+  if (base) {
+    MIAO_TRY(each.base, picks(*base, texts, run, count, 2 * count));
+  }
+  out.picks.push_back(std::move(each));
+  return out;
+}
+
+}  // namespace miao::measure
