@@ -45,25 +45,30 @@ const Family* family(DType dtype) {
 void decode_scales(const Family& f, Scales& s) {
   const float d = f.stored == Stored::power_of_two ? half_scale_mxfp4(static_cast<uint8_t>(s.d)) : f16_to_f32(s.d);
   const float dmin = f.offset ? f16_to_f32(s.dmin) : 0;
-  for (int g = 0; g < f.groups(); ++g) {
-    s.scale[g] = f.two_levels() ? d * static_cast<float>(s.scale_code[g]) : d;
-    s.offset[g] = f.two_levels() ? -(dmin * static_cast<float>(s.min_code[g])) : dmin;
+  for (int g = 0; g < groups_of(f); ++g) {
+    s.scale[g] = two_levels(f) ? d * static_cast<float>(s.scale_code[g]) : d;
+    s.offset[g] = two_levels(f) ? -(dmin * static_cast<float>(s.min_code[g])) : dmin;
     if (!f.offset) s.offset[g] = 0;
   }
 }
 
 int nearest_code(const Family& f, const Scales& scales, int group, float x) {
   const float y = (x - scales.offset[group]) * reciprocal(scales.scale[group]);
-  return with_levels(f, [&](const auto& levels) { return static_cast<int>(levels.code(splat(y))[0]); });
+  return with_levels(f, [&](const auto& levels) { 
+    float code[16];
+    store(code, levels.code(splat(y)));
+    return static_cast<int>(code[0]);
+  });
 }
 
 void nearest_codes(const Family& f, const Scales& scales, const float* x, int8_t* codes) {
   with_levels(f, [&](const auto& levels) {
-    for (int g = 0; g < f.groups(); ++g) {
-      const F4 inverse = splat(reciprocal(scales.scale[g])), offset = splat(scales.offset[g]);
-      for (int i = g * f.group; i < (g + 1) * f.group; i += 4) {
-        const F4 code = levels.code((load4(x + i) - offset) * inverse);
-        for (int lane = 0; lane < 4; ++lane) codes[i + lane] = static_cast<int8_t>(code[lane]);
+    for (int g = 0; g < groups_of(f); ++g) {
+      const Vec inverse = splat(reciprocal(scales.scale[g])), offset = splat(scales.offset[g]);
+      for (int i = g * f.group; i < (g + 1) * f.group; i += 16) {
+        float code[16];
+        store(code, levels.code((load(x + i) - offset) * inverse));
+        for (int lane = 0; lane < 16; ++lane) codes[i + lane] = static_cast<int8_t>(code[lane]);
       }
     }
   });

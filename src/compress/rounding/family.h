@@ -51,11 +51,14 @@ struct Family {
   int grid_count;
   float largest;  // magnitude that the block can still hold
   void (*pack)(const Scales& scales, const int8_t* codes, std::byte* dst);
-
-  int groups() const { return block / group; }
-  bool two_levels() const { return stored == Stored::codes; }
-  float level(int code) const { return table ? static_cast<float>(table[code]) : static_cast<float>(code); }
 };
+
+// Static, since files for one instruction set use them too.
+static inline int groups_of(const Family& f) { return f.block / f.group; }
+static inline bool two_levels(const Family& f) { return f.stored == Stored::codes; }
+static inline float level_of(const Family& f, int code) {
+  return f.table ? static_cast<float>(f.table[code]) : static_cast<float>(code);
+}
 
 // Null for formats that are not blocks (F32, F16, BF16) or not weights.
 const Family* family(DType dtype);
@@ -63,7 +66,7 @@ const Family* family(DType dtype);
 // The code whose value is nearest to x.
 int nearest_code(const Family& f, const Scales& scales, int group, float x);
 static inline float code_value(const Family& f, const Scales& scales, int group, int code) {
-  return scales.scale[group] * f.level(code) + scales.offset[group];
+  return scales.scale[group] * level_of(f, code) + scales.offset[group];
 }
 
 // Fills scale[] and offset[] from d, dmin and the codes.

@@ -24,7 +24,7 @@ TEST(RoundingFamily, DecodersReadWhatIsPacked) {
       Scales scales;
       scales.d = static_cast<uint16_t>(f->stored == Stored::power_of_two ? between(0, 254) : f32_to_f16(static_cast<float>(between(-999, 999)) / 500));
       if (f->offset) scales.dmin = f32_to_f16(static_cast<float>(between(0, 999)) / 700);
-      for (int g = 0; g < f->groups(); ++g) {
+      for (int g = 0; g < groups_of(*f); ++g) {
         scales.scale_code[g] = static_cast<int8_t>(between(f->scale_lo, f->scale_hi));
         scales.min_code[g] = static_cast<uint8_t>(between(0, f->min_hi));
       }

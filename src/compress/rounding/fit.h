@@ -11,19 +11,18 @@
 // the error is a small difference of large sums otherwise, and lost in the rounding of float.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 
 #include "compress/rounding/lanes.h"
 #include "compress/rounding/levels.h"
 
 namespace miao::compress {
+inline namespace MIAO_LANES {
 
 struct Group {
   const float* x;
   const float* w;
-  int n;           // a multiple of 4
+  int n;           // a multiple of 16
   float weight;    // sum of w
   float energy;    // sum of w x^2
   float sum;       // sum of w x
@@ -33,18 +32,19 @@ struct Group {
 };
 
 static inline Group make_group(const float* x, const float* w, int n) {
-  F4 weight = splat(0), energy = splat(0), sum = splat(0), low = load4(x), high = low;
-  for (int i = 0; i < n; i += 4) {
-    const F4 xi = load4(x + i), wx = load4(w + i) * xi;
-    weight += load4(w + i);
-    sum += wx;
-    energy += wx * xi;
-    low = min4(low, xi);
-    high = max4(high, xi);
+  Vec weight = splat(0), energy = splat(0), total = splat(0);
+  float low = x[0], high = x[0];
+  for (int i = 0; i < n; i += 16) {
+    const Vec xi = load(x + i), wi = load(w + i), wx = wi * xi;
+    weight = weight + wi;
+    total = total + wx;
+    energy = energy + wx * xi;
   }
-  return {x, w, n, sum4(weight), sum4(energy), sum4(sum),
-          std::min(std::min(low[0], low[1]), std::min(low[2], low[3])),
-          std::max(std::max(high[0], high[1]), std::max(high[2], high[3]))};
+  for (int i = 0; i < n; ++i) {
+    low = lesser(low, x[i]);
+    high = greater(high, x[i]);
+  }
+  return {x, w, n, sum(weight), sum(energy), sum(total), low, high};
 }
 
 // Sums over a group, with the levels q nearest at some scale and offset, and r = x - (scale * q + offset).
@@ -55,29 +55,30 @@ struct Sums {
 };
 
 template <bool with_offset, class Levels>
-Sums measure(const Levels& levels, const Group& g, float scale, float offset = 0) {
-  const F4 s = splat(scale), inverse = splat(reciprocal(scale)), o = splat(offset);
-  F4 error = splat(0), rq = splat(0), qq = splat(0), r_sum = splat(0), q_sum = splat(0);
-  for (int i = 0; i < g.n; i += 4) {
-    const F4 x = load4(g.x + i), w = load4(g.w + i);
-    const F4 q = levels((with_offset ? x - o : x) * inverse);
-    const F4 r = with_offset ? x - (s * q + o) : x - s * q;
-    const F4 wr = w * r, wq = w * q;
-    error += wr * r;
-    rq += wr * q;
-    qq += wq * q;
+static inline Sums measure(const Levels& levels, const Group& g, float scale, float offset = 0) {
+  const Vec s = splat(scale), inverse = splat(reciprocal(scale)), o = splat(offset);
+  Vec error = splat(0), rq = splat(0), qq = splat(0), r_sum = splat(0), q_sum = splat(0);
+  for (int i = 0; i < g.n; i += 16) {
+    const Vec x = load(g.x + i), w = load(g.w + i);
+    const Vec q = levels((with_offset ? x - o : x) * inverse);
+    const Vec r = with_offset ? x - (s * q + o) : x - s * q;
+    const Vec wr = w * r, wq = w * q;
+    error = error + wr * r;
+    rq = rq + wr * q;
+    qq = qq + wq * q;
     if (with_offset) {
-      r_sum += wr;
-      q_sum += wq;
+      r_sum = r_sum + wr;
+      q_sum = q_sum + wq;
     }
   }
-  return {sum4(error), sum4(rq), sum4(qq), with_offset ? sum4(r_sum) : 0, with_offset ? sum4(q_sum) : 0};
+  const F4 four = sums(error, rq, qq, with_offset ? r_sum : qq);
+  return {four[0], four[1], four[2], with_offset ? four[3] : 0, with_offset ? sum(q_sum) : 0};
 }
 
 // Nearest F16 number (but for the choice at ties), clamped to the finite ones.
 static inline float snap_f16(float v) {
-  if (std::fabs(v) < 6.103515625e-5f) return (v + 0.75f) - 0.75f;  // steps of 2^-24
-  if (std::fabs(v) >= 65504.0f) return v < 0 ? -65504.0f : 65504.0f;
+  if (magnitude(v) < 6.103515625e-5f) return (v + 0.75f) - 0.75f;  // steps of 2^-24
+  if (magnitude(v) >= 65504.0f) return v < 0 ? -65504.0f : 65504.0f;
   const float upper = v * 8193.0f;  // Veltkamp: the upper 11 bits
   return upper - (upper - v);
 }
@@ -94,6 +95,7 @@ struct Shortlist {
   int count = 0;
 
   void offer(const Fit& fit) {
+    if (count == kSize && !(fit.error < fits[kSize - 1].error)) return;
     int at = count;
     while (at > 0 && fit.error < fits[at - 1].error) --at;
     constexpr float kSame = 1 + 1e-6f;  // the same codes, found from another scale
@@ -124,22 +126,25 @@ static inline float snapped(Snap snap, float v) { return snap == Snap::f16 ? sna
 static inline Fit refit_scale(const Sums& m, float scale, Snap snap) {
   if (!(m.qq > 0)) return {scale, 0, m.error};
   const float ideal = scale + m.rq / m.qq, out = snapped(snap, ideal), off = out - ideal;
-  return {out, 0, std::max(m.error - m.rq * m.rq / m.qq, 0.0f) + m.qq * off * off};
+  return {out, 0, greater(m.error - m.rq * m.rq / m.qq, 0.0f) + m.qq * off * off};
 }
 
 // What the error becomes when scale and offset move by ds and doff and the codes stay. In double: where few values carry
 // most of the weight, the terms nearly cancel.
 static inline float moved_error(const Sums& m, const Group& g, double ds, double doff) {
   const double change = ds * (ds * m.qq + 2 * doff * m.q - 2 * m.rq) + doff * (doff * g.weight - 2 * m.r);
-  return static_cast<float>(std::max(m.error + change, 0.0));
+  return static_cast<float>(greater(m.error + change, 0.0));
 }
 
 static inline Fit refit_line(const Sums& m, const Group& g, Fit at, const Search& search) {
   const double qq = m.qq, q = m.q, rq = m.rq, r = m.r, weight = g.weight, determinant = qq * weight - q * q;
-  double ds = 0, doff = weight > 0 ? r / weight : 0;  // for one code in all places
+  double ds = 0, doff = 0;
   if (determinant > 1e-6 * qq * weight) {
-    ds = (weight * rq - q * r) / determinant;
-    doff = (qq * r - q * rq) / determinant;
+    const double inverse = 1 / determinant;
+    ds = (weight * rq - q * r) * inverse;
+    doff = (qq * r - q * rq) * inverse;
+  } else if (weight > 0) {  // one code for all values
+    doff = r / weight;
   }
   if (search.offset_below && at.offset + doff > 0) {  // the best scale without offset
     doff = -at.offset;
@@ -157,7 +162,7 @@ static inline Fit refit_line(const Sums& m, const Group& g, Fit at, const Search
 
 // By turns: nearest codes, least squares, until the error stays.
 template <bool with_offset, class Levels>
-void improve(const Levels& levels, const Group& g, const Search& search, Fit& fit) {
+static void improve(const Levels& levels, const Group& g, const Search& search, Fit& fit) {
   for (int turn = 0; turn < 4; ++turn) {
     const Sums m = measure<with_offset>(levels, g, fit.scale, fit.offset);
     const Fit next = with_offset ? refit_line(m, g, fit, search) : refit_scale(m, fit.scale, search.snap);
@@ -168,7 +173,7 @@ void improve(const Levels& levels, const Group& g, const Search& search, Fit& fi
 
 // Fits of a group without offset. levels.lo <= 0 <= levels.hi.
 template <class Levels>
-Shortlist search_scale(const Levels& levels, const Group& g, const Search& search) {
+static Shortlist search_scale(const Levels& levels, const Group& g, const Search& search) {
   Shortlist list;
   list.offer({0, 0, g.energy});
   const float extreme = g.extreme();
@@ -182,19 +187,19 @@ Shortlist search_scale(const Levels& levels, const Group& g, const Search& searc
   for (int k = 1; k <= search.lattice; ++k) {
     const float scale = snapped(search.snap, extreme / static_cast<float>(k));
     // Most of these are far off, which the first values tell.
-    const Group head = {g.x, g.w, 4, 0, 0, 0, 0, 0};
-    if (measure<false>(levels, head, scale).error < list.fits[0].error) attempt(scale);
+    const Group head = {g.x, g.w, 16, 0, 0, 0, 0, 0};
+    if (g.n == 16 || measure<false>(levels, head, scale).error < list.fits[0].error) attempt(scale);
   }
-  const float end = -levels.lo > levels.hi ? levels.lo : levels.hi, rms = std::sqrt(g.energy / g.weight);
+  const float end = -levels.lo > levels.hi ? levels.lo : levels.hi, rms = __builtin_sqrtf(g.energy / g.weight);
   for (const float cut : {2.0f, 2.5f, 3.0f, 3.5f}) {
-    if (cut * rms < 0.9f * std::fabs(extreme)) attempt((extreme < 0 ? -cut : cut) * rms / end);
+    if (cut * rms < 0.9f * magnitude(extreme)) attempt((extreme < 0 ? -cut : cut) * rms / end);
   }
   for (int i = 0; i < list.count; ++i) improve<false>(levels, g, search, list.fits[i]);
   return list;
 }
 
 // Moves each end of the range of the best fit a little, as long as that helps.
-static inline void move_ends(const UniformLevels& levels, const Group& g, const Search& search, Fit& fit) {
+static void move_ends(const UniformLevels& levels, const Group& g, const Search& search, Fit& fit) {
   for (const float move : {0.5f, 0.25f}) {
     for (const int end : {0, 1}) {
       for (const float by : {-move * fit.scale, move * fit.scale}) {
@@ -210,12 +215,12 @@ static inline void move_ends(const UniformLevels& levels, const Group& g, const 
 }
 
 // Fits of a group with offset; levels 0..hi.
-static inline Shortlist search_line(const UniformLevels& levels, const Group& g, const Search& search) {
+static Shortlist search_line(const UniformLevels& levels, const Group& g, const Search& search) {
   Shortlist list;
-  const float low = search.offset_below ? std::min(g.low, 0.0f) : g.low, range = g.high - low;
+  const float low = search.offset_below ? lesser(g.low, 0.0f) : g.low, range = g.high - low;
   const float mean = g.weight > 0 ? g.sum / g.weight : 0;
   const auto attempt = [&](float scale, float offset) {
-    const Fit at = {scale, search.offset_below ? std::min(offset, 0.0f) : offset, 0};
+    const Fit at = {scale, search.offset_below ? lesser(offset, 0.0f) : offset, 0};
     const Fit fit = refit_line(measure<true>(levels, g, at.scale, at.offset), g, at, search);
     list.offer(fit);
     return fit;
@@ -231,9 +236,9 @@ static inline Shortlist search_line(const UniformLevels& levels, const Group& g,
   for (int i = 2 - search.count; i <= search.count - 2; ++i) {
     if (!(g.high > best.offset)) break;
     const Fit fit = attempt((g.high - best.offset) / (levels.hi + search.step * static_cast<float>(i)), best.offset);
-    if (fit.error < best.error) best = fit;
+    if (__builtin_expect(fit.error < best.error, 0)) best = fit;
   }
-  const float deviation = std::sqrt(std::max(g.energy / g.weight - mean * mean, 0.0f));
+  const float deviation = __builtin_sqrtf(greater(g.energy / g.weight - mean * mean, 0.0f));
   for (const float cut : {1.5f, 2.0f, 2.5f, 3.0f}) {
     if (2 * cut * deviation < range) attempt(2 * cut * deviation / levels.hi, mean - cut * deviation);
   }
@@ -242,4 +247,5 @@ static inline Shortlist search_line(const UniformLevels& levels, const Group& g,
   return list;
 }
 
+}  // namespace MIAO_LANES
 }  // namespace miao::compress

@@ -1,30 +1,146 @@
-// Four floats at once, written so that g++ and clang make the same bits of it for every processor: element-wise IEEE
-// operations without contraction, and one fixed tree for the sum of the lanes.
+// Sixteen floats at once, in as many registers as the instruction set that the file is compiled for needs. Operations are
+// IEEE and element-wise, without contraction, and sums of lanes have one fixed tree, so all give the same bits.
+//
+// Everything that is built on this stands in the namespace of its instruction set (MIAO_LANES) and calls no inline
+// function of the standard library: the linker keeps one copy of those for everybody.
 #pragma once
 
 #include <cstring>
 
+#if defined(__AVX512F__)
+#define MIAO_LANES lanes_avx512
+#elif defined(__AVX2__)
+#define MIAO_LANES lanes_avx2
+#else
+#define MIAO_LANES lanes_generic
+#endif
+
 namespace miao::compress {
+inline namespace MIAO_LANES {
+
+template <class T>
+struct Pair {
+  T low, high;
+};
 
 using F4 = float __attribute__((vector_size(16)));
+#if defined(__AVX512F__)
+using F8 = float __attribute__((vector_size(32)));
+using Vec = float __attribute__((vector_size(64)));
+#elif defined(__AVX2__)
+using F8 = float __attribute__((vector_size(32)));
+using Vec = Pair<F8>;
+#else
+using Vec = Pair<Pair<F4>>;
+#endif
+static_assert(sizeof(Vec) == 64);
 
-static inline F4 load4(const float* from) {
-  F4 out;
+template <class T>
+static inline Pair<T> operator+(Pair<T> a, Pair<T> b) {
+  return {a.low + b.low, a.high + b.high};
+}
+template <class T>
+static inline Pair<T> operator-(Pair<T> a, Pair<T> b) {
+  return {a.low - b.low, a.high - b.high};
+}
+template <class T>
+static inline Pair<T> operator*(Pair<T> a, Pair<T> b) {
+  return {a.low * b.low, a.high * b.high};
+}
+
+template <class T>
+static inline T lesser(T a, T b) {
+  return a < b ? a : b;
+}
+template <class T>
+static inline T greater(T a, T b) {
+  return a > b ? a : b;
+}
+template <class T>
+static inline Pair<T> lesser(Pair<T> a, Pair<T> b) {
+  return {lesser(a.low, b.low), lesser(a.high, b.high)};
+}
+template <class T>
+static inline Pair<T> greater(Pair<T> a, Pair<T> b) {
+  return {greater(a.low, b.low), greater(a.high, b.high)};
+}
+// `step` where y is at least `edge`, else 0.
+template <class T>
+static inline T step_at(T y, T edge, T step) {
+  return y >= edge ? step : step - step;
+}
+template <class T>
+static inline Pair<T> step_at(Pair<T> y, Pair<T> edge, Pair<T> step) {
+  return {step_at(y.low, edge.low, step.low), step_at(y.high, edge.high, step.high)};
+}
+
+// The lanes i, i + 4, i + 8 and i + 12 added to lane i.
+static inline F4 quarter(F4 v) { return v; }
+#if defined(__AVX2__)
+static inline F4 quarter(F8 v) {
+  F4 half[2];
+  std::memcpy(half, &v, sizeof(half));
+  return half[0] + half[1];
+}
+#endif
+#if defined(__AVX512F__)
+static inline F4 quarter(Vec v) {
+  F8 half[2];
+  std::memcpy(half, &v, sizeof(half));
+  return quarter(half[0] + half[1]);
+}
+#endif
+template <class T>
+static inline F4 quarter(Pair<T> v) {
+  return quarter(v.low + v.high);
+}
+
+static inline float sum(Vec v) {
+  const F4 four = quarter(v);
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+// The sums of four vectors, each as sum() makes it.
+static inline F4 sums(Vec a, Vec b, Vec c, Vec d) {
+  const F4 a4 = quarter(a), b4 = quarter(b), c4 = quarter(c), d4 = quarter(d);
+  const F4 ab = __builtin_shufflevector(a4, b4, 0, 4, 1, 5) + __builtin_shufflevector(a4, b4, 2, 6, 3, 7);
+  const F4 cd = __builtin_shufflevector(c4, d4, 0, 4, 1, 5) + __builtin_shufflevector(c4, d4, 2, 6, 3, 7);
+  return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+}
+
+static inline Vec load(const float* from) {
+  Vec out;
   std::memcpy(&out, from, sizeof(out));
   return out;
 }
-static inline F4 splat(float v) { return F4{v, v, v, v}; }
-static inline F4 min4(F4 a, F4 b) { return a < b ? a : b; }
-static inline F4 max4(F4 a, F4 b) { return a > b ? a : b; }
-static inline F4 abs4(F4 a) { return max4(a, -a); }
-static inline float sum4(F4 v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+static inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof(v)); }
 
-// To the nearest integer, ties to even; |v| below 2^22.
-static inline F4 round4(F4 v) {
-  const F4 magic = splat(12582912.0f);  // 1.5 * 2^23
+static inline void fill(F4& v, float x) { v = F4{x, x, x, x}; }
+#if defined(__AVX2__)
+static inline void fill(F8& v, float x) { v = F8{x, x, x, x, x, x, x, x}; }
+#endif
+#if defined(__AVX512F__)
+static inline void fill(Vec& v, float x) { v = Vec{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+#endif
+template <class T>
+static inline void fill(Pair<T>& v, float x) {
+  fill(v.low, x);
+  fill(v.high, x);
+}
+static inline Vec splat(float x) {
+  Vec v;
+  fill(v, x);
+  return v;
+}
+
+// Nearest integer, ties to even; |v| below 2^22.
+static inline Vec round_even(Vec v) {
+  const Vec magic = splat(12582912.0f);  // 1.5 * 2^23
   return (v + magic) - magic;
 }
 static inline float round_even(float v) { return (v + 12582912.0f) - 12582912.0f; }
+
+static inline float magnitude(float v) { return v < 0 ? -v : v; }
+static inline float clamped(float v, float low, float high) { return lesser(greater(v, low), high); }
 
 // Never infinite: values that such a scale could meet are zero or rounded to the last level anyway.
 static inline float reciprocal(float scale) {
@@ -34,4 +150,5 @@ static inline float reciprocal(float scale) {
   return 1 / scale;
 }
 
+}  // namespace MIAO_LANES
 }  // namespace miao::compress

@@ -1,8 +1,7 @@
-// The level nearest to a value, four at a time, for evenly spaced levels and for tables. Searches are templates on these.
+// The level nearest to a value, sixteen at a time, for evenly spaced levels and for tables. Searches are templates on these.
 #pragma once
 
 #include <cstdint>
-#include <utility>
 
 #include "compress/rounding/family.h"
 #include "compress/rounding/lanes.h"
@@ -10,11 +9,12 @@
 #include "tensor/formats/iq4_nl.h"
 
 namespace miao::compress {
+inline namespace MIAO_LANES {
 
 struct UniformLevels {  // the integers lo..hi
   float lo, hi;
-  F4 operator()(F4 y) const { return round4(min4(max4(y, splat(lo)), splat(hi))); }
-  F4 code(F4 y) const { return (*this)(y); }
+  Vec operator()(Vec y) const { return round_even(lesser(greater(y, splat(lo)), splat(hi))); }
+  Vec code(Vec y) const { return (*this)(y); }
 };
 
 template <int n>
@@ -28,14 +28,14 @@ struct TableLevels {  // ascending
       step[i] = static_cast<float>(table[i + 1] - table[i]);
     }
   }
-  F4 operator()(F4 y) const {
-    F4 level = splat(lo);
-    for (int i = 0; i + 1 < n; ++i) level += y >= splat(edge[i]) ? splat(step[i]) : splat(0);
+  Vec operator()(Vec y) const {
+    Vec level = splat(lo);
+    for (int i = 0; i + 1 < n; ++i) level = level + step_at(y, splat(edge[i]), splat(step[i]));
     return level;
   }
-  F4 code(F4 y) const {
-    F4 index = splat(0);
-    for (int i = 0; i + 1 < n; ++i) index += y >= splat(edge[i]) ? splat(1) : splat(0);
+  Vec code(Vec y) const {
+    Vec index = splat(0);
+    for (int i = 0; i + 1 < n; ++i) index = index + step_at(y, splat(edge[i]), splat(1));
     return index;
   }
 };
@@ -45,10 +45,11 @@ inline constexpr TableLevels<15> kMxfp4Levels(kMxfp4Ascending);
 
 // Calls use(levels) with the levels of a format.
 template <class Use>
-auto with_levels(const Family& f, Use&& use) {
+static inline auto with_levels(const Family& f, Use use) {
   if (f.dtype == DType::mxfp4) return use(kMxfp4Levels);
   if (f.table) return use(kIq4Levels);
   return use(UniformLevels{static_cast<float>(f.lo), static_cast<float>(f.hi)});
 }
 
+}  // namespace MIAO_LANES
 }  // namespace miao::compress

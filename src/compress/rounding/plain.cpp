@@ -70,7 +70,7 @@ void plain_one_level(const Family& f, const float* x, Scales& s, int8_t* codes) 
   const float low = f.offset ? r.low : 0;
   const float d = f.offset                ? (r.high - r.low) / static_cast<float>(f.hi)
                   : f.dtype == DType::q8_0 ? std::fabs(r.extreme) / static_cast<float>(f.hi)
-                                           : r.extreme / f.level(f.lo);
+                                           : r.extreme / level_of(f, f.lo);
   s.d = finite_f16(d);
   s.dmin = f.offset ? finite_f16(low) : 0;
   decode_scales(f, s);
@@ -81,10 +81,10 @@ void plain_one_level(const Family& f, const float* x, Scales& s, int8_t* codes) 
 
 void plain_two_levels(const Family& f, const float* x, Scales& s) {
   float scale[kMaxGroups], min[kMaxGroups], top = 0, top_min = 0;
-  for (int g = 0; g < f.groups(); ++g) {
+  for (int g = 0; g < groups_of(f); ++g) {
     const Range r = range_of(x + g * f.group, f.group);
     const float low = std::min(r.low, 0.0f);
-    scale[g] = f.offset ? (r.high - low) / static_cast<float>(f.hi) : r.extreme / f.level(f.lo);
+    scale[g] = f.offset ? (r.high - low) / static_cast<float>(f.hi) : r.extreme / level_of(f, f.lo);
     min[g] = -low;
     if (std::fabs(scale[g]) > std::fabs(top)) top = scale[g];
     top_min = std::max(top_min, min[g]);
@@ -92,7 +92,7 @@ void plain_two_levels(const Family& f, const float* x, Scales& s) {
   s.d = finite_f16(top / static_cast<float>(f.scale_lo < 0 ? f.scale_lo : f.scale_hi));
   if (f.offset) s.dmin = finite_f16(top_min / static_cast<float>(f.min_hi));
   const float inverse_d = reciprocal(f16_to_f32(s.d)), inverse_dmin = reciprocal(f16_to_f32(s.dmin));
-  for (int g = 0; g < f.groups(); ++g) {
+  for (int g = 0; g < groups_of(f); ++g) {
     const float code = std::min(std::max(scale[g] * inverse_d, static_cast<float>(f.scale_lo)), static_cast<float>(f.scale_hi));
     s.scale_code[g] = static_cast<int8_t>(round_even(code));
     if (f.offset) s.min_code[g] = static_cast<uint8_t>(round_even(std::min(min[g] * inverse_dmin, static_cast<float>(f.min_hi))));
@@ -102,7 +102,7 @@ void plain_two_levels(const Family& f, const float* x, Scales& s) {
 }  // namespace
 
 void encode_plain(const Family& f, const float* x, Scales& s, int8_t* codes) {
-  if (!f.two_levels()) return plain_one_level(f, x, s, codes);
+  if (!two_levels(f)) return plain_one_level(f, x, s, codes);
   plain_two_levels(f, x, s);
   decode_scales(f, s);
   nearest_codes(f, s, x, codes);

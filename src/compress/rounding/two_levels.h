@@ -2,10 +2,250 @@
 // the outline.
 #pragma once
 
-#include "compress/rounding/family.h"
+#include "compress/rounding/fit.h"
+#include "compress/rounding/levels.h"
 
 namespace miao::compress {
+inline namespace MIAO_LANES {
 
-Scales search_two_levels(const Family& f, const float* x, const float* w);
+constexpr int kTurns = 6;
 
+// One block under search; with_offset: Q2_K, Q4_K, Q5_K, whose codes of scales and offsets are not negative.
+template <bool with_offset, class Levels>
+class SuperBlock {
+ public:
+  SuperBlock(const Family& f, const Levels& levels, const float* x, const float* w)
+      : f_(f), levels_(levels), groups_(groups_of(f)) {
+    for (int g = 0; g < groups_; ++g) {
+      group_[g] = make_group(x + g * f.group, w + g * f.group, f.group);
+      weight_[g] = group_[g].weight;
+      fit_group(g);
+    }
+  }
+
+  Scales search() {
+    State best = starts();
+    for (int turn = 0; turn < kTurns; ++turn) {
+      const float before = best.error;
+      if (refit(best)) refit(best);
+      step_codes(best);
+      if (!(best.error < before * (1 - 1e-4f))) break;
+    }
+    Scales out;
+    out.d = f32_to_f16(best.d);
+    out.dmin = f32_to_f16(best.dmin);
+    for (int g = 0; g < groups_; ++g) {
+      out.scale_code[g] = static_cast<int8_t>(best.scale[g]);
+      out.min_code[g] = static_cast<uint8_t>(best.min[g]);
+    }
+    return out;
+  }
+
+ private:
+  struct Starts {  // different F16 numbers
+    float values[Shortlist::kSize + 3] = {};
+    int count = 0;
+
+    void add(float value) {
+      for (int i = 0; i < count; ++i) {
+        if (values[i] == value) return;
+      }
+      values[count++] = value;
+    }
+  };
+  struct State {
+    float d = 0, dmin = 0;  // F16 numbers
+    int scale[kMaxGroups] = {}, min[kMaxGroups] = {};
+    Sums sums[kMaxGroups] = {};
+    float error = 0;
+  };
+
+  // A scale and offset that suit a group by itself; q: sum of w q there, by which the best offset follows the scale.
+  struct Ideal {
+    float scale, offset, q;
+  };
+
+  // The best few of a group, which may lie far apart (values near one size suit many scales), and what changes cost.
+  void fit_group(int g) {
+    const Search search = {f_.grid_step, f_.grid_count, Snap::none, with_offset ? 0 : lesser(15, static_cast<int>(levels_.hi)),
+                           with_offset};
+    Shortlist list;
+    if constexpr (with_offset) {
+      list = search_line(levels_, group_[g], search);
+      move_ends(levels_, group_[g], search, list.fits[0]);
+    } else {
+      list = search_scale(levels_, group_[g], search);
+    }
+    ideals_[g] = list.count;
+    for (int i = 0; i < ideals_[g]; ++i) {
+      Fit fit = list.fits[i];
+      if (with_offset) fit.scale = greater(fit.scale, 0.0f);
+      const Sums m = measure<with_offset>(levels_, group_[g], fit.scale, fit.offset);
+      ideal_[g][i] = {fit.scale, fit.offset, m.q};
+      if (i > 0) continue;
+      ideal_scale_[g] = fit.scale;
+      ideal_min_[g] = -fit.offset;
+      // With an offset, as if it followed the scale: the codes of both are chosen together.
+      scale_cost_[g] = m.qq;
+      if (with_offset && weight_[g] > 0) scale_cost_[g] = greater(m.qq - m.q * m.q / weight_[g], 1e-9f * m.qq);
+    }
+  }
+
+  // d for which (integer codes) * d is near the given numbers: by what the difference costs, by the weight of the group,
+  // and so that the largest has the last code.
+  Starts fit_codes(const float* ideal, const float* cost, int lo, int hi) const {
+    const UniformLevels codes = {static_cast<float>(lo), static_cast<float>(hi)};
+    const Search search = {0.1f, 9, Snap::f16, hi + (lo < 0), false};
+    const Group group = make_group(ideal, cost, kMaxGroups);
+    const Shortlist list = search_scale(codes, group, search);
+    Starts out;
+    for (int i = 0; i < list.count; ++i) out.add(list.fits[i].scale);
+    out.add(search_scale(codes, make_group(ideal, weight_, kMaxGroups), search).fits[0].scale);
+    out.add(snap_f16(group.extreme() / codes.hi));
+    if (lo < 0) out.add(snap_f16(group.extreme() / codes.lo));
+    return out;
+  }
+
+  // The best state of those that d and dmin from fit_codes lead to.
+  State starts() const {
+    const Starts d = fit_codes(ideal_scale_, scale_cost_, f_.scale_lo, f_.scale_hi);
+    Starts dmin;
+    if (with_offset) dmin = fit_codes(ideal_min_, weight_, 0, f_.min_hi);
+    State best;
+    for (int i = 0; i < d.count; ++i) keep_better(best, choose_codes(d.values[i], dmin.values[0]), i == 0);
+    for (int i = 1; i < dmin.count; ++i) keep_better(best, choose_codes(best.d, dmin.values[i]), false);
+    return best;
+  }
+
+  static void keep_better(State& best, const State& next, bool first) {
+    if (first || next.error < best.error) best = next;
+  }
+
+  int to_code(float value, float d, int lo, int hi) const {
+    const float y = value * reciprocal(d);
+    return static_cast<int>(round_even(lesser(greater(y, static_cast<float>(lo)), static_cast<float>(hi))));
+  }
+
+  // The offset code that goes best with a scale, for the codes of values that are nearest at `scale` and `offset`.
+  int min_for(int g, float change_of_scale, float q, float offset, float dmin) const {
+    const float shift = weight_[g] > 0 ? q / weight_[g] * change_of_scale : 0;
+    return to_code(shift - offset, dmin, 0, f_.min_hi);
+  }
+
+  Sums measure_group(int g, const State& s, int scale, int min) const {
+    return measure<with_offset>(levels_, group_[g], s.d * static_cast<float>(scale), -(s.dmin * static_cast<float>(min)));
+  }
+
+  // Codes of all groups for given d and dmin: of those near the ideal scales, the best.
+  State choose_codes(float d, float dmin) const {
+    State s;
+    s.d = d;
+    s.dmin = dmin;
+    for (int g = 0; g < groups_; ++g) {
+      s.sums[g].error = -1;
+      for (int i = 0; i < ideals_[g]; ++i) {
+        const Ideal& ideal = ideal_[g][i];
+        const int near = to_code(ideal.scale, d, f_.scale_lo, f_.scale_hi);
+        const bool above = ideal.scale * reciprocal(d) > static_cast<float>(near);
+        try_ideal(s, g, near, ideal);
+        if (i == 0) try_ideal(s, g, above ? near + 1 : near - 1, ideal);
+      }
+    }
+    s.error = total(s);
+    return s;
+  }
+
+  void try_ideal(State& s, int g, int code, const Ideal& ideal) const {
+    if (code < f_.scale_lo || code > f_.scale_hi) return;
+    const float change = s.d * static_cast<float>(code) - ideal.scale;
+    const int min = with_offset ? min_for(g, change, ideal.q, ideal.offset, s.dmin) : 0;
+    const Sums m = measure_group(g, s, code, min);
+    if (s.sums[g].error < 0 || m.error < s.sums[g].error) take(s, g, code, min, m);
+  }
+
+  static void take(State& s, int g, int scale, int min, const Sums& m) {
+    s.scale[g] = scale;
+    s.min[g] = min;
+    s.sums[g] = m;
+  }
+
+  float total(const State& s) const {
+    float sum = 0;
+    for (int g = 0; g < groups_; ++g) sum += s.sums[g].error;
+    return sum;
+  }
+
+  // d and dmin by least squares with all codes fixed; true if that lowers the error.
+  bool refit(State& best) const {
+    float dd = 0, dm = 0, mm = 0, rd = 0, rm = 0;
+    for (int g = 0; g < groups_; ++g) {
+      const float scale = static_cast<float>(best.scale[g]), min = static_cast<float>(-best.min[g]);
+      const Sums& m = best.sums[g];
+      dd += scale * scale * m.qq;
+      rd += scale * m.rq;
+      if (!with_offset) continue;
+      dm += scale * min * m.q;
+      mm += min * min * weight_[g];
+      rm += min * m.r;
+    }
+    State next = best;
+    const float determinant = dd * mm - dm * dm;
+    if (with_offset && determinant > 1e-6f * dd * mm) {
+      next.d = snap_f16(best.d + (mm * rd - dm * rm) / determinant);
+      next.dmin = snap_f16(greater(best.dmin + (rm - dm * (next.d - best.d)) / mm, 0.0f));
+    } else if (dd > 0) {
+      next.d = snap_f16(best.d + rd / dd);
+    }
+    if (next.d == best.d && next.dmin == best.dmin) return false;
+    for (int g = 0; g < groups_; ++g) next.sums[g] = measure_group(g, next, next.scale[g], next.min[g]);
+    next.error = total(next);
+    if (!(next.error < best.error)) return false;
+    best = next;
+    return true;
+  }
+
+  // Moves the codes of each group by one step, as long as that helps.
+  void step_codes(State& s) const {
+    for (int g = 0; g < groups_; ++g) {
+      for (const int by : {-1, 1}) try_codes(s, g, s.scale[g] + by, by);
+      if (!with_offset) continue;
+      for (const int by : {-1, 1}) {
+        const int min = s.min[g] + by;
+        if (min < 0 || min > f_.min_hi) continue;
+        const Sums m = measure_group(g, s, s.scale[g], min);
+        if (m.error < s.sums[g].error) take(s, g, s.scale[g], min, m);
+      }
+    }
+    s.error = total(s);
+  }
+
+  void try_codes(State& s, int g, int code, int by) const {
+    if (code < f_.scale_lo || code > f_.scale_hi) return;
+    int min = 0;
+    if (with_offset) {
+      const float weight = weight_[g], offset = -(s.dmin * static_cast<float>(s.min[g]));
+      min = min_for(g, s.d * static_cast<float>(by), s.sums[g].q, weight > 0 ? offset + s.sums[g].r / weight : offset, s.dmin);
+    }
+    const Sums m = measure_group(g, s, code, min);
+    if (m.error < s.sums[g].error) take(s, g, code, min, m);
+  }
+
+  const Family& f_;
+  const Levels& levels_;
+  const int groups_;
+  Group group_[kMaxGroups];
+  float ideal_scale_[kMaxGroups] = {}, ideal_min_[kMaxGroups] = {};  // zeros where there is no group
+  Ideal ideal_[kMaxGroups][Shortlist::kSize];
+  int ideals_[kMaxGroups];
+  float scale_cost_[kMaxGroups] = {}, weight_[kMaxGroups] = {};
+};
+
+static Scales search_two_levels(const Family& f, const float* x, const float* w) {
+  if (f.table) return SuperBlock<false, TableLevels<16>>(f, kIq4Levels, x, w).search();
+  const UniformLevels levels = {static_cast<float>(f.lo), static_cast<float>(f.hi)};
+  if (f.offset) return SuperBlock<true, UniformLevels>(f, levels, x, w).search();
+  return SuperBlock<false, UniformLevels>(f, levels, x, w).search();
+}
+
+}  // namespace MIAO_LANES
 }  // namespace miao::compress

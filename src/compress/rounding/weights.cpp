@@ -36,28 +36,25 @@ Result<std::vector<float>> usable_importance(std::span<const float> importance, 
     return Error{Code::invalid, "importance has " + std::to_string(importance.size()) + " columns, the weight has " +
                                     std::to_string(cols) + ": collect it with this model", ""};
   }
-  double sum = 0;
+  double total = 0;
   for (size_t i = 0; i < importance.size(); ++i) {
     if (!(importance[i] >= 0 && importance[i] <= FLT_MAX)) {
       return Error{Code::invalid, "the importance of column " + std::to_string(i) + " is " + std::to_string(importance[i]) +
                                       ": a mean square is finite and not negative", ""};
     }
-    sum += importance[i];
+    total += importance[i];
   }
-  if (sum == 0) return std::vector<float>();
-  const double scale = static_cast<double>(cols) / sum;
+  if (total == 0) return std::vector<float>();
+  const double scale = static_cast<double>(cols) / total;
   std::vector<float> out(importance.size());
   for (size_t i = 0; i < out.size(); ++i) out[i] = std::fmax(static_cast<float>(importance[i] * scale), kFloor);
   return out;
 }
 
 float mean_square(std::span<const float> x) {
-  F4 sum = splat(0);
-  size_t i = 0;
-  for (; i + 4 <= x.size(); i += 4) sum += load4(&x[i]) * load4(&x[i]);
-  float total = sum4(sum);
-  for (; i < x.size(); ++i) total += x[i] * x[i];
-  return total / static_cast<float>(x.size());
+  Vec squares = splat(0);
+  for (size_t i = 0; i < x.size(); i += 16) squares = squares + load(&x[i]) * load(&x[i]);
+  return sum(squares) / static_cast<float>(x.size());
 }
 
 void block_weights(const Family& f, const float* x, const float* importance, float row_mean_square, float* w) {
@@ -69,9 +66,8 @@ void block_weights(const Family& f, const float* x, const float* importance, flo
     const float sigma2 = variance(f, x, row_mean_square);
     for (int i = 0; i < f.block; ++i) w[i] = importance[i] * std::sqrt(sigma2 + x[i] * x[i]);
   }
-  F4 top = splat(0);
-  for (int i = 0; i < f.block; i += 4) top = max4(top, load4(w + i));
-  const float largest = std::fmax(std::fmax(top[0], top[1]), std::fmax(top[2], top[3]));
+  float largest = 0;
+  for (int i = 0; i < f.block; ++i) largest = greater(largest, w[i]);
   // Squares of values near the ends of the float range are 0 or infinite: all count alike then.
   const bool usable = largest >= FLT_MIN && largest <= FLT_MAX;
   for (int i = 0; i < f.block; ++i) w[i] = usable ? w[i] / largest : 1;

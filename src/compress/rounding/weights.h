@@ -21,7 +21,7 @@ namespace miao::compress {
 // give defined scales. Empty where all are zero. Errors: invalid.
 Result<std::vector<float>> usable_importance(std::span<const float> importance, int64_t cols);
 
-float mean_square(std::span<const float> x);
+float mean_square(std::span<const float> x);  // of a multiple of 16 values
 
 // w[0..block) for the block at x; importance of its columns or null. row_mean_square is used where Spread::row says so.
 void block_weights(const Family& f, const float* x, const float* importance, float row_mean_square, float* w);

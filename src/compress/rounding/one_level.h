@@ -1,0 +1,78 @@
+// The search for the scale (and offset) of a block that is one group; search.h has the outline.
+#pragma once
+
+#include "compress/rounding/fit.h"
+#include "compress/rounding/levels.h"
+
+namespace miao::compress {
+inline namespace MIAO_LANES {
+
+// Next F16 number up or down in magnitude; 0 has only one neighbour.
+static inline uint16_t f16_step(uint16_t bits, int by) {
+  const int next = lesser(greater((bits & 0x7fff) + by, 0), 0x7bff);
+  return static_cast<uint16_t>((bits & 0x8000) | next);
+}
+
+// The block with the least error as stored, of those near a fit.
+template <bool with_offset, class Levels>
+static void settle(const Levels& levels, const Group& g, const Search& search, Fit start, Fit& best) {
+  Fit at = {snap_f16(start.scale), snap_f16(start.offset), 0};
+  for (int turn = 0; turn < 4; ++turn) {
+    const Sums m = measure<with_offset>(levels, g, at.scale, at.offset);
+    if (turn > 0 && !(m.error < at.error)) break;
+    at.error = m.error;
+    if (at.error < best.error) best = at;
+    const Fit next = with_offset ? refit_line(m, g, at, search) : refit_scale(m, at.scale, Snap::f16);
+    if (next.scale == at.scale && next.offset == at.offset) break;
+    at = {next.scale, next.offset, at.error};
+  }
+}
+
+// F16 neighbours of the best scales, while they help.
+template <bool with_offset, class Levels>
+static void climb(const Levels& levels, const Group& g, Fit& best) {
+  for (const int by : {-1, 1}) {
+    for (int step = 0; step < 3; ++step) {
+      const float scale = f16_to_f32(f16_step(f32_to_f16(best.scale), by));
+      Sums m = measure<with_offset>(levels, g, scale, best.offset);
+      float offset = best.offset;
+      if (with_offset && g.weight > 0) {
+        offset = snap_f16(offset + m.r / g.weight);
+        m = measure<with_offset>(levels, g, scale, offset);
+      }
+      if (!(m.error < best.error)) break;
+      best = {scale, offset, m.error};
+    }
+  }
+}
+
+template <class Levels>
+static Scales search_one_level(const Family& f, const Levels& levels, const Group& g) {
+  const Search search = {f.grid_step, f.grid_count, Snap::f16, lesser(15, static_cast<int>(levels.hi)), false};
+  const Shortlist list = search_scale(levels, g, search);
+  Fit best = {0, 0, g.energy};
+  for (int i = 0; i < list.count; ++i) settle<false>(levels, g, search, list.fits[i], best);
+  climb<false>(levels, g, best);
+  Scales out;
+  out.d = f32_to_f16(best.scale);
+  return out;
+}
+
+static Scales search_one_level_with_offset(const Family& f, const UniformLevels& levels, const Group& g) {
+  const Search search = {f.grid_step, f.grid_count, Snap::f16, lesser(15, static_cast<int>(levels.hi)), false};
+  const Shortlist list = search_line(levels, g, search);
+  Fit best = {0, snap_f16(g.weight > 0 ? g.sum / g.weight : 0), 0};
+  best.error = measure<true>(levels, g, best.scale, best.offset).error;
+  for (int i = 0; i < list.count; ++i) settle<true>(levels, g, search, list.fits[i], best);
+  Fit moved = list.fits[0];
+  move_ends(levels, g, search, moved);
+  settle<true>(levels, g, search, moved, best);
+  climb<true>(levels, g, best);
+  Scales out;
+  out.d = f32_to_f16(best.scale);
+  out.dmin = f32_to_f16(best.offset);
+  return out;
+}
+
+}  // namespace MIAO_LANES
+}  // namespace miao::compress

@@ -1,0 +1,16 @@
+// The body of a file that compiles the search for one instruction set: SEARCH_SCALES is the name of its function.
+#include "compress/rounding/one_level.h"
+#include "compress/rounding/search.h"
+#include "compress/rounding/two_levels.h"
+
+namespace miao::compress {
+
+Scales SEARCH_SCALES(const Family& f, const float* x, const float* w) {
+  if (two_levels(f)) return search_two_levels(f, x, w);
+  const Group g = make_group(x, w, f.block);
+  const UniformLevels uniform = {static_cast<float>(f.lo), static_cast<float>(f.hi)};
+  if (f.table) return search_one_level(f, kIq4Levels, g);
+  return f.offset ? search_one_level_with_offset(f, uniform, g) : search_one_level(f, uniform, g);
+}
+
+}  // namespace miao::compress
