@@ -58,8 +58,8 @@ std::string to_html(const QualityReport& report) {
   const Quality& q = report.quality;
   std::string out = "<h1>" + escape_html(report.model.model) + "</h1>\n";
   if (report.base) out += paragraph("", "against " + report.base->model);
-  out += paragraph("muted", fmt::format("{} {}s of {} {}s of {}; miao {}, {}", q.items, q.item, q.units, q.unit,
-                                        report.data.name, report.version, report.date));
+  out +=
+      paragraph("muted", fmt::format("{}, {}; miao {}, {}", q.count(), report.data.name, report.version, report.date));
   out += verdicts(q) + figures(q);
   for (const std::string& note : q.notes) out += paragraph("muted", note);
   std::string charts;
