@@ -22,6 +22,7 @@ std::string verdicts(const Quality& q) {
     rows.push_back({v.budget.metric, v.loss.value / margin, v.loss.value / margin, upper / margin,
                     v.outcome == Outcome::passes ? 3 : 2});
   }
+  rows.push_back({"budget", 1, 1, 1, 0});
   out += paragraph("muted",
                    "A budget is kept when the one-sided upper bound of the loss lies below it. Where only the loss "
                    "itself does, too little was measured to tell.");
