@@ -275,7 +275,7 @@ TEST_F(File, AMappingOfAFileThatShrinksEndsWithAMessage) {
       ::testing::ExitedWithCode(1), "truncated while in use");
 }
 
-TEST(File, WhatIsNoTextIsTold) {
+TEST_F(File, WhatIsNoTextIsTold) {
   EXPECT_TRUE(check_text("a\nb \xc3\xa9", "f").ok());
   EXPECT_TRUE(check_text("", "f").ok());
   EXPECT_EQ(check_text(std::string_view("ab\0c", 4), "f").error().str(),

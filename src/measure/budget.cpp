@@ -25,7 +25,7 @@ constexpr LossMetric kMetrics[] = {
     {"accuracy", "loss of accuracy", true},
     {"accuracy_norm", "loss of accuracy by letter", true},
     {"flips", "share of answers that change", true},
-    {"cosine", "1 - mean cosine to the base's vectors", false},
+    {"cosine", "mean distance (1 - cosine) from the base's vectors", false},
     {"overlap", "share of nearest texts that change", true},
     {"spearman", "loss of rank correlation", false},
     {"wer", "rise of the word error rate", true},

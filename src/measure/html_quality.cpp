@@ -22,6 +22,7 @@ std::string verdicts(const Quality& q) {
     rows.push_back({v.budget.metric, v.loss.value / margin, v.loss.value / margin, upper / margin,
                     v.outcome == Outcome::passes ? 3 : 2});
   }
+  rows.push_back({"budget", 1, 1, 1, 0});
   out += paragraph("muted",
                    "A budget is kept when the one-sided upper bound of the loss lies below it. Where only the loss "
                    "itself does, too little was measured to tell.");
@@ -58,8 +59,8 @@ std::string to_html(const QualityReport& report) {
   const Quality& q = report.quality;
   std::string out = "<h1>" + escape_html(report.model.model) + "</h1>\n";
   if (report.base) out += paragraph("", "against " + report.base->model);
-  out += paragraph("muted", fmt::format("{} {}s of {} {}s of {}; miao {}, {}", q.items, q.item, q.units, q.unit,
-                                        report.data.name, report.version, report.date));
+  out +=
+      paragraph("muted", fmt::format("{}, {}; miao {}, {}", q.count(), report.data.name, report.version, report.date));
   out += verdicts(q) + figures(q);
   for (const std::string& note : q.notes) out += paragraph("muted", note);
   std::string charts;

@@ -19,12 +19,20 @@ std::string shown(const Metric& metric, double value) {
   }
   if (value == 0) return "0";
   const double size = std::fabs(value);
+  if (std::fabs(1 - size) < 0.01) return fmt::format("{:.6f}", value);  // cosines
   return size < 1e-4 ? fmt::format("{:.3e}", value) : fmt::format("{:.{}f}", value, size < 0.1 ? 6 : size < 10 ? 4 : 3);
 }
 
 const Metric* Quality::find(std::string_view key) const {
   const auto at = std::ranges::find(metrics, key, &Metric::key);
   return at == metrics.end() ? nullptr : &*at;
+}
+
+std::string Quality::count() const {
+  const auto counted = [](int64_t n, const std::string& what) {
+    return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
+  };
+  return item == unit ? counted(items, item) : counted(items, item) + " of " + counted(units, unit);
 }
 
 Outcome Quality::outcome() const {

@@ -59,7 +59,8 @@ struct Quality {
   std::vector<std::string> notes;  // how it was measured, in words
 
   const Metric* find(std::string_view key) const;
-  Outcome outcome() const;  // the worst of the verdicts
+  Outcome outcome() const;    // the worst of the verdicts
+  std::string count() const;  // "1020 tokens of 4 chunks", "67 questions"
 };
 
 // Adds the verdict of each budget. All of them have to hold, so none needs a correction for their number. Errors:

@@ -96,8 +96,7 @@ std::string quality_text(const measure::QualityReport& report) {
   const Style style(1);
   std::string out = style.bold(printable(report.model.model));
   if (report.base) out += " against " + style.bold(printable(report.base->model));
-  out += fmt::format(", {} kernels\n{} {}s of {} {}s\n\n", report.model.isa, grouped(static_cast<uint64_t>(q.items)),
-                     q.item, grouped(static_cast<uint64_t>(q.units)), q.unit);
+  out += fmt::format(", {} kernels\n{}\n\n", report.model.isa, q.count());
   Table table({{""}, {"value", true}, {fmt::format("{:g} %", 100 * q.level), true}});
   for (const measure::Metric& m : q.metrics) {
     table.add({m.label, shown(m, m.value), m.ci ? shown(m, m.ci->low) + " to " + shown(m, m.ci->high) : "-"});

@@ -92,8 +92,7 @@ Result<void> check_agreement(const Engine& model, const Engine& base, const Ids&
 // Scores rows of both models as they come out, so that logits never pile up.
 class Scorer {
  public:
-  Scorer(Engine& model, bool paired, const kernels::Kernels& k, TextRecords& out)
-      : model_(model), paired_(paired), k_(k), out_(out) {
+  Scorer(Engine& model, bool paired, const kernels::Kernels& k, TextRecords& out) : model_(model), k_(k), out_(out) {
     const auto vocab = static_cast<size_t>(model.vocab());
     for (int i = 0; i < model.pool().threads(); ++i) scratch_.emplace_back((paired ? 2 : 1) * vocab);
   }
@@ -140,7 +139,6 @@ class Scorer {
   }
 
   Engine& model_;
-  bool paired_;
   const kernels::Kernels& k_;
   TextRecords& out_;
   std::vector<std::vector<float>> scratch_;
