@@ -66,7 +66,7 @@ void encode_blocks(const Job& job, std::span<const float> src, std::byte* dst) {
       encode_plain(f, &src[i], scales, codes);
     } else {
       block_weights(f, &src[i], job.importance.empty() ? nullptr : &job.importance[i], row_mean_square, w);
-      scales = search_scales(f, &src[i], w);
+      scales = search_scales(f, !job.importance.empty(), &src[i], w);
       nearest_codes(f, scales, &src[i], codes);
     }
     f.pack(scales, codes, dst);

@@ -47,8 +47,6 @@ struct Family {
   int min_hi;              // codes of the offsets are 0..min_hi
   Spread spread;
   Plain plain;
-  float grid_step;  // the search tries extreme / (end of the range + step * i), i = -grid_count .. grid_count
-  int grid_count;
   float largest;  // magnitude that the block can still hold
   void (*pack)(const Scales& scales, const int8_t* codes, std::byte* dst);
 };

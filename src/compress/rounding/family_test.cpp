@@ -51,7 +51,7 @@ TEST(RoundingFamily, NearestCodeIsNearest) {
     if (!f) continue;
     std::vector<float> x(static_cast<size_t>(f->block)), w(x.size(), 1.0f);
     for (float& v : x) v = normal(random);
-    const Scales scales = search_scales(*f, x.data(), w.data());
+    const Scales scales = search_scales(*f, false, x.data(), w.data());
     std::vector<int8_t> codes(x.size());
     nearest_codes(*f, scales, x.data(), codes.data());
     double error = 0;

@@ -88,14 +88,18 @@ struct Fit {
   float error = 0;  // expected, with the codes it was found with
 };
 
-// The best few different fits, by error.
+// The best few different fits, by error. `reference` is the one that llama.cpp's search would end with, `inverse` what it
+// multiplies values by to get their codes; kept, so that what follows can never be worse than what llama.cpp makes of it.
 struct Shortlist {
   static constexpr int kSize = 3;
   Fit fits[kSize];
   int count = 0;
+  Fit reference;
+  float inverse = 0;
 
+  bool wants(float error) const { return count < kSize || error < fits[kSize - 1].error; }
   void offer(const Fit& fit) {
-    if (count == kSize && !(fit.error < fits[kSize - 1].error)) return;
+    if (!wants(fit.error)) return;
     int at = count;
     while (at > 0 && fit.error < fits[at - 1].error) --at;
     constexpr float kSame = 1 + 1e-6f;  // the same codes, found from another scale
@@ -113,20 +117,31 @@ struct Shortlist {
 // How scales will be stored: least squares answers are brought there before they are compared.
 enum class Snap : uint8_t { none, f16 };
 
-struct Search {
-  float step;
+// Steps first, first + step, ... relative to the end of the range of codes.
+struct Grid {
+  float first, step;
   int count;
+};
+
+struct Search {
+  Grid grid;       // without offset: of llama.cpp; with offset: that starts anew at the best offset so far, as llama.cpp's does
+  Grid more;       // without offset: for the other end of the range; with offset: from the smallest value
   Snap snap;
-  int lattice;       // extreme / k is tried for k = 1..lattice
+  int lattice;     // extreme / k is tried for k = 1..lattice
   bool offset_below;  // offsets must not be positive (those of two levels)
 };
 
 static inline float snapped(Snap snap, float v) { return snap == Snap::f16 ? snap_f16(v) : v; }
 
-static inline Fit refit_scale(const Sums& m, float scale, Snap snap) {
+// The scale that least squares gives for the codes of m, exact.
+static inline Fit refit_scale(const Sums& m, float scale) {
   if (!(m.qq > 0)) return {scale, 0, m.error};
-  const float ideal = scale + m.rq / m.qq, out = snapped(snap, ideal), off = out - ideal;
-  return {out, 0, greater(m.error - m.rq * m.rq / m.qq, 0.0f) + m.qq * off * off};
+  return {scale + m.rq / m.qq, 0, greater(m.error - m.rq * m.rq / m.qq, 0.0f)};
+}
+// As it will be stored.
+static inline Fit stored_scale(const Sums& m, Fit exact, Snap snap) {
+  const float scale = snapped(snap, exact.scale), off = scale - exact.scale;
+  return {scale, 0, exact.error + m.qq * off * off};
 }
 
 // What the error becomes when scale and offset move by ds and doff and the codes stay. In double: where few values carry
@@ -136,7 +151,7 @@ static inline float moved_error(const Sums& m, const Group& g, double ds, double
   return static_cast<float>(greater(m.error + change, 0.0));
 }
 
-static inline Fit refit_line(const Sums& m, const Group& g, Fit at, const Search& search) {
+static inline Fit refit_line(const Sums& m, const Group& g, Fit at, bool offset_below) {
   const double qq = m.qq, q = m.q, rq = m.rq, r = m.r, weight = g.weight, determinant = qq * weight - q * q;
   double ds = 0, doff = 0;
   if (determinant > 1e-6 * qq * weight) {
@@ -146,18 +161,24 @@ static inline Fit refit_line(const Sums& m, const Group& g, Fit at, const Search
   } else if (weight > 0) {  // one code for all values
     doff = r / weight;
   }
-  if (search.offset_below && at.offset + doff > 0) {  // the best scale without offset
+  if (offset_below && at.offset + doff > 0) {  // the best scale without offset
     doff = -at.offset;
     ds = qq > 0 ? (rq - doff * q) / qq : 0;
   }
-  Fit out = {static_cast<float>(at.scale + ds), static_cast<float>(at.offset + doff), 0};
-  if (search.snap == Snap::f16) {
-    out.scale = snap_f16(out.scale);
-    const double follow = weight > 0 ? q / weight * (at.scale + ds - out.scale) : 0;
-    out.offset = snap_f16(static_cast<float>(at.offset + doff + follow));
-  }
-  out.error = moved_error(m, g, static_cast<double>(out.scale) - at.scale, static_cast<double>(out.offset) - at.offset);
-  return out;
+  return {static_cast<float>(at.scale + ds), static_cast<float>(at.offset + doff), moved_error(m, g, ds, doff)};
+}
+// As it will be stored: the offset makes up for the change of the scale. `at`: where m was measured.
+static inline Fit stored_line(const Sums& m, const Group& g, Fit at, Fit exact, Snap snap) {
+  if (snap == Snap::none) return exact;
+  const double scale = snap_f16(exact.scale), follow = g.weight > 0 ? m.q / g.weight * (exact.scale - scale) : 0;
+  const double offset = snap_f16(static_cast<float>(exact.offset + follow));
+  return {static_cast<float>(scale), static_cast<float>(offset), moved_error(m, g, scale - at.scale, offset - at.offset)};
+}
+
+template <bool with_offset>
+static inline Fit refit(const Sums& m, const Group& g, Fit at, const Search& search) {
+  if (with_offset) return stored_line(m, g, at, refit_line(m, g, at, search.offset_below), search.snap);
+  return stored_scale(m, refit_scale(m, at.scale), search.snap);
 }
 
 // By turns: nearest codes, least squares, until the error stays.
@@ -165,7 +186,7 @@ template <bool with_offset, class Levels>
 static void improve(const Levels& levels, const Group& g, const Search& search, Fit& fit) {
   for (int turn = 0; turn < 4; ++turn) {
     const Sums m = measure<with_offset>(levels, g, fit.scale, fit.offset);
-    const Fit next = with_offset ? refit_line(m, g, fit, search) : refit_scale(m, fit.scale, search.snap);
+    const Fit next = refit<with_offset>(m, g, fit, search);
     if (!(next.error < fit.error * (1 - 1e-6f))) return;
     fit = next;
   }
@@ -175,24 +196,32 @@ static void improve(const Levels& levels, const Group& g, const Search& search, 
 template <class Levels>
 static Shortlist search_scale(const Levels& levels, const Group& g, const Search& search) {
   Shortlist list;
-  list.offer({0, 0, g.energy});
+  list.reference.error = g.energy;
+  list.offer(list.reference);
   const float extreme = g.extreme();
   if (extreme == 0) return list;
-  const auto attempt = [&](float scale) { list.offer(refit_scale(measure<false>(levels, g, scale), scale, search.snap)); };
-  for (int i = -search.count; i <= search.count; ++i) {
-    const float widen = search.step * static_cast<float>(i);
-    if (levels.lo < 0) attempt(extreme / (levels.lo - widen));
-    if (levels.lo != -levels.hi) attempt(extreme / (levels.hi + widen));
-  }
+  const auto attempt = [&](float scale, bool reference) {
+    const Sums m = measure<false>(levels, g, scale);
+    const Fit exact = refit_scale(m, scale);
+    if (reference && __builtin_expect(exact.error < list.reference.error, 0)) {
+      list.reference = exact;
+      list.inverse = reciprocal(scale);
+    }
+    if (__builtin_expect(list.wants(exact.error), 0)) list.offer(stored_scale(m, exact, search.snap));
+  };
+  const Grid grid = search.grid, more = search.more;
+  for (int i = 0; i < grid.count && levels.lo < 0; ++i) attempt(extreme / (levels.lo - (grid.first + grid.step * static_cast<float>(i))), true);
+  for (int i = 0; i < more.count; ++i) attempt(extreme / (levels.hi + (more.first + more.step * static_cast<float>(i))), false);
+  if (levels.lo < 0) attempt(-extreme / levels.lo, true);
   for (int k = 1; k <= search.lattice; ++k) {
     const float scale = snapped(search.snap, extreme / static_cast<float>(k));
     // Most of these are far off, which the first values tell.
     const Group head = {g.x, g.w, 16, 0, 0, 0, 0, 0};
-    if (g.n == 16 || measure<false>(levels, head, scale).error < list.fits[0].error) attempt(scale);
+    if (g.n == 16 || measure<false>(levels, head, scale).error < list.fits[0].error) attempt(scale, false);
   }
   const float end = -levels.lo > levels.hi ? levels.lo : levels.hi, rms = __builtin_sqrtf(g.energy / g.weight);
   for (const float cut : {2.0f, 2.5f, 3.0f, 3.5f}) {
-    if (cut * rms < 0.9f * magnitude(extreme)) attempt((extreme < 0 ? -cut : cut) * rms / end);
+    if (cut * rms < 0.9f * magnitude(extreme)) attempt((extreme < 0 ? -cut : cut) * rms / end, false);
   }
   for (int i = 0; i < list.count; ++i) improve<false>(levels, g, search, list.fits[i]);
   return list;
@@ -207,7 +236,7 @@ static void move_ends(const UniformLevels& levels, const Group& g, const Search&
         if (end == 0) next.offset += by;
         next.scale += (end == 0 ? -by : by) / levels.hi;
         if (search.offset_below && next.offset > 0) continue;
-        next = refit_line(measure<true>(levels, g, next.scale, next.offset), g, next, search);
+        next = refit<true>(measure<true>(levels, g, next.scale, next.offset), g, next, search);
         if (next.error < fit.error * (1 - 1e-6f)) fit = next;
       }
     }
@@ -219,30 +248,30 @@ static Shortlist search_line(const UniformLevels& levels, const Group& g, const 
   Shortlist list;
   const float low = search.offset_below ? lesser(g.low, 0.0f) : g.low, range = g.high - low;
   const float mean = g.weight > 0 ? g.sum / g.weight : 0;
-  const auto attempt = [&](float scale, float offset) {
+  const auto attempt = [&](float scale, float offset, bool reference) {
     const Fit at = {scale, search.offset_below ? lesser(offset, 0.0f) : offset, 0};
-    const Fit fit = refit_line(measure<true>(levels, g, at.scale, at.offset), g, at, search);
-    list.offer(fit);
-    return fit;
+    const Sums m = measure<true>(levels, g, at.scale, at.offset);
+    const Fit exact = refit_line(m, g, at, search.offset_below);
+    if (reference && __builtin_expect(exact.error < list.reference.error, 0)) list.reference = exact;
+    if (__builtin_expect(list.wants(exact.error), 0)) list.offer(stored_line(m, g, at, exact, search.snap));
   };
+  list.reference = {0, low, measure<true>(levels, g, 0, low).error};
   if (!(range > 0)) {
-    attempt(0, low);
-    if (g.high > 0) attempt(g.high / levels.hi, 0);
+    attempt(0, low, false);
+    if (g.high > 0) attempt(g.high / levels.hi, 0, false);
     return list;
   }
-  for (int i = -search.count; i <= search.count; i += 2) attempt(range / (levels.hi + search.step * static_cast<float>(i)), low);
-  // As llama.cpp goes: the grid starts at the best offset so far, so that it follows the values that count.
-  Fit best = {range / levels.hi, low, measure<true>(levels, g, range / levels.hi, low).error};
-  for (int i = 2 - search.count; i <= search.count - 2; ++i) {
-    if (!(g.high > best.offset)) break;
-    const Fit fit = attempt((g.high - best.offset) / (levels.hi + search.step * static_cast<float>(i)), best.offset);
-    if (__builtin_expect(fit.error < best.error, 0)) best = fit;
+  const Grid grid = search.grid, more = search.more;
+  list.reference = {range / levels.hi, low, measure<true>(levels, g, range / levels.hi, low).error};
+  for (int i = 0; i < grid.count && g.high > list.reference.offset; ++i) {
+    attempt((g.high - list.reference.offset) / (levels.hi + (grid.first + grid.step * static_cast<float>(i))), list.reference.offset, true);
   }
+  for (int i = 0; i < more.count; ++i) attempt(range / (levels.hi + (more.first + more.step * static_cast<float>(i))), low, false);
   const float deviation = __builtin_sqrtf(greater(g.energy / g.weight - mean * mean, 0.0f));
   for (const float cut : {1.5f, 2.0f, 2.5f, 3.0f}) {
-    if (2 * cut * deviation < range) attempt(2 * cut * deviation / levels.hi, mean - cut * deviation);
+    if (2 * cut * deviation < range) attempt(2 * cut * deviation / levels.hi, mean - cut * deviation, false);
   }
-  for (int k = 1; k <= search.lattice; ++k) attempt(range / static_cast<float>(k), low);
+  for (int k = 1; k <= search.lattice; ++k) attempt(range / static_cast<float>(k), low, false);
   for (int i = 0; i < list.count; ++i) improve<true>(levels, g, search, list.fits[i]);
   return list;
 }

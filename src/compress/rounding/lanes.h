@@ -1,5 +1,6 @@
 // Sixteen floats at once, in as many registers as the instruction set that the file is compiled for needs. Operations are
-// IEEE and element-wise, without contraction, and sums of lanes have one fixed tree, so all give the same bits.
+// IEEE and element-wise, without contraction, and sums of lanes have one fixed tree, so all give the same bits. Registers of
+// 512 bits would gain nothing: half of the work is scalar, and that is slower beside them.
 //
 // Everything that is built on this stands in the namespace of its instruction set (MIAO_LANES) and calls no inline
 // function of the standard library: the linker keeps one copy of those for everybody.
@@ -7,9 +8,7 @@
 
 #include <cstring>
 
-#if defined(__AVX512F__)
-#define MIAO_LANES lanes_avx512
-#elif defined(__AVX2__)
+#if defined(__AVX2__)
 #define MIAO_LANES lanes_avx2
 #else
 #define MIAO_LANES lanes_generic
@@ -24,10 +23,7 @@ struct Pair {
 };
 
 using F4 = float __attribute__((vector_size(16)));
-#if defined(__AVX512F__)
-using F8 = float __attribute__((vector_size(32)));
-using Vec = float __attribute__((vector_size(64)));
-#elif defined(__AVX2__)
+#if defined(__AVX2__)
 using F8 = float __attribute__((vector_size(32)));
 using Vec = Pair<F8>;
 #else
@@ -83,13 +79,6 @@ static inline F4 quarter(F8 v) {
   return half[0] + half[1];
 }
 #endif
-#if defined(__AVX512F__)
-static inline F4 quarter(Vec v) {
-  F8 half[2];
-  std::memcpy(half, &v, sizeof(half));
-  return quarter(half[0] + half[1]);
-}
-#endif
 template <class T>
 static inline F4 quarter(Pair<T> v) {
   return quarter(v.low + v.high);
@@ -117,9 +106,6 @@ static inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof(v)); }
 static inline void fill(F4& v, float x) { v = F4{x, x, x, x}; }
 #if defined(__AVX2__)
 static inline void fill(F8& v, float x) { v = F8{x, x, x, x, x, x, x, x}; }
-#endif
-#if defined(__AVX512F__)
-static inline void fill(Vec& v, float x) { v = Vec{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
 #endif
 template <class T>
 static inline void fill(Pair<T>& v, float x) {

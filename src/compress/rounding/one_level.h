@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compress/rounding/fit.h"
+#include "compress/rounding/grids.h"
 #include "compress/rounding/levels.h"
 
 namespace miao::compress {
@@ -22,7 +23,7 @@ static void settle(const Levels& levels, const Group& g, const Search& search, F
     if (turn > 0 && !(m.error < at.error)) break;
     at.error = m.error;
     if (at.error < best.error) best = at;
-    const Fit next = with_offset ? refit_line(m, g, at, search) : refit_scale(m, at.scale, Snap::f16);
+    const Fit next = refit<with_offset>(m, g, at, search);
     if (next.scale == at.scale && next.offset == at.offset) break;
     at = {next.scale, next.offset, at.error};
   }
@@ -47,23 +48,23 @@ static void climb(const Levels& levels, const Group& g, Fit& best) {
 }
 
 template <class Levels>
-static Scales search_one_level(const Family& f, const Levels& levels, const Group& g) {
-  const Search search = {f.grid_step, f.grid_count, Snap::f16, lesser(15, static_cast<int>(levels.hi)), false};
+static Scales search_one_level(const Search& search, const Levels& levels, const Group& g) {
   const Shortlist list = search_scale(levels, g, search);
   Fit best = {0, 0, g.energy};
   for (int i = 0; i < list.count; ++i) settle<false>(levels, g, search, list.fits[i], best);
+  settle<false>(levels, g, search, list.reference, best);
   climb<false>(levels, g, best);
   Scales out;
   out.d = f32_to_f16(best.scale);
   return out;
 }
 
-static Scales search_one_level_with_offset(const Family& f, const UniformLevels& levels, const Group& g) {
-  const Search search = {f.grid_step, f.grid_count, Snap::f16, lesser(15, static_cast<int>(levels.hi)), false};
+static Scales search_one_level_with_offset(const Search& search, const UniformLevels& levels, const Group& g) {
   const Shortlist list = search_line(levels, g, search);
   Fit best = {0, snap_f16(g.weight > 0 ? g.sum / g.weight : 0), 0};
   best.error = measure<true>(levels, g, best.scale, best.offset).error;
   for (int i = 0; i < list.count; ++i) settle<true>(levels, g, search, list.fits[i], best);
+  settle<true>(levels, g, search, list.reference, best);
   Fit moved = list.fits[0];
   move_ends(levels, g, search, moved);
   settle<true>(levels, g, search, moved, best);

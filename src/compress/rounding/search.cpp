@@ -10,7 +10,7 @@ namespace miao::compress {
 namespace {
 
 SearchScales choose(const CpuFeatures& cpu) {
-  return cpu.avx512_vnni ? search_scales_avx512 : cpu.avx2 ? search_scales_avx2 : search_scales_generic;
+  return cpu.avx2 ? search_scales_avx2 : search_scales_generic;
 }
 
 // MXFP4: exponents near that for which the largest value is at most one and a third times the highest level. There are no
@@ -37,9 +37,9 @@ Scales search_exponent(const Family& f, const float* x, const float* w) {
 
 }  // namespace
 
-Scales search_scales(const Family& f, const float* x, const float* w) {
+Scales search_scales(const Family& f, bool importance, const float* x, const float* w) {
   static const SearchScales search = choose(cpu_features());
-  Scales out = f.stored == Stored::power_of_two ? search_exponent(f, x, w) : search(f, x, w);
+  Scales out = f.stored == Stored::power_of_two ? search_exponent(f, x, w) : search(f, importance, x, w);
   decode_scales(f, out);
   return out;
 }

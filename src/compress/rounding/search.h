@@ -14,14 +14,14 @@
 
 namespace miao::compress {
 
-// x and w: values and weights (weights.h) of the block.
-Scales search_scales(const Family& f, const float* x, const float* w);
+// x and w: values and weights (weights.h) of the block. Whether the weights come from importance decides nothing but which
+// grids of llama.cpp are gone through.
+Scales search_scales(const Family& f, bool importance, const float* x, const float* w);
 
 // The same for one instruction set, without MXFP4 and before decode_scales(). All give the same bits.
-using SearchScales = Scales (*)(const Family&, const float*, const float*);
-Scales search_scales_generic(const Family& f, const float* x, const float* w);
-Scales search_scales_avx2(const Family& f, const float* x, const float* w);
-Scales search_scales_avx512(const Family& f, const float* x, const float* w);
+using SearchScales = Scales (*)(const Family&, bool, const float*, const float*);
+Scales search_scales_generic(const Family& f, bool importance, const float* x, const float* w);
+Scales search_scales_avx2(const Family& f, bool importance, const float* x, const float* w);
 
 // Sum of w (x - value)^2 of a block with the nearest codes, for tests and for choosing between scales.
 float block_error(const Family& f, const Scales& scales, const float* x, const float* w);

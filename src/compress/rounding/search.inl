@@ -5,12 +5,13 @@
 
 namespace miao::compress {
 
-Scales SEARCH_SCALES(const Family& f, const float* x, const float* w) {
-  if (two_levels(f)) return search_two_levels(f, x, w);
+Scales SEARCH_SCALES(const Family& f, bool importance, const float* x, const float* w) {
+  if (two_levels(f)) return search_two_levels(f, importance, x, w);
   const Group g = make_group(x, w, f.block);
   const UniformLevels uniform = {static_cast<float>(f.lo), static_cast<float>(f.hi)};
-  if (f.table) return search_one_level(f, kIq4Levels, g);
-  return f.offset ? search_one_level_with_offset(f, uniform, g) : search_one_level(f, uniform, g);
+  const Search search = search_of(f, importance);
+  if (f.table) return search_one_level(search, kIq4Levels, g);
+  return f.offset ? search_one_level_with_offset(search, uniform, g) : search_one_level(search, uniform, g);
 }
 
 }  // namespace miao::compress

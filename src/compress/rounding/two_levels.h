@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compress/rounding/fit.h"
+#include "compress/rounding/grids.h"
 #include "compress/rounding/levels.h"
 
 namespace miao::compress {
@@ -10,12 +11,59 @@ inline namespace MIAO_LANES {
 
 constexpr int kTurns = 6;
 
+// llama.cpp's fit of codes 0..hi and a scale to numbers that are not negative (make_qp_quants): the best of a few scales, then
+// each code by turns, with the scale that least squares gives. Returns the scale.
+static inline float fit_positive(const float* x, const float* w, int n, int hi, int* codes) {
+  float highest = 0;
+  for (int i = 0; i < n; ++i) highest = greater(highest, x[i]);
+  if (highest < 1e-15f) return 0;
+  const auto code = [&](float y) { return lesser(static_cast<int>(round_even(y)), hi); };
+  float inverse = 0, least = 0;
+  for (const int step : {0, -4, -3, -2, -1, 1, 2, 3, 4}) {
+    const float next = (0.1f * static_cast<float>(step) + static_cast<float>(hi)) / highest, scale = 1 / next;
+    float error = 0;
+    for (int i = 0; i < n; ++i) {
+      const float difference = x[i] - scale * static_cast<float>(code(next * x[i]));
+      error += w[i] * difference * difference;
+    }
+    if (step != 0 && !(error < least)) continue;
+    inverse = next;
+    least = error;
+  }
+  float lx = 0, ll = 0;  // sums of w l x and w l^2
+  for (int i = 0; i < n; ++i) {
+    codes[i] = code(inverse * x[i]);
+    const float l = static_cast<float>(codes[i]);
+    lx += w[i] * x[i] * l;
+    ll += w[i] * l * l;
+  }
+  for (int turn = 0, changed = 1; turn < 5 && changed; ++turn) {
+    changed = 0;
+    for (int i = 0; i < n; ++i) {
+      const float l = static_cast<float>(codes[i]);
+      float lx_next = lx - w[i] * x[i] * l, ll_next = ll - w[i] * l * l;
+      if (!(lx_next > 0 && ll_next > 0)) continue;
+      const int next = code(lesser(x[i] * ll_next / lx_next, 1e6f));
+      if (next == codes[i]) continue;
+      const float m = static_cast<float>(next);
+      lx_next += w[i] * x[i] * m;
+      ll_next += w[i] * m * m;
+      if (!(lx_next * lx_next * ll > lx * lx * ll_next)) continue;
+      codes[i] = next;
+      lx = lx_next;
+      ll = ll_next;
+      changed = 1;
+    }
+  }
+  return ll > 0 ? lx / ll : 0;
+}
+
 // One block under search; with_offset: Q2_K, Q4_K, Q5_K, whose codes of scales and offsets are not negative.
 template <bool with_offset, class Levels>
 class SuperBlock {
  public:
-  SuperBlock(const Family& f, const Levels& levels, const float* x, const float* w)
-      : f_(f), levels_(levels), groups_(groups_of(f)) {
+  SuperBlock(const Family& f, bool importance, const Levels& levels, const float* x, const float* w)
+      : f_(f), levels_(levels), groups_(groups_of(f)), search_(search_of(f, importance)), fits_codes_(fits_codes(f, importance)) {
     for (int g = 0; g < groups_; ++g) {
       group_[g] = make_group(x + g * f.group, w + g * f.group, f.group);
       weight_[g] = group_[g].weight;
@@ -27,7 +75,7 @@ class SuperBlock {
     State best = starts();
     for (int turn = 0; turn < kTurns; ++turn) {
       const float before = best.error;
-      if (refit(best)) refit(best);
+      if (refit_block(best)) refit_block(best);
       step_codes(best);
       if (!(best.error < before * (1 - 1e-4f))) break;
     }
@@ -67,15 +115,15 @@ class SuperBlock {
 
   // The best few of a group, which may lie far apart (values near one size suit many scales), and what changes cost.
   void fit_group(int g) {
-    const Search search = {f_.grid_step, f_.grid_count, Snap::none, with_offset ? 0 : lesser(15, static_cast<int>(levels_.hi)),
-                           with_offset};
     Shortlist list;
     if constexpr (with_offset) {
-      list = search_line(levels_, group_[g], search);
-      move_ends(levels_, group_[g], search, list.fits[0]);
+      list = search_line(levels_, group_[g], search_);
+      move_ends(levels_, group_[g], search_, list.fits[0]);
     } else {
-      list = search_scale(levels_, group_[g], search);
+      list = search_scale(levels_, group_[g], search_);
     }
+    reference_scale_[g] = list.reference.scale;
+    reference_min_[g] = -list.reference.offset;
     ideals_[g] = list.count;
     for (int i = 0; i < ideals_[g]; ++i) {
       Fit fit = list.fits[i];
@@ -91,11 +139,13 @@ class SuperBlock {
     }
   }
 
+  static Search code_search(int lattice) { return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, Snap::f16, lattice, false}; }
+
   // d for which (integer codes) * d is near the given numbers: by what the difference costs, by the weight of the group,
   // and so that the largest has the last code.
   Starts fit_codes(const float* ideal, const float* cost, int lo, int hi) const {
     const UniformLevels codes = {static_cast<float>(lo), static_cast<float>(hi)};
-    const Search search = {0.1f, 9, Snap::f16, hi + (lo < 0), false};
+    const Search search = code_search(hi + (lo < 0));
     const Group group = make_group(ideal, cost, kMaxGroups);
     const Shortlist list = search_scale(codes, group, search);
     Starts out;
@@ -114,7 +164,34 @@ class SuperBlock {
     State best;
     for (int i = 0; i < d.count; ++i) keep_better(best, choose_codes(d.values[i], dmin.values[0]), i == 0);
     for (int i = 1; i < dmin.count; ++i) keep_better(best, choose_codes(best.d, dmin.values[i]), false);
+    keep_better(best, reference(), false);
     return best;
+  }
+
+  // What llama.cpp makes of its fits of the groups.
+  State reference() const {
+    State s;
+    s.d = reference_codes(reference_scale_, f_.scale_lo, f_.scale_hi, s.scale);
+    if (with_offset) s.dmin = reference_codes(reference_min_, 0, f_.min_hi, s.min);
+    for (int g = 0; g < groups_; ++g) s.sums[g] = measure_group(g, s, s.scale[g], s.min[g]);
+    s.error = total(s);
+    return s;
+  }
+
+  // Codes of numbers and the F16 number that they are multiplied with.
+  float reference_codes(const float* numbers, int lo, int hi, int* codes) const {
+    if (fits_codes_ && lo == 0) return snap_f16(fit_positive(numbers, weight_, groups_, hi, codes));
+    const UniformLevels levels = {static_cast<float>(lo), static_cast<float>(hi)};
+    const Group group = make_group(numbers, weight_, kMaxGroups);
+    const float end = lo < 0 ? levels.lo : levels.hi, extreme = group.extreme();
+    float inverse = extreme == 0 ? 0 : end / extreme, d = extreme == 0 ? 0 : 1 / inverse;
+    if (fits_codes_) {
+      const Shortlist list = search_scale(levels, group, code_search(0));
+      inverse = list.inverse;
+      d = list.reference.scale;
+    }
+    for (int g = 0; g < groups_; ++g) codes[g] = static_cast<int>(round_even(clamped(numbers[g] * inverse, levels.lo, levels.hi)));
+    return snap_f16(d);
   }
 
   static void keep_better(State& best, const State& next, bool first) {
@@ -176,7 +253,7 @@ class SuperBlock {
   }
 
   // d and dmin by least squares with all codes fixed; true if that lowers the error.
-  bool refit(State& best) const {
+  bool refit_block(State& best) const {
     float dd = 0, dm = 0, mm = 0, rd = 0, rm = 0;
     for (int g = 0; g < groups_; ++g) {
       const float scale = static_cast<float>(best.scale[g]), min = static_cast<float>(-best.min[g]);
@@ -234,17 +311,20 @@ class SuperBlock {
   const Levels& levels_;
   const int groups_;
   Group group_[kMaxGroups];
+  const Search search_;
+  const bool fits_codes_;
+  float reference_scale_[kMaxGroups] = {}, reference_min_[kMaxGroups] = {};
   float ideal_scale_[kMaxGroups] = {}, ideal_min_[kMaxGroups] = {};  // zeros where there is no group
   Ideal ideal_[kMaxGroups][Shortlist::kSize];
   int ideals_[kMaxGroups];
   float scale_cost_[kMaxGroups] = {}, weight_[kMaxGroups] = {};
 };
 
-static Scales search_two_levels(const Family& f, const float* x, const float* w) {
-  if (f.table) return SuperBlock<false, TableLevels<16>>(f, kIq4Levels, x, w).search();
+static Scales search_two_levels(const Family& f, bool importance, const float* x, const float* w) {
+  if (f.table) return SuperBlock<false, TableLevels<16>>(f, importance, kIq4Levels, x, w).search();
   const UniformLevels levels = {static_cast<float>(f.lo), static_cast<float>(f.hi)};
-  if (f.offset) return SuperBlock<true, UniformLevels>(f, levels, x, w).search();
-  return SuperBlock<false, UniformLevels>(f, levels, x, w).search();
+  if (f.offset) return SuperBlock<true, UniformLevels>(f, importance, levels, x, w).search();
+  return SuperBlock<false, UniformLevels>(f, importance, levels, x, w).search();
 }
 
 }  // namespace MIAO_LANES
