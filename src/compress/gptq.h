@@ -10,7 +10,8 @@
 //
 // and v_k = round(t_k). This is GPTQ (Frantar et al. 2022, arXiv 2210.17323) in the form that needs no inverse (Chee et
 // al. 2023, arXiv 2307.13304, theorem 6). Scales of a block are searched for when the sweep enters it, on the values
-// that its columns would best have then (as IST-DASLab's GPTQ for k-quants does), weighted as without compensation.
+// that its columns would best have then (as IST-DASLab's GPTQ for k-quants does), weighted with
+// what is left of an error once later columns have made up for it, L[k][k]^2.
 #pragma once
 
 #include <atomic>

@@ -12,7 +12,6 @@
 #include "compress/rounding.h"
 #include "compress/rounding/family.h"
 #include "compress/rounding/search.h"
-#include "compress/rounding/weights.h"
 
 namespace miao::compress {
 
@@ -25,7 +24,6 @@ struct Sweep {
   const Family& f;
   const Feedback& feedback;
   std::span<const float> w;  // (rows, cols)
-  const float* importance;   // (cols), or null
   int64_t rows, cols;
   std::vector<float> asked;  // (rows, cols): sum of (w_i - v_i) L[k][i] over the columns i that are done
   std::vector<float> error;  // (rows, kColumns): w - v of the columns at hand
@@ -47,15 +45,21 @@ void best_values(const Sweep& s, int64_t row, int64_t first, int64_t n, Lanes* y
   }
 }
 
-// Scales of the blocks of one row in columns first .. first + n.
+// Scales of the blocks of one row in columns first .. first + n. An error of column k counts L[k][k]^2: what is left of
+// it when all later columns have made up for it as well as they can.
 void choose_scales(const Sweep& s, int64_t row, int64_t lane, int64_t first, int64_t n, const Lanes* y,
                    Scales* scales) {
   float x[kColumns], weights[kMaxBlock];
   for (int64_t k = 0; k < n; ++k) x[k] = s.w[static_cast<size_t>(row * s.cols + first + k)] + y[k][lane];
-  const float spread = mean_square(s.w.subspan(static_cast<size_t>(row * s.cols), static_cast<size_t>(s.cols)));
   for (int64_t b = 0; b < n; b += s.f.block) {
-    block_weights(s.f, x + b, s.importance ? s.importance + first + b : nullptr, spread, weights);
-    *scales++ = search_scales(s.f, x + b, weights);
+    float largest = 0;
+    for (int64_t i = 0; i < s.f.block; ++i) {
+      const float own = s.feedback.l[static_cast<size_t>((first + b + i) * (s.cols + 1))];
+      weights[i] = own * own;
+      largest = std::max(largest, weights[i]);
+    }
+    for (int64_t i = 0; i < s.f.block; ++i) weights[i] /= largest;  // only ratios matter
+    *scales++ = search_scales(s.f, true, x + b, weights);
   }
 }
 
@@ -119,11 +123,9 @@ Result<void> encode_gptq(DType dtype, std::span<const float> src, const Feedback
         "value " + std::to_string(i % static_cast<size_t>(cols)) + " is beyond the range of " + format(dtype).name,
         "row " + std::to_string(i / static_cast<size_t>(cols))};
   }
-  MIAO_TRY(const std::vector<float> importance, usable_importance(feedback.importance, cols));
   Sweep s{.f = *f,
           .feedback = feedback,
           .w = src,
-          .importance = importance.empty() ? nullptr : importance.data(),
           .rows = rows,
           .cols = cols,
           .asked = std::vector<float>(src.size()),
