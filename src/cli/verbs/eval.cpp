@@ -149,8 +149,7 @@ const Verb verb_eval = {
     .examples =
         "miao eval smollm2 --text prose.txt                                  # perplexity\n"
         "miao eval q4.gguf --against f16.gguf --text prose.txt               # what quantising it costs\n"
-        "miao eval q4.gguf --against f16.gguf --text prose.txt --max-loss ppl:2% --max-loss kld:0.05 --html "
-        "report.html\n"
+        "miao eval q4.gguf --against f16.gguf --text prose.txt --max-loss ppl:2%,kld:0.05 --html r.html\n"
         "miao eval q4.gguf --against f16.gguf --choices arc.jsonl --max-loss accuracy:1%\n"
         "miao eval minilm --dtype int8 --against minilm --texts reviews.txt --max-loss overlap:5%\n"
         "miao eval whisper-base --speech recordings.tsv --language en       # word error rate\n"
