@@ -35,6 +35,11 @@ class ConvertedTensor {
   ConvertedTensor(std::string name, std::vector<int64_t> shape, DType dtype, std::vector<float> values);
   // Rows i and i + head_dim / 2 of each head become neighbours.
   void pair(int64_t head_dim) { pair_ = head_dim; }
+  ConvertedTensor renamed(std::string name) const {
+    ConvertedTensor out = *this;
+    out.name_ = std::move(name);
+    return out;
+  }
 
   const std::string& name() const { return name_; }
   const std::vector<int64_t>& shape() const { return shape_; }  // outermost first

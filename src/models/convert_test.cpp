@@ -186,7 +186,7 @@ TEST(Convert, WhatTheKeysCannotSayIsAnError) {
   } cases[] = {
       {"models/gemma2", {{"query_pre_attn_scalar", 100}}, "scale of scores"},
       {"models/gemma3", {{"layer_types", Json()}, {"sliding_window_pattern", 2}}, "layers that slide"},
-      {"models/gemma3-layers", Json::object(), "layers that slide"},
+      {"models/gemma3-layers", Json::object(), "scale of scores"},
       {"models/gpt2", {{"scale_attn_weights", false}}, "scale of scores"},
       {"models/gpt2", {{"activation_function", "relu"}}, "activation"},
       {"models/smollm3", {{"no_rope_layer_interval", 2}, {"no_rope_layers", Json()}}, "layers without a rotation"},

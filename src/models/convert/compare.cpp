@@ -52,7 +52,6 @@ class Comparison {
     same("width of embeddings", a_.embedding_dim, b_.embedding_dim);
     same("shared blocks", a_.shared_blocks, b_.shared_blocks);
     same("features", a_.features, b_.features);
-    same("output matrix tied", a_.tied, b_.tied);
     same("bias of the output", a_.output_bias, b_.output_bias);
     same("scale of embeddings", a_.embedding_scale, b_.embedding_scale);
     same("scale of logits", a_.logit_scale, b_.logit_scale);

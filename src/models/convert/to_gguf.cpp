@@ -69,6 +69,14 @@ Error cannot_say(const io::Checkpoint& source, std::string_view architecture, co
           source.meta().source()};
 }
 
+// T5: readers scale what a tied output matrix reads, and no other. A tied one that is not scaled is written out.
+void write_out_tied(const ModelSpec& spec, std::vector<ConvertedTensor>& tensors) {
+  if (!spec.encoder || !spec.tied || spec.logit_scale != 1) return;
+  const auto table =
+      std::find_if(tensors.begin(), tensors.end(), [](const auto& t) { return t.name() == "token_embd.weight"; });
+  if (table != tensors.end()) tensors.push_back(table->renamed("output.weight"));
+}
+
 // Reads the keys back and holds what they say against the source.
 Result<void> check(const io::Checkpoint& source, const ModelSpec& spec, const GgufForm& form, Converted& out) {
   std::vector<TensorView> views;
@@ -114,6 +122,7 @@ Result<Converted> convert(const io::Checkpoint& checkpoint, const Source& source
   }
   MIAO_TRY(std::vector<ConvertedTensor> tensors, convert_tensors(source, spec, family, used));
   std::move(tensors.begin(), tensors.end(), std::back_inserter(out.tensors));
+  write_out_tied(spec, out.tensors);
   MIAO_CHECK_OK(check(checkpoint, spec, form, out));
   MIAO_CHECK_OK(write_tokenizer(checkpoint, spec, out));
   return out;

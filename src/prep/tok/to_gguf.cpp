@@ -3,6 +3,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "prep/tok/bpe.h"
 #include "prep/tok/data.h"
 #include "prep/tok/gguf_pre.h"
 #include "prep/tok/unicode.h"
@@ -87,15 +88,24 @@ class Writer {
     const bool prefix = !steps.empty() && steps.front().kind == PreStep::Kind::prefix;
     if (prefix) steps.erase(steps.begin());
     pre_ = name_of(steps, parts_.ignore_merges);
-    if (pre_.empty()) pre_ = name_of(steps, !parts_.ignore_merges);
+    // Merging or not makes no difference where every piece is what its merges give.
+    if (pre_.empty() && !parts_.ignore_merges && pieces_are_their_merges()) pre_ = name_of(steps, true);
     if (pre_.empty()) return cannot("how this tokenizer cuts text into words: its expressions have no name there");
-    if (find_pre(pre_)->ignore_merges != parts_.ignore_merges) {
-      return cannot("that words which are pieces are " + std::string(parts_.ignore_merges ? "not " : "") +
-                    "merged, for the expressions of this tokenizer");
-    }
     write_merges();
     set("add_space_prefix", prefix);
     return {};
+  }
+
+  bool pieces_are_their_merges() {
+    std::string bytes;
+    for (int32_t id = 0; id < d_.vocab.size(); ++id) {
+      bytes.clear();
+      if (added(id) || !append_alphabet_bytes(bytes, d_.vocab.piece(id)) || !is_utf8(bytes)) continue;
+      Pieces found;
+      if (!bytes.empty()) d_.model->encode(bytes, found);
+      if (!bytes.empty() && found.ids != Ids{id}) return false;
+    }
+    return true;
   }
 
   void write_merges() {
@@ -161,7 +171,9 @@ class Writer {
       whole.assign(d_.vocab.piece(left)).append(d_.vocab.piece(right));
       const int32_t id = d_.vocab.find(whole);
       const auto at = static_cast<size_t>(id);
-      if (id < 0 || (made[at] > 0 && id != last)) return false;
+      if (id < 0) return false;
+      if (added(id)) continue;  // cut out before
+      if (made[at] > 0 && id != last) return false;
       if (made[at]++ == 0) parts_.scores[at] = -static_cast<float>(rank);
       last = id;
     }
@@ -232,6 +244,11 @@ class Writer {
           return cannot("what the normalizer of this Unigram model does");
       }
       MIAO_CHECK_OK(unigram_cuts(&blank, &squeeze));
+      if (!map.empty() || squeeze) {
+        out_.notes.push_back(
+            "GGUF files mean what SentencePiece does: texts with unusual blanks, and letters with marks "
+            "behind them, may give other ids than tokenizer.json");
+      }
     }
     set("add_space_prefix", blank);
     set("remove_extra_whitespaces", squeeze);
