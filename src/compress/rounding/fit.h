@@ -91,7 +91,7 @@ struct Fit {
 // The best few different fits, by error. `reference` is the one that llama.cpp's search would end with, `inverse` what it
 // multiplies values by to get their codes; kept, so that what follows can never be worse than what llama.cpp makes of it.
 struct Shortlist {
-  static constexpr int kSize = 3;
+  static constexpr int kSize = 3;  // offer() shifts by hand: a loop becomes a call that costs more than a fit
   Fit fits[kSize];
   int count = 0;
   Fit reference;
@@ -109,7 +109,8 @@ struct Shortlist {
       return;
     }
     if (count < kSize) ++count;
-    for (int i = count - 1; i > at; --i) fits[i] = fits[i - 1];
+    if (at <= 1) fits[2] = fits[1];
+    if (at == 0) fits[1] = fits[0];
     fits[at] = fit;
   }
 };
@@ -126,6 +127,8 @@ struct Grid {
 struct Search {
   Grid grid;       // without offset: of llama.cpp; with offset: that starts anew at the best offset so far, as llama.cpp's does
   Grid more;       // without offset: for the other end of the range; with offset: from the smallest value
+  int margin;      // without offset: steps beyond either end of `grid`
+  bool opposite;   // llama.cpp also tries the largest value at the other side of the first level (tables)
   Snap snap;
   int lattice;     // extreme / k is tried for k = 1..lattice
   bool offset_below;  // offsets must not be positive (those of two levels)
@@ -210,9 +213,11 @@ static Shortlist search_scale(const Levels& levels, const Group& g, const Search
     if (__builtin_expect(list.wants(exact.error), 0)) list.offer(stored_scale(m, exact, search.snap));
   };
   const Grid grid = search.grid, more = search.more;
-  for (int i = 0; i < grid.count && levels.lo < 0; ++i) attempt(extreme / (levels.lo - (grid.first + grid.step * static_cast<float>(i))), true);
+  for (int i = -search.margin; i < grid.count + search.margin && levels.lo < 0; ++i) {
+    attempt(extreme / (levels.lo - (grid.first + grid.step * static_cast<float>(i))), i >= 0 && i < grid.count);
+  }
   for (int i = 0; i < more.count; ++i) attempt(extreme / (levels.hi + (more.first + more.step * static_cast<float>(i))), false);
-  if (levels.lo < 0) attempt(-extreme / levels.lo, true);
+  if (search.opposite) attempt(-extreme / levels.lo, true);
   for (int k = 1; k <= search.lattice; ++k) {
     const float scale = snapped(search.snap, extreme / static_cast<float>(k));
     // Most of these are far off, which the first values tell.

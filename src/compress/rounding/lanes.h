@@ -96,9 +96,19 @@ static inline F4 sums(Vec a, Vec b, Vec c, Vec d) {
   return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
+// Register by register: a copy of the whole goes through memory in pieces that stall the loads behind it.
+template <class T>
+static inline void load(T& v, const float* from) {
+  std::memcpy(&v, from, sizeof(v));
+}
+template <class T>
+static inline void load(Pair<T>& v, const float* from) {
+  load(v.low, from);
+  load(v.high, from + sizeof(T) / sizeof(float));
+}
 static inline Vec load(const float* from) {
   Vec out;
-  std::memcpy(&out, from, sizeof(out));
+  load(out, from);
   return out;
 }
 static inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof(v)); }

@@ -139,7 +139,7 @@ class SuperBlock {
     }
   }
 
-  static Search code_search(int lattice) { return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, Snap::f16, lattice, false}; }
+  static Search code_search(int lattice) { return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, 0, false, Snap::f16, lattice, false}; }
 
   // d for which (integer codes) * d is near the given numbers: by what the difference costs, by the weight of the group,
   // and so that the largest has the last code.
