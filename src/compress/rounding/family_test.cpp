@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
+#include "base/cpu.h"
 #include "compress/rounding/search.h"
 
 namespace miao::compress {
@@ -65,6 +68,29 @@ TEST(RoundingFamily, NearestCodeIsNearest) {
       }
     }
     EXPECT_NEAR(block_error(*f, scales, x.data(), w.data()), error, 1e-5 * error + 1e-9) << format.name;
+  }
+}
+
+TEST(RoundingFamily, InstructionSetsFindTheSameScales) {
+  if (!cpu_features().avx2) GTEST_SKIP() << "this processor has no AVX2";
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  for (const Format& format : all_formats()) {
+    const Family* f = family(format.dtype);
+    if (!f || f->stored == Stored::power_of_two) continue;
+    std::vector<float> x(static_cast<size_t>(f->block)), w(x.size());
+    for (int repeat = 0; repeat < 50; ++repeat) {
+      for (float& v : x) v = normal(random) * std::exp(2 * normal(random));
+      for (float& v : w) v = std::exp(normal(random));
+      for (bool importance : {false, true}) {
+        const Scales a = search_scales_generic(*f, importance, x.data(), w.data());
+        const Scales b = search_scales_avx2(*f, importance, x.data(), w.data());
+        ASSERT_EQ(a.d, b.d) << format.name;
+        ASSERT_EQ(a.dmin, b.dmin) << format.name;
+        ASSERT_EQ(std::memcmp(a.scale_code, b.scale_code, sizeof(a.scale_code)), 0) << format.name;
+        ASSERT_EQ(std::memcmp(a.min_code, b.min_code, sizeof(a.min_code)), 0) << format.name;
+      }
+    }
   }
 }
 

@@ -55,8 +55,8 @@ struct Sums {
 };
 
 template <bool with_offset, class Levels>
-static inline Sums measure(const Levels& levels, const Group& g, float scale, float offset = 0) {
-  const Vec s = splat(scale), inverse = splat(reciprocal(scale)), o = splat(offset);
+static inline Sums measure(const Levels& levels, const Group& g, float scale, float offset, float inverse_scale) {
+  const Vec s = splat(scale), inverse = splat(inverse_scale), o = splat(offset);
   Vec error = splat(0), rq = splat(0), qq = splat(0), r_sum = splat(0), q_sum = splat(0);
   for (int i = 0; i < g.n; i += 16) {
     const Vec x = load(g.x + i), w = load(g.w + i);
@@ -73,6 +73,11 @@ static inline Sums measure(const Levels& levels, const Group& g, float scale, fl
   }
   const F4 four = sums(error, rq, qq, with_offset ? r_sum : qq);
   return {four[0], four[1], four[2], with_offset ? four[3] : 0, with_offset ? sum(q_sum) : 0};
+}
+
+template <bool with_offset, class Levels>
+static inline Sums measure(const Levels& levels, const Group& g, float scale, float offset = 0) {
+  return measure<with_offset>(levels, g, scale, offset, reciprocal(scale));
 }
 
 // Nearest F16 number (but for the choice at ties), clamped to the finite ones.
@@ -132,6 +137,7 @@ struct Search {
   Snap snap;
   int lattice;     // extreme / k is tried for k = 1..lattice
   bool offset_below;  // offsets must not be positive (those of two levels)
+  int keep;        // fits that are followed up, 1..Shortlist::kSize
 };
 
 static inline float snapped(Snap snap, float v) { return snap == Snap::f16 ? snap_f16(v) : v; }
@@ -139,7 +145,8 @@ static inline float snapped(Snap snap, float v) { return snap == Snap::f16 ? sna
 // The scale that least squares gives for the codes of m, exact.
 static inline Fit refit_scale(const Sums& m, float scale) {
   if (!(m.qq > 0)) return {scale, 0, m.error};
-  return {scale + m.rq / m.qq, 0, greater(m.error - m.rq * m.rq / m.qq, 0.0f)};
+  const float change = m.rq / m.qq;
+  return {scale + change, 0, greater(m.error - m.rq * change, 0.0f)};
 }
 // As it will be stored.
 static inline Fit stored_scale(const Sums& m, Fit exact, Snap snap) {
@@ -203,31 +210,36 @@ static Shortlist search_scale(const Levels& levels, const Group& g, const Search
   list.offer(list.reference);
   const float extreme = g.extreme();
   if (extreme == 0) return list;
-  const auto attempt = [&](float scale, bool reference) {
-    const Sums m = measure<false>(levels, g, scale);
+  // The scale that makes `end` of the largest value.
+  const float inverse_extreme = reciprocal(extreme);
+  const auto attempt = [&](float end, bool reference) {
+    const float scale = extreme / end, inverse = end * inverse_extreme;
+    const Sums m = measure<false>(levels, g, scale, 0, inverse);
     const Fit exact = refit_scale(m, scale);
     if (reference && __builtin_expect(exact.error < list.reference.error, 0)) {
       list.reference = exact;
-      list.inverse = reciprocal(scale);
+      list.inverse = inverse;
     }
     if (__builtin_expect(list.wants(exact.error), 0)) list.offer(stored_scale(m, exact, search.snap));
   };
   const Grid grid = search.grid, more = search.more;
   for (int i = -search.margin; i < grid.count + search.margin && levels.lo < 0; ++i) {
-    attempt(extreme / (levels.lo - (grid.first + grid.step * static_cast<float>(i))), i >= 0 && i < grid.count);
+    attempt(levels.lo - (grid.first + grid.step * static_cast<float>(i)), i >= 0 && i < grid.count);
   }
-  for (int i = 0; i < more.count; ++i) attempt(extreme / (levels.hi + (more.first + more.step * static_cast<float>(i))), false);
-  if (search.opposite) attempt(-extreme / levels.lo, true);
+  for (int i = 0; i < more.count; ++i) attempt(levels.hi + (more.first + more.step * static_cast<float>(i)), false);
+  if (search.opposite) attempt(-levels.lo, true);
   for (int k = 1; k <= search.lattice; ++k) {
-    const float scale = snapped(search.snap, extreme / static_cast<float>(k));
     // Most of these are far off, which the first values tell.
     const Group head = {g.x, g.w, 16, 0, 0, 0, 0, 0};
-    if (g.n == 16 || measure<false>(levels, head, scale).error < list.fits[0].error) attempt(scale, false);
+    const float end = static_cast<float>(k), scale = snapped(search.snap, extreme / end);
+    if (g.n == 16 || measure<false>(levels, head, scale).error < list.fits[0].error) attempt(end, false);
   }
-  const float end = -levels.lo > levels.hi ? levels.lo : levels.hi, rms = __builtin_sqrtf(g.energy / g.weight);
+  const float last = -levels.lo > levels.hi ? levels.lo : levels.hi, size = magnitude(extreme);
+  const float rms = __builtin_sqrtf(g.energy / g.weight);
   for (const float cut : {2.0f, 2.5f, 3.0f, 3.5f}) {
-    if (cut * rms < 0.9f * magnitude(extreme)) attempt((extreme < 0 ? -cut : cut) * rms / end, false);
+    if (cut * rms < 0.9f * size) attempt(last * size / (cut * rms), false);
   }
+  list.count = lesser(list.count, search.keep);
   for (int i = 0; i < list.count; ++i) improve<false>(levels, g, search, list.fits[i]);
   return list;
 }
@@ -277,6 +289,7 @@ static Shortlist search_line(const UniformLevels& levels, const Group& g, const 
     if (2 * cut * deviation < range) attempt(2 * cut * deviation / levels.hi, mean - cut * deviation, false);
   }
   for (int k = 1; k <= search.lattice; ++k) attempt(range / static_cast<float>(k), low, false);
+  list.count = lesser(list.count, search.keep);
   for (int i = 0; i < list.count; ++i) improve<true>(levels, g, search, list.fits[i]);
   return list;
 }

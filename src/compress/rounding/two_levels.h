@@ -124,6 +124,9 @@ class SuperBlock {
     }
     reference_scale_[g] = list.reference.scale;
     reference_min_[g] = -list.reference.offset;
+    const float low = lesser(group_[g].low, 0.0f);
+    plain_scale_[g] = with_offset ? (group_[g].high - low) / levels_.hi : group_[g].extreme() / levels_.lo;
+    plain_min_[g] = -low;
     ideals_[g] = list.count;
     for (int i = 0; i < ideals_[g]; ++i) {
       Fit fit = list.fits[i];
@@ -139,7 +142,7 @@ class SuperBlock {
     }
   }
 
-  static Search code_search(int lattice) { return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, 0, false, Snap::f16, lattice, false}; }
+  Search code_search(int lattice) const { return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, 0, false, Snap::f16, lattice, false, search_.keep}; }
 
   // d for which (integer codes) * d is near the given numbers: by what the difference costs, by the weight of the group,
   // and so that the largest has the last code.
@@ -164,28 +167,30 @@ class SuperBlock {
     State best;
     for (int i = 0; i < d.count; ++i) keep_better(best, choose_codes(d.values[i], dmin.values[0]), i == 0);
     for (int i = 1; i < dmin.count; ++i) keep_better(best, choose_codes(best.d, dmin.values[i]), false);
-    keep_better(best, reference(), false);
+    keep_better(best, coded(reference_scale_, reference_min_, fits_codes_), false);
+    keep_better(best, coded(reference_scale_, reference_min_, false), false);
+    keep_better(best, coded(plain_scale_, plain_min_, false), false);
     return best;
   }
 
-  // What llama.cpp makes of its fits of the groups.
-  State reference() const {
+  // What llama.cpp makes of scales and offsets of the groups: numbers to codes, each kind by itself.
+  State coded(const float* scales, const float* mins, bool fitted) const {
     State s;
-    s.d = reference_codes(reference_scale_, f_.scale_lo, f_.scale_hi, s.scale);
-    if (with_offset) s.dmin = reference_codes(reference_min_, 0, f_.min_hi, s.min);
+    s.d = codes_of(scales, f_.scale_lo, f_.scale_hi, fitted, s.scale);
+    if (with_offset) s.dmin = codes_of(mins, 0, f_.min_hi, fitted, s.min);
     for (int g = 0; g < groups_; ++g) s.sums[g] = measure_group(g, s, s.scale[g], s.min[g]);
     s.error = total(s);
     return s;
   }
 
-  // Codes of numbers and the F16 number that they are multiplied with.
-  float reference_codes(const float* numbers, int lo, int hi, int* codes) const {
-    if (fits_codes_ && lo == 0) return snap_f16(fit_positive(numbers, weight_, groups_, hi, codes));
+  // Codes of numbers, and the F16 number that they are multiplied with: fitted, or such that the largest has the last code.
+  float codes_of(const float* numbers, int lo, int hi, bool fitted, int* codes) const {
+    if (fitted && lo == 0) return snap_f16(fit_positive(numbers, weight_, groups_, hi, codes));
     const UniformLevels levels = {static_cast<float>(lo), static_cast<float>(hi)};
     const Group group = make_group(numbers, weight_, kMaxGroups);
     const float end = lo < 0 ? levels.lo : levels.hi, extreme = group.extreme();
-    float inverse = extreme == 0 ? 0 : end / extreme, d = extreme == 0 ? 0 : 1 / inverse;
-    if (fits_codes_) {
+    float inverse = extreme == 0 ? 0 : end / extreme, d = extreme == 0 ? 0 : extreme / end;
+    if (fitted) {
       const Shortlist list = search_scale(levels, group, code_search(0));
       inverse = list.inverse;
       d = list.reference.scale;
@@ -313,7 +318,8 @@ class SuperBlock {
   Group group_[kMaxGroups];
   const Search search_;
   const bool fits_codes_;
-  float reference_scale_[kMaxGroups] = {}, reference_min_[kMaxGroups] = {};
+  float reference_scale_[kMaxGroups] = {}, reference_min_[kMaxGroups] = {};  // llama.cpp's fits
+  float plain_scale_[kMaxGroups] = {}, plain_min_[kMaxGroups] = {};          // from the range of values
   float ideal_scale_[kMaxGroups] = {}, ideal_min_[kMaxGroups] = {};  // zeros where there is no group
   Ideal ideal_[kMaxGroups][Shortlist::kSize];
   int ideals_[kMaxGroups];
