@@ -240,7 +240,8 @@ static Shortlist search_scale(const Levels& levels, const Group& g, const Search
     if (cut * rms < 0.9f * size) attempt(last * size / (cut * rms), false);
   }
   list.count = lesser(list.count, search.keep);
-  for (int i = 0; i < list.count; ++i) improve<false>(levels, g, search, list.fits[i]);
+  // What is brought to F16 is improved there, by settle().
+  for (int i = 0; i < list.count && search.snap == Snap::none; ++i) improve<false>(levels, g, search, list.fits[i]);
   return list;
 }
 
@@ -290,7 +291,7 @@ static Shortlist search_line(const UniformLevels& levels, const Group& g, const 
   }
   for (int k = 1; k <= search.lattice; ++k) attempt(range / static_cast<float>(k), low, false);
   list.count = lesser(list.count, search.keep);
-  for (int i = 0; i < list.count; ++i) improve<true>(levels, g, search, list.fits[i]);
+  for (int i = 0; i < list.count && search.snap == Snap::none; ++i) improve<true>(levels, g, search, list.fits[i]);
   return list;
 }
 

@@ -18,7 +18,7 @@ namespace miao::compress {
 // grids of llama.cpp are gone through.
 Scales search_scales(const Family& f, bool importance, const float* x, const float* w);
 
-// The same for one instruction set, without MXFP4 and before decode_scales(). All give the same bits.
+// The same for one instruction set, before decode_scales(). All give the same bits.
 using SearchScales = Scales (*)(const Family&, bool, const float*, const float*);
 Scales search_scales_generic(const Family& f, bool importance, const float* x, const float* w);
 Scales search_scales_avx2(const Family& f, bool importance, const float* x, const float* w);

@@ -77,7 +77,7 @@ class SuperBlock {
       const float before = best.error;
       if (refit_block(best)) refit_block(best);
       step_codes(best);
-      if (!(best.error < before * (1 - 1e-4f))) break;
+      if (!(best.error < before * (1 - 5e-4f))) break;
     }
     Scales out;
     out.d = f32_to_f16(best.d);
@@ -91,7 +91,7 @@ class SuperBlock {
 
  private:
   struct Starts {  // different F16 numbers
-    float values[Shortlist::kSize + 3] = {};
+    float values[Shortlist::kSize + 1] = {};
     int count = 0;
 
     void add(float value) {
@@ -144,8 +144,7 @@ class SuperBlock {
 
   Search code_search(int lattice) const { return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, 0, false, Snap::f16, lattice, false, search_.keep}; }
 
-  // d for which (integer codes) * d is near the given numbers: by what the difference costs, by the weight of the group,
-  // and so that the largest has the last code.
+  // d for which (integer codes) * d is near the given numbers, by what the difference costs and by the weight of the group.
   Starts fit_codes(const float* ideal, const float* cost, int lo, int hi) const {
     const UniformLevels codes = {static_cast<float>(lo), static_cast<float>(hi)};
     const Search search = code_search(hi + (lo < 0));
@@ -154,8 +153,6 @@ class SuperBlock {
     Starts out;
     for (int i = 0; i < list.count; ++i) out.add(list.fits[i].scale);
     out.add(search_scale(codes, make_group(ideal, weight_, kMaxGroups), search).fits[0].scale);
-    out.add(snap_f16(group.extreme() / codes.hi));
-    if (lo < 0) out.add(snap_f16(group.extreme() / codes.lo));
     return out;
   }
 
