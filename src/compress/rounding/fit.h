@@ -1,11 +1,11 @@
-// The scale (and offset) with the least weighted squared error for one group of values: the search that all formats share,
-// for values and for the scales of a super-block, which are a group of "values" themselves.
+// The scale (and offset) with the least weighted squared error for one group of values: the search that all formats
+// share, for values and for the scales of a super-block, which are a group of "values" themselves.
 //
-// With scale and offset fixed, the nearest code of each value is best; with the codes fixed, scale and offset follow from
-// weighted least squares. So the error is a function of scale (and offset) alone, with many small dips. The search
-// looks into those near the scales that put the largest value at either end of the range (a grid; llama.cpp's is part of
-// it), at scales for which the largest value is a small multiple (values that were quantised before), and at scales that
-// cut outliers off. The best few are then improved by turns, codes and scales, until the error stays.
+// With scale and offset fixed, the nearest code of each value is best; with the codes fixed, scale and offset follow
+// from weighted least squares. So the error is a function of scale (and offset) alone, with many small dips. The search
+// looks into those near the scales that put the largest value at either end of the range (a grid; llama.cpp's is part
+// of it), at scales for which the largest value is a small multiple (values that were quantised before), and at scales
+// that cut outliers off. The best few are then improved by turns, codes and scales, until the error stays.
 //
 // One pass gives the error at a scale and the sums for least squares. They are of the residual r = x - value, not of x:
 // the error is a small difference of large sums otherwise, and lost in the rounding of float.
@@ -22,10 +22,10 @@ inline namespace MIAO_LANES {
 struct Group {
   const float* x;
   const float* w;
-  int n;           // a multiple of 16
-  float weight;    // sum of w
-  float energy;    // sum of w x^2
-  float sum;       // sum of w x
+  int n;            // a multiple of 16
+  float weight;     // sum of w
+  float energy;     // sum of w x^2
+  float sum;        // sum of w x
   float low, high;  // of x
 
   float extreme() const { return high >= -low ? high : low; }
@@ -49,7 +49,7 @@ static inline Group make_group(const float* x, const float* w, int n) {
 
 // Sums over a group, with the levels q nearest at some scale and offset, and r = x - (scale * q + offset).
 struct Sums {
-  float error;  // w r^2
+  float error;   // w r^2
   float rq, qq;  // w r q, w q^2
   float r, q;    // w r, w q; of groups with offset only
 };
@@ -93,8 +93,9 @@ struct Fit {
   float error = 0;  // expected, with the codes it was found with
 };
 
-// The best few different fits, by error. `reference` is the one that llama.cpp's search would end with, `inverse` what it
-// multiplies values by to get their codes; kept, so that what follows can never be worse than what llama.cpp makes of it.
+// The best few different fits, by error. `reference` is the one that llama.cpp's search would end with, `inverse` what
+// it multiplies values by to get their codes; kept, so that what follows can never be worse than what llama.cpp makes
+// of it.
 struct Shortlist {
   static constexpr int kSize = 3;  // offer() shifts by hand: a loop becomes a call that costs more than a fit
   Fit fits[kSize];
@@ -130,14 +131,15 @@ struct Grid {
 };
 
 struct Search {
-  Grid grid;       // without offset: of llama.cpp; with offset: that starts anew at the best offset so far, as llama.cpp's does
-  Grid more;       // without offset: for the other end of the range; with offset: from the smallest value
-  int margin;      // without offset: steps beyond either end of `grid`
-  bool opposite;   // llama.cpp also tries the largest value at the other side of the first level (tables)
+  Grid grid;   // without offset: of llama.cpp; with offset: that starts anew at the best offset so far, as llama.cpp's
+               // does
+  Grid more;   // without offset: for the other end of the range; with offset: from the smallest value
+  int margin;  // without offset: steps beyond either end of `grid`
+  bool opposite;  // llama.cpp also tries the largest value at the other side of the first level (tables)
   Snap snap;
-  int lattice;     // extreme / k is tried for k = 1..lattice
+  int lattice;        // extreme / k is tried for k = 1..lattice
   bool offset_below;  // offsets must not be positive (those of two levels)
-  int keep;        // fits that are followed up, 1..Shortlist::kSize
+  int keep;           // fits that are followed up, 1..Shortlist::kSize
 };
 
 static inline float snapped(Snap snap, float v) { return snap == Snap::f16 ? snap_f16(v) : v; }
@@ -154,8 +156,8 @@ static inline Fit stored_scale(const Sums& m, Fit exact, Snap snap) {
   return {scale, 0, exact.error + m.qq * off * off};
 }
 
-// What the error becomes when scale and offset move by ds and doff and the codes stay. In double: where few values carry
-// most of the weight, the terms nearly cancel.
+// What the error becomes when scale and offset move by ds and doff and the codes stay. In double: where few values
+// carry most of the weight, the terms nearly cancel.
 static inline float moved_error(const Sums& m, const Group& g, double ds, double doff) {
   const double change = ds * (ds * m.qq + 2 * doff * m.q - 2 * m.rq) + doff * (doff * g.weight - 2 * m.r);
   return static_cast<float>(greater(m.error + change, 0.0));
@@ -182,7 +184,8 @@ static inline Fit stored_line(const Sums& m, const Group& g, Fit at, Fit exact, 
   if (snap == Snap::none) return exact;
   const double scale = snap_f16(exact.scale), follow = g.weight > 0 ? m.q / g.weight * (exact.scale - scale) : 0;
   const double offset = snap_f16(static_cast<float>(exact.offset + follow));
-  return {static_cast<float>(scale), static_cast<float>(offset), moved_error(m, g, scale - at.scale, offset - at.offset)};
+  return {static_cast<float>(scale), static_cast<float>(offset),
+          moved_error(m, g, scale - at.scale, offset - at.offset)};
 }
 
 template <bool with_offset>
@@ -282,9 +285,11 @@ static Shortlist search_line(const UniformLevels& levels, const Group& g, const 
   const Grid grid = search.grid, more = search.more;
   list.reference = {range / levels.hi, low, measure<true>(levels, g, range / levels.hi, low).error};
   for (int i = 0; i < grid.count && g.high > list.reference.offset; ++i) {
-    attempt((g.high - list.reference.offset) / (levels.hi + (grid.first + grid.step * static_cast<float>(i))), list.reference.offset, true);
+    attempt((g.high - list.reference.offset) / (levels.hi + (grid.first + grid.step * static_cast<float>(i))),
+            list.reference.offset, true);
   }
-  for (int i = 0; i < more.count; ++i) attempt(range / (levels.hi + (more.first + more.step * static_cast<float>(i))), low, false);
+  for (int i = 0; i < more.count; ++i)
+    attempt(range / (levels.hi + (more.first + more.step * static_cast<float>(i))), low, false);
   const float deviation = __builtin_sqrtf(greater(g.energy / g.weight - mean * mean, 0.0f));
   for (const float cut : {1.5f, 2.0f, 2.5f, 3.0f}) {
     if (2 * cut * deviation < range) attempt(2 * cut * deviation / levels.hi, mean - cut * deviation, false);

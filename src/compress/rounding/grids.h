@@ -1,4 +1,5 @@
-// Which scales the search tries, per format: llama.cpp's grids, which differ with and without importance, and some more.
+// Which scales the search tries, per format: llama.cpp's grids, which differ with and without importance, and some
+// more.
 #pragma once
 
 #include "compress/rounding/family.h"
@@ -9,7 +10,8 @@ inline namespace MIAO_LANES {
 
 static inline Search search_of(const Family& f, bool importance) {
   const bool coded = two_levels(f);
-  Search out = {{-0.9f, 0.1f, 19}, {-0.9f, 0.2f, 10}, 0, false, coded ? Snap::none : Snap::f16, f.hi < 15 ? f.hi : 15, false, 3};
+  Search out = {
+      {-0.9f, 0.1f, 19}, {-0.9f, 0.2f, 10}, 0, false, coded ? Snap::none : Snap::f16, f.hi < 15 ? f.hi : 15, false, 3};
   if (f.offset) {
     out.grid = {-0.9f, 0.05f, 37};
     if (!importance && f.dtype == DType::q4_k) out.grid = {-1, 0.1f, 21};

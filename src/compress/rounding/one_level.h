@@ -77,8 +77,8 @@ static Scales search_one_level_with_offset(const Search& search, const UniformLe
   return out;
 }
 
-// MXFP4: exponents near that for which the largest value is at most one and a third times the highest level. There are no
-// scales between, so nothing is left to improve.
+// MXFP4: exponents near that for which the largest value is at most one and a third times the highest level. There are
+// no scales between, so nothing is left to improve.
 static Scales search_exponent(const Family& f, const Group& g) {
   Scales best;
   const float largest = greater(g.high, -g.low);

@@ -6,9 +6,7 @@ namespace miao::compress {
 
 namespace {
 
-SearchScales choose(const CpuFeatures& cpu) {
-  return cpu.avx2 ? search_scales_avx2 : search_scales_generic;
-}
+SearchScales choose(const CpuFeatures& cpu) { return cpu.avx2 ? search_scales_avx2 : search_scales_generic; }
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// The search for the scales of a super-block: d (and dmin) of the block, small integer codes of each group; search.h has
-// the outline.
+// The search for the scales of a super-block: d (and dmin) of the block, small integer codes of each group; search.h
+// has the outline.
 #pragma once
 
 #include "compress/rounding/fit.h"
@@ -11,8 +11,8 @@ inline namespace MIAO_LANES {
 
 constexpr int kTurns = 6;
 
-// llama.cpp's fit of codes 0..hi and a scale to numbers that are not negative (make_qp_quants): the best of a few scales, then
-// each code by turns, with the scale that least squares gives. Returns the scale.
+// llama.cpp's fit of codes 0..hi and a scale to numbers that are not negative (make_qp_quants): the best of a few
+// scales, then each code by turns, with the scale that least squares gives. Returns the scale.
 static inline float fit_positive(const float* x, const float* w, int n, int hi, int* codes) {
   float highest = 0;
   for (int i = 0; i < n; ++i) highest = greater(highest, x[i]);
@@ -63,7 +63,11 @@ template <bool with_offset, class Levels>
 class SuperBlock {
  public:
   SuperBlock(const Family& f, bool importance, const Levels& levels, const float* x, const float* w)
-      : f_(f), levels_(levels), groups_(groups_of(f)), search_(search_of(f, importance)), fits_codes_(fits_codes(f, importance)) {
+      : f_(f),
+        levels_(levels),
+        groups_(groups_of(f)),
+        search_(search_of(f, importance)),
+        fits_codes_(fits_codes(f, importance)) {
     for (int g = 0; g < groups_; ++g) {
       group_[g] = make_group(x + g * f.group, w + g * f.group, f.group);
       weight_[g] = group_[g].weight;
@@ -142,9 +146,12 @@ class SuperBlock {
     }
   }
 
-  Search code_search(int lattice) const { return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, 0, false, Snap::f16, lattice, false, search_.keep}; }
+  Search code_search(int lattice) const {
+    return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, 0, false, Snap::f16, lattice, false, search_.keep};
+  }
 
-  // d for which (integer codes) * d is near the given numbers, by what the difference costs and by the weight of the group.
+  // d for which (integer codes) * d is near the given numbers, by what the difference costs and by the weight of the
+  // group.
   Starts fit_codes(const float* ideal, const float* cost, int lo, int hi) const {
     const UniformLevels codes = {static_cast<float>(lo), static_cast<float>(hi)};
     const Search search = code_search(hi + (lo < 0));
@@ -180,7 +187,8 @@ class SuperBlock {
     return s;
   }
 
-  // Codes of numbers, and the F16 number that they are multiplied with: fitted, or such that the largest has the last code.
+  // Codes of numbers, and the F16 number that they are multiplied with: fitted, or such that the largest has the last
+  // code.
   float codes_of(const float* numbers, int lo, int hi, bool fitted, int* codes) const {
     if (fitted && lo == 0) return snap_f16(fit_positive(numbers, weight_, groups_, hi, codes));
     const UniformLevels levels = {static_cast<float>(lo), static_cast<float>(hi)};
@@ -192,7 +200,8 @@ class SuperBlock {
       inverse = list.inverse;
       d = list.reference.scale;
     }
-    for (int g = 0; g < groups_; ++g) codes[g] = static_cast<int>(round_even(clamped(numbers[g] * inverse, levels.lo, levels.hi)));
+    for (int g = 0; g < groups_; ++g)
+      codes[g] = static_cast<int>(round_even(clamped(numbers[g] * inverse, levels.lo, levels.hi)));
     return snap_f16(d);
   }
 
@@ -212,7 +221,8 @@ class SuperBlock {
   }
 
   Sums measure_group(int g, const State& s, int scale, int min) const {
-    return measure<with_offset>(levels_, group_[g], s.d * static_cast<float>(scale), -(s.dmin * static_cast<float>(min)));
+    return measure<with_offset>(levels_, group_[g], s.d * static_cast<float>(scale),
+                                -(s.dmin * static_cast<float>(min)));
   }
 
   // Codes of all groups for given d and dmin: of those near the ideal scales, the best.
@@ -303,7 +313,8 @@ class SuperBlock {
     int min = 0;
     if (with_offset) {
       const float weight = weight_[g], offset = -(s.dmin * static_cast<float>(s.min[g]));
-      min = min_for(g, s.d * static_cast<float>(by), s.sums[g].q, weight > 0 ? offset + s.sums[g].r / weight : offset, s.dmin);
+      min = min_for(g, s.d * static_cast<float>(by), s.sums[g].q, weight > 0 ? offset + s.sums[g].r / weight : offset,
+                    s.dmin);
     }
     const Sums m = measure_group(g, s, code, min);
     if (m.error < s.sums[g].error) take(s, g, code, min, m);
@@ -317,7 +328,7 @@ class SuperBlock {
   const bool fits_codes_;
   float reference_scale_[kMaxGroups] = {}, reference_min_[kMaxGroups] = {};  // llama.cpp's fits
   float plain_scale_[kMaxGroups] = {}, plain_min_[kMaxGroups] = {};          // from the range of values
-  float ideal_scale_[kMaxGroups] = {}, ideal_min_[kMaxGroups] = {};  // zeros where there is no group
+  float ideal_scale_[kMaxGroups] = {}, ideal_min_[kMaxGroups] = {};          // zeros where there is no group
   Ideal ideal_[kMaxGroups][Shortlist::kSize];
   int ideals_[kMaxGroups];
   float scale_cost_[kMaxGroups] = {}, weight_[kMaxGroups] = {};
