@@ -30,7 +30,7 @@ float largest_value(DType dtype) {
 struct Job {
   DType dtype;
   Rounding method;
-  const Family* family;           // null: F32, F16, BF16
+  const Family* family;  // null: F32, F16, BF16
   int64_t cols;
   std::vector<float> importance;  // usable_importance; empty: none
 };
@@ -40,10 +40,13 @@ Error not_finite(const Job& job, std::span<const float> src, float limit) {
   while (std::fabs(src[at]) <= limit) ++at;
   const std::string value = std::isnan(src[at]) ? "NaN" : std::to_string(src[at]);
   if (std::fabs(src[at]) <= FLT_MAX) {
-    return {Code::invalid, "value " + std::to_string(at) + " is " + value + ", beyond the range of " + format(job.dtype).name +
-                               ": store this tensor as BF16 or F32", ""};
+    return {Code::invalid,
+            "value " + std::to_string(at) + " is " + value + ", beyond the range of " + format(job.dtype).name +
+                ": store this tensor as BF16 or F32",
+            ""};
   }
-  return {Code::invalid, "value " + std::to_string(at) + " is " + value + ": the checkpoint is damaged or its training diverged", ""};
+  return {Code::invalid,
+          "value " + std::to_string(at) + " is " + value + ": the checkpoint is damaged or its training diverged", ""};
 }
 
 Result<void> check_values(const Job& job, std::span<const float> src) {
@@ -99,8 +102,10 @@ Result<Job> make_job(DType dtype, Rounding method, int64_t cols, std::span<const
   if (!can_encode(dtype)) return Error{Code::unsupported, std::string("no encoder for ") + format(dtype).name, ""};
   const int block = format(dtype).block;
   if (cols % block != 0) {
-    return Error{Code::unsupported, "rows of " + std::to_string(cols) + " are not whole blocks of " + format(dtype).name + " (" +
-                                        std::to_string(block) + "): take a format with smaller blocks", ""};
+    return Error{Code::unsupported,
+                 "rows of " + std::to_string(cols) + " are not whole blocks of " + format(dtype).name + " (" +
+                     std::to_string(block) + "): take a format with smaller blocks",
+                 ""};
   }
   Job job = {dtype, method, family(dtype), cols, {}};
   if (method == Rounding::importance) {

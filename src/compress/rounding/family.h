@@ -1,12 +1,13 @@
-// What the block formats have in common, one row a format: the specification that the search, the rounding of one element
-// and the GPTQ sweep work from. A value of group g is
+// What the block formats have in common, one row a format: the specification that the search, the rounding of one
+// element and the GPTQ sweep work from. A value of group g is
 //
 //   scale[g] * level(code) + offset[g]
 //
 // where level(code) is the code itself or an entry of a table, and
 //
 //   one level    a group is the block; scale is an F16 number d (MXFP4: a power of two), offset an F16 number or absent
-//   two levels   a block has several groups; scale[g] = d * (integer code of the group), offset[g] = -dmin * (integer code)
+//   two levels   a block has several groups; scale[g] = d * (integer code of the group), offset[g] = -dmin * (integer
+//   code)
 //
 // Codes are signed here (Q4_0: -8..7) and indices where there is a table; pack() knows what the file stores for them.
 #pragma once
@@ -23,7 +24,7 @@ inline constexpr int kMaxGroups = 16;
 
 // The scales of one block, as the file holds them and as the decoder computes with them.
 struct Scales {
-  uint16_t d = 0, dmin = 0;           // F16; MXFP4: d is the biased exponent; Q4_1, Q5_1: dmin is the offset m
+  uint16_t d = 0, dmin = 0;            // F16; MXFP4: d is the biased exponent; Q4_1, Q5_1: dmin is the offset m
   int8_t scale_code[kMaxGroups] = {};  // two levels only
   uint8_t min_code[kMaxGroups] = {};
   float scale[kMaxGroups] = {};
@@ -38,10 +39,10 @@ enum class Plain : uint8_t { square, rms_plus_abs };            // without impor
 
 struct Family {
   DType dtype;
-  int block, group;       // elements
-  int lo, hi;             // codes
-  const int8_t* table;    // level of a code, ascending; null: the code
-  bool offset;            // values have one
+  int block, group;     // elements
+  int lo, hi;           // codes
+  const int8_t* table;  // level of a code, ascending; null: the code
+  bool offset;          // values have one
   Stored stored;
   int scale_lo, scale_hi;  // codes of the scales of groups, with two levels
   int min_hi;              // codes of the offsets are 0..min_hi

@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
+#include "base/cpu.h"
 #include "compress/rounding/search.h"
 
 namespace miao::compress {
@@ -20,9 +23,13 @@ TEST(RoundingFamily, DecodersReadWhatIsPacked) {
     ++families;
     ASSERT_EQ(f->block, format.block) << format.name;
     for (int repeat = 0; repeat < 20; ++repeat) {
-      const auto between = [&](int lo, int hi) { return lo + static_cast<int>(random() % static_cast<unsigned>(hi - lo + 1)); };
+      const auto between = [&](int lo, int hi) {
+        return lo + static_cast<int>(random() % static_cast<unsigned>(hi - lo + 1));
+      };
       Scales scales;
-      scales.d = static_cast<uint16_t>(f->stored == Stored::power_of_two ? between(0, 254) : f32_to_f16(static_cast<float>(between(-999, 999)) / 500));
+      scales.d = static_cast<uint16_t>(f->stored == Stored::power_of_two
+                                           ? between(0, 254)
+                                           : f32_to_f16(static_cast<float>(between(-999, 999)) / 500));
       if (f->offset) scales.dmin = f32_to_f16(static_cast<float>(between(0, 999)) / 700);
       for (int g = 0; g < groups_of(*f); ++g) {
         scales.scale_code[g] = static_cast<int8_t>(between(f->scale_lo, f->scale_hi));
@@ -36,7 +43,8 @@ TEST(RoundingFamily, DecodersReadWhatIsPacked) {
       std::vector<float> got(codes.size());
       format.decode(bytes.data() + 1, got.data(), f->block);
       for (size_t i = 0; i < codes.size(); ++i) {
-        ASSERT_EQ(got[i], code_value(*f, scales, static_cast<int>(i) / f->group, codes[i])) << format.name << " value " << i;
+        ASSERT_EQ(got[i], code_value(*f, scales, static_cast<int>(i) / f->group, codes[i]))
+            << format.name << " value " << i;
       }
     }
   }
@@ -61,10 +69,34 @@ TEST(RoundingFamily, NearestCodeIsNearest) {
       const float distance = std::abs(x[i] - code_value(*f, scales, g, codes[i]));
       error += static_cast<double>(distance) * distance;
       for (int code = f->lo; code <= f->hi; ++code) {
-        EXPECT_LE(distance, std::abs(x[i] - code_value(*f, scales, g, code)) * 1.00001f) << format.name << " value " << i;
+        EXPECT_LE(distance, std::abs(x[i] - code_value(*f, scales, g, code)) * 1.00001f)
+            << format.name << " value " << i;
       }
     }
     EXPECT_NEAR(block_error(*f, scales, x.data(), w.data()), error, 1e-5 * error + 1e-9) << format.name;
+  }
+}
+
+TEST(RoundingFamily, InstructionSetsFindTheSameScales) {
+  if (!cpu_features().avx2) GTEST_SKIP() << "this processor has no AVX2";
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  for (const Format& format : all_formats()) {
+    const Family* f = family(format.dtype);
+    if (!f) continue;
+    std::vector<float> x(static_cast<size_t>(f->block)), w(x.size());
+    for (int repeat = 0; repeat < 50; ++repeat) {
+      for (float& v : x) v = normal(random) * std::exp(2 * normal(random));
+      for (float& v : w) v = std::exp(normal(random));
+      for (bool importance : {false, true}) {
+        const Scales a = search_scales_generic(*f, importance, x.data(), w.data());
+        const Scales b = search_scales_avx2(*f, importance, x.data(), w.data());
+        ASSERT_EQ(a.d, b.d) << format.name;
+        ASSERT_EQ(a.dmin, b.dmin) << format.name;
+        ASSERT_EQ(std::memcmp(a.scale_code, b.scale_code, sizeof(a.scale_code)), 0) << format.name;
+        ASSERT_EQ(std::memcmp(a.min_code, b.min_code, sizeof(a.min_code)), 0) << format.name;
+      }
+    }
   }
 }
 

@@ -1,11 +1,11 @@
-// The scale (and offset) with the least weighted squared error for one group of values: the search that all formats share,
-// for values and for the scales of a super-block, which are a group of "values" themselves.
+// The scale (and offset) with the least weighted squared error for one group of values: the search that all formats
+// share, for values and for the scales of a super-block, which are a group of "values" themselves.
 //
-// With scale and offset fixed, the nearest code of each value is best; with the codes fixed, scale and offset follow from
-// weighted least squares. So the error is a function of scale (and offset) alone, with many small dips. The search
-// looks into those near the scales that put the largest value at either end of the range (a grid; llama.cpp's is part of
-// it), at scales for which the largest value is a small multiple (values that were quantised before), and at scales that
-// cut outliers off. The best few are then improved by turns, codes and scales, until the error stays.
+// With scale and offset fixed, the nearest code of each value is best; with the codes fixed, scale and offset follow
+// from weighted least squares. So the error is a function of scale (and offset) alone, with many small dips. The search
+// looks into those near the scales that put the largest value at either end of the range (a grid; llama.cpp's is part
+// of it), at scales for which the largest value is a small multiple (values that were quantised before), and at scales
+// that cut outliers off. The best few are then improved by turns, codes and scales, until the error stays.
 //
 // One pass gives the error at a scale and the sums for least squares. They are of the residual r = x - value, not of x:
 // the error is a small difference of large sums otherwise, and lost in the rounding of float.
@@ -22,10 +22,10 @@ inline namespace MIAO_LANES {
 struct Group {
   const float* x;
   const float* w;
-  int n;           // a multiple of 16
-  float weight;    // sum of w
-  float energy;    // sum of w x^2
-  float sum;       // sum of w x
+  int n;            // a multiple of 16
+  float weight;     // sum of w
+  float energy;     // sum of w x^2
+  float sum;        // sum of w x
   float low, high;  // of x
 
   float extreme() const { return high >= -low ? high : low; }
@@ -49,14 +49,14 @@ static inline Group make_group(const float* x, const float* w, int n) {
 
 // Sums over a group, with the levels q nearest at some scale and offset, and r = x - (scale * q + offset).
 struct Sums {
-  float error;  // w r^2
+  float error;   // w r^2
   float rq, qq;  // w r q, w q^2
   float r, q;    // w r, w q; of groups with offset only
 };
 
 template <bool with_offset, class Levels>
-static inline Sums measure(const Levels& levels, const Group& g, float scale, float offset = 0) {
-  const Vec s = splat(scale), inverse = splat(reciprocal(scale)), o = splat(offset);
+static inline Sums measure(const Levels& levels, const Group& g, float scale, float offset, float inverse_scale) {
+  const Vec s = splat(scale), inverse = splat(inverse_scale), o = splat(offset);
   Vec error = splat(0), rq = splat(0), qq = splat(0), r_sum = splat(0), q_sum = splat(0);
   for (int i = 0; i < g.n; i += 16) {
     const Vec x = load(g.x + i), w = load(g.w + i);
@@ -75,6 +75,11 @@ static inline Sums measure(const Levels& levels, const Group& g, float scale, fl
   return {four[0], four[1], four[2], with_offset ? four[3] : 0, with_offset ? sum(q_sum) : 0};
 }
 
+template <bool with_offset, class Levels>
+static inline Sums measure(const Levels& levels, const Group& g, float scale, float offset = 0) {
+  return measure<with_offset>(levels, g, scale, offset, reciprocal(scale));
+}
+
 // Nearest F16 number (but for the choice at ties), clamped to the finite ones.
 static inline float snap_f16(float v) {
   if (magnitude(v) < 6.103515625e-5f) return (v + 0.75f) - 0.75f;  // steps of 2^-24
@@ -88,10 +93,11 @@ struct Fit {
   float error = 0;  // expected, with the codes it was found with
 };
 
-// The best few different fits, by error. `reference` is the one that llama.cpp's search would end with, `inverse` what it
-// multiplies values by to get their codes; kept, so that what follows can never be worse than what llama.cpp makes of it.
+// The best few different fits, by error. `reference` is the one that llama.cpp's search would end with, `inverse` what
+// it multiplies values by to get their codes; kept, so that what follows can never be worse than what llama.cpp makes
+// of it.
 struct Shortlist {
-  static constexpr int kSize = 3;
+  static constexpr int kSize = 3;  // offer() shifts by hand: a loop becomes a call that costs more than a fit
   Fit fits[kSize];
   int count = 0;
   Fit reference;
@@ -109,7 +115,8 @@ struct Shortlist {
       return;
     }
     if (count < kSize) ++count;
-    for (int i = count - 1; i > at; --i) fits[i] = fits[i - 1];
+    if (at <= 1) fits[2] = fits[1];
+    if (at == 0) fits[1] = fits[0];
     fits[at] = fit;
   }
 };
@@ -124,11 +131,15 @@ struct Grid {
 };
 
 struct Search {
-  Grid grid;       // without offset: of llama.cpp; with offset: that starts anew at the best offset so far, as llama.cpp's does
-  Grid more;       // without offset: for the other end of the range; with offset: from the smallest value
+  Grid grid;   // without offset: of llama.cpp; with offset: that starts anew at the best offset so far, as llama.cpp's
+               // does
+  Grid more;   // without offset: for the other end of the range; with offset: from the smallest value
+  int margin;  // without offset: steps beyond either end of `grid`
+  bool opposite;  // llama.cpp also tries the largest value at the other side of the first level (tables)
   Snap snap;
-  int lattice;     // extreme / k is tried for k = 1..lattice
+  int lattice;        // extreme / k is tried for k = 1..lattice
   bool offset_below;  // offsets must not be positive (those of two levels)
+  int keep;           // fits that are followed up, 1..Shortlist::kSize
 };
 
 static inline float snapped(Snap snap, float v) { return snap == Snap::f16 ? snap_f16(v) : v; }
@@ -136,7 +147,8 @@ static inline float snapped(Snap snap, float v) { return snap == Snap::f16 ? sna
 // The scale that least squares gives for the codes of m, exact.
 static inline Fit refit_scale(const Sums& m, float scale) {
   if (!(m.qq > 0)) return {scale, 0, m.error};
-  return {scale + m.rq / m.qq, 0, greater(m.error - m.rq * m.rq / m.qq, 0.0f)};
+  const float change = m.rq / m.qq;
+  return {scale + change, 0, greater(m.error - m.rq * change, 0.0f)};
 }
 // As it will be stored.
 static inline Fit stored_scale(const Sums& m, Fit exact, Snap snap) {
@@ -144,8 +156,8 @@ static inline Fit stored_scale(const Sums& m, Fit exact, Snap snap) {
   return {scale, 0, exact.error + m.qq * off * off};
 }
 
-// What the error becomes when scale and offset move by ds and doff and the codes stay. In double: where few values carry
-// most of the weight, the terms nearly cancel.
+// What the error becomes when scale and offset move by ds and doff and the codes stay. In double: where few values
+// carry most of the weight, the terms nearly cancel.
 static inline float moved_error(const Sums& m, const Group& g, double ds, double doff) {
   const double change = ds * (ds * m.qq + 2 * doff * m.q - 2 * m.rq) + doff * (doff * g.weight - 2 * m.r);
   return static_cast<float>(greater(m.error + change, 0.0));
@@ -172,7 +184,8 @@ static inline Fit stored_line(const Sums& m, const Group& g, Fit at, Fit exact, 
   if (snap == Snap::none) return exact;
   const double scale = snap_f16(exact.scale), follow = g.weight > 0 ? m.q / g.weight * (exact.scale - scale) : 0;
   const double offset = snap_f16(static_cast<float>(exact.offset + follow));
-  return {static_cast<float>(scale), static_cast<float>(offset), moved_error(m, g, scale - at.scale, offset - at.offset)};
+  return {static_cast<float>(scale), static_cast<float>(offset),
+          moved_error(m, g, scale - at.scale, offset - at.offset)};
 }
 
 template <bool with_offset>
@@ -200,30 +213,38 @@ static Shortlist search_scale(const Levels& levels, const Group& g, const Search
   list.offer(list.reference);
   const float extreme = g.extreme();
   if (extreme == 0) return list;
-  const auto attempt = [&](float scale, bool reference) {
-    const Sums m = measure<false>(levels, g, scale);
+  // The scale that makes `end` of the largest value.
+  const float inverse_extreme = reciprocal(extreme);
+  const auto attempt = [&](float end, bool reference) {
+    const float scale = extreme / end, inverse = end * inverse_extreme;
+    const Sums m = measure<false>(levels, g, scale, 0, inverse);
     const Fit exact = refit_scale(m, scale);
     if (reference && __builtin_expect(exact.error < list.reference.error, 0)) {
       list.reference = exact;
-      list.inverse = reciprocal(scale);
+      list.inverse = inverse;
     }
     if (__builtin_expect(list.wants(exact.error), 0)) list.offer(stored_scale(m, exact, search.snap));
   };
   const Grid grid = search.grid, more = search.more;
-  for (int i = 0; i < grid.count && levels.lo < 0; ++i) attempt(extreme / (levels.lo - (grid.first + grid.step * static_cast<float>(i))), true);
-  for (int i = 0; i < more.count; ++i) attempt(extreme / (levels.hi + (more.first + more.step * static_cast<float>(i))), false);
-  if (levels.lo < 0) attempt(-extreme / levels.lo, true);
+  for (int i = -search.margin; i < grid.count + search.margin && levels.lo < 0; ++i) {
+    attempt(levels.lo - (grid.first + grid.step * static_cast<float>(i)), i >= 0 && i < grid.count);
+  }
+  for (int i = 0; i < more.count; ++i) attempt(levels.hi + (more.first + more.step * static_cast<float>(i)), false);
+  if (search.opposite) attempt(-levels.lo, true);
   for (int k = 1; k <= search.lattice; ++k) {
-    const float scale = snapped(search.snap, extreme / static_cast<float>(k));
     // Most of these are far off, which the first values tell.
     const Group head = {g.x, g.w, 16, 0, 0, 0, 0, 0};
-    if (g.n == 16 || measure<false>(levels, head, scale).error < list.fits[0].error) attempt(scale, false);
+    const float end = static_cast<float>(k), scale = snapped(search.snap, extreme / end);
+    if (g.n == 16 || measure<false>(levels, head, scale).error < list.fits[0].error) attempt(end, false);
   }
-  const float end = -levels.lo > levels.hi ? levels.lo : levels.hi, rms = __builtin_sqrtf(g.energy / g.weight);
+  const float last = -levels.lo > levels.hi ? levels.lo : levels.hi, size = magnitude(extreme);
+  const float rms = __builtin_sqrtf(g.energy / g.weight);
   for (const float cut : {2.0f, 2.5f, 3.0f, 3.5f}) {
-    if (cut * rms < 0.9f * magnitude(extreme)) attempt((extreme < 0 ? -cut : cut) * rms / end, false);
+    if (cut * rms < 0.9f * size) attempt(last * size / (cut * rms), false);
   }
-  for (int i = 0; i < list.count; ++i) improve<false>(levels, g, search, list.fits[i]);
+  list.count = lesser(list.count, search.keep);
+  // What is brought to F16 is improved there, by settle().
+  for (int i = 0; i < list.count && search.snap == Snap::none; ++i) improve<false>(levels, g, search, list.fits[i]);
   return list;
 }
 
@@ -264,15 +285,18 @@ static Shortlist search_line(const UniformLevels& levels, const Group& g, const 
   const Grid grid = search.grid, more = search.more;
   list.reference = {range / levels.hi, low, measure<true>(levels, g, range / levels.hi, low).error};
   for (int i = 0; i < grid.count && g.high > list.reference.offset; ++i) {
-    attempt((g.high - list.reference.offset) / (levels.hi + (grid.first + grid.step * static_cast<float>(i))), list.reference.offset, true);
+    attempt((g.high - list.reference.offset) / (levels.hi + (grid.first + grid.step * static_cast<float>(i))),
+            list.reference.offset, true);
   }
-  for (int i = 0; i < more.count; ++i) attempt(range / (levels.hi + (more.first + more.step * static_cast<float>(i))), low, false);
+  for (int i = 0; i < more.count; ++i)
+    attempt(range / (levels.hi + (more.first + more.step * static_cast<float>(i))), low, false);
   const float deviation = __builtin_sqrtf(greater(g.energy / g.weight - mean * mean, 0.0f));
   for (const float cut : {1.5f, 2.0f, 2.5f, 3.0f}) {
     if (2 * cut * deviation < range) attempt(2 * cut * deviation / levels.hi, mean - cut * deviation, false);
   }
   for (int k = 1; k <= search.lattice; ++k) attempt(range / static_cast<float>(k), low, false);
-  for (int i = 0; i < list.count; ++i) improve<true>(levels, g, search, list.fits[i]);
+  list.count = lesser(list.count, search.keep);
+  for (int i = 0; i < list.count && search.snap == Snap::none; ++i) improve<true>(levels, g, search, list.fits[i]);
   return list;
 }
 

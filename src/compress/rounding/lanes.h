@@ -1,6 +1,6 @@
-// Sixteen floats at once, in as many registers as the instruction set that the file is compiled for needs. Operations are
-// IEEE and element-wise, without contraction, and sums of lanes have one fixed tree, so all give the same bits. Registers of
-// 512 bits would gain nothing: half of the work is scalar, and that is slower beside them.
+// Sixteen floats at once, in as many registers as the instruction set that the file is compiled for needs. Operations
+// are IEEE and element-wise, without contraction, and sums of lanes have one fixed tree, so all give the same bits.
+// Registers of 512 bits would gain nothing: half of the work is scalar, and that is slower beside them.
 //
 // Everything that is built on this stands in the namespace of its instruction set (MIAO_LANES) and calls no inline
 // function of the standard library: the linker keeps one copy of those for everybody.
@@ -27,7 +27,7 @@ using F4 = float __attribute__((vector_size(16)));
 using F8 = float __attribute__((vector_size(32)));
 using Vec = Pair<F8>;
 #else
-using Vec = Pair<Pair<F4>>;
+using Vec = Pair<Pair<F4> >;
 #endif
 static_assert(sizeof(Vec) == 64);
 
@@ -96,9 +96,19 @@ static inline F4 sums(Vec a, Vec b, Vec c, Vec d) {
   return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
+// Register by register: a copy of the whole goes through memory in pieces that stall the loads behind it.
+template <class T>
+static inline void load(T& v, const float* from) {
+  std::memcpy(&v, from, sizeof(v));
+}
+template <class T>
+static inline void load(Pair<T>& v, const float* from) {
+  load(v.low, from);
+  load(v.high, from + sizeof(T) / sizeof(float));
+}
 static inline Vec load(const float* from) {
   Vec out;
-  std::memcpy(&out, from, sizeof(out));
+  load(out, from);
   return out;
 }
 static inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof(v)); }

@@ -1,4 +1,5 @@
-// The level nearest to a value, sixteen at a time, for evenly spaced levels and for tables. Searches are templates on these.
+// The level nearest to a value, sixteen at a time, for evenly spaced levels and for tables. Searches are templates on
+// these.
 #pragma once
 
 #include <cstdint>

@@ -63,16 +63,38 @@ static Scales search_one_level_with_offset(const Search& search, const UniformLe
   const Shortlist list = search_line(levels, g, search);
   Fit best = {0, snap_f16(g.weight > 0 ? g.sum / g.weight : 0), 0};
   best.error = measure<true>(levels, g, best.scale, best.offset).error;
-  for (int i = 0; i < list.count; ++i) settle<true>(levels, g, search, list.fits[i], best);
   settle<true>(levels, g, search, list.reference, best);
-  Fit moved = list.fits[0];
-  move_ends(levels, g, search, moved);
-  settle<true>(levels, g, search, moved, best);
+  for (int i = 0; i < list.count; ++i) {
+    Fit fit = list.fits[i];
+    settle<true>(levels, g, search, fit, best);
+    move_ends(levels, g, search, fit);
+    settle<true>(levels, g, search, fit, best);
+  }
   climb<true>(levels, g, best);
   Scales out;
   out.d = f32_to_f16(best.scale);
   out.dmin = f32_to_f16(best.offset);
   return out;
+}
+
+// MXFP4: exponents near that for which the largest value is at most one and a third times the highest level. There are
+// no scales between, so nothing is left to improve.
+static Scales search_exponent(const Family& f, const Group& g) {
+  Scales best;
+  const float largest = greater(g.high, -g.low);
+  if (largest == 0) return best;
+  const int first = __builtin_ilogbf(largest) - 2 + 127;
+  float least = 0;
+  for (const int by : {0, 1, -1, -2}) {
+    Scales next;
+    next.d = static_cast<uint16_t>(lesser(greater(first + by, 0), 254));
+    decode_scales(f, next);
+    const float error = measure<false>(kMxfp4Levels, g, next.scale[0]).error;
+    if (by != 0 && !(error < least)) continue;
+    least = error;
+    best = next;
+  }
+  return best;
 }
 
 }  // namespace MIAO_LANES

@@ -1,5 +1,5 @@
-// Scales and codes to the bytes of a block, one function a format: the reverse of tensor/formats/<format>.h, which draws
-// the layouts.
+// Scales and codes to the bytes of a block, one function a format: the reverse of tensor/formats/<format>.h, which
+// draws the layouts.
 #pragma once
 
 #include <cstddef>

@@ -68,7 +68,7 @@ void plain_one_level(const Family& f, const float* x, Scales& s, int8_t* codes) 
   const Range r = range_of(x, f.block);
   if (f.stored == Stored::power_of_two) return plain_mxfp4(f, x, r, s, codes);
   const float low = f.offset ? r.low : 0;
-  const float d = f.offset                ? (r.high - r.low) / static_cast<float>(f.hi)
+  const float d = f.offset                 ? (r.high - r.low) / static_cast<float>(f.hi)
                   : f.dtype == DType::q8_0 ? std::fabs(r.extreme) / static_cast<float>(f.hi)
                                            : r.extreme / level_of(f, f.lo);
   s.d = finite_f16(d);
@@ -93,9 +93,11 @@ void plain_two_levels(const Family& f, const float* x, Scales& s) {
   if (f.offset) s.dmin = finite_f16(top_min / static_cast<float>(f.min_hi));
   const float inverse_d = reciprocal(f16_to_f32(s.d)), inverse_dmin = reciprocal(f16_to_f32(s.dmin));
   for (int g = 0; g < groups_of(f); ++g) {
-    const float code = std::min(std::max(scale[g] * inverse_d, static_cast<float>(f.scale_lo)), static_cast<float>(f.scale_hi));
+    const float code =
+        std::min(std::max(scale[g] * inverse_d, static_cast<float>(f.scale_lo)), static_cast<float>(f.scale_hi));
     s.scale_code[g] = static_cast<int8_t>(round_even(code));
-    if (f.offset) s.min_code[g] = static_cast<uint8_t>(round_even(std::min(min[g] * inverse_dmin, static_cast<float>(f.min_hi))));
+    if (f.offset)
+      s.min_code[g] = static_cast<uint8_t>(round_even(std::min(min[g] * inverse_dmin, static_cast<float>(f.min_hi))));
   }
 }
 

@@ -8,6 +8,7 @@ namespace miao::compress {
 Scales SEARCH_SCALES(const Family& f, bool importance, const float* x, const float* w) {
   if (two_levels(f)) return search_two_levels(f, importance, x, w);
   const Group g = make_group(x, w, f.block);
+  if (f.stored == Stored::power_of_two) return search_exponent(f, g);
   const UniformLevels uniform = {static_cast<float>(f.lo), static_cast<float>(f.hi)};
   const Search search = search_of(f, importance);
   if (f.table) return search_one_level(search, kIq4Levels, g);

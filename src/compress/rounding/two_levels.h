@@ -1,5 +1,5 @@
-// The search for the scales of a super-block: d (and dmin) of the block, small integer codes of each group; search.h has
-// the outline.
+// The search for the scales of a super-block: d (and dmin) of the block, small integer codes of each group; search.h
+// has the outline.
 #pragma once
 
 #include "compress/rounding/fit.h"
@@ -11,8 +11,8 @@ inline namespace MIAO_LANES {
 
 constexpr int kTurns = 6;
 
-// llama.cpp's fit of codes 0..hi and a scale to numbers that are not negative (make_qp_quants): the best of a few scales, then
-// each code by turns, with the scale that least squares gives. Returns the scale.
+// llama.cpp's fit of codes 0..hi and a scale to numbers that are not negative (make_qp_quants): the best of a few
+// scales, then each code by turns, with the scale that least squares gives. Returns the scale.
 static inline float fit_positive(const float* x, const float* w, int n, int hi, int* codes) {
   float highest = 0;
   for (int i = 0; i < n; ++i) highest = greater(highest, x[i]);
@@ -63,7 +63,11 @@ template <bool with_offset, class Levels>
 class SuperBlock {
  public:
   SuperBlock(const Family& f, bool importance, const Levels& levels, const float* x, const float* w)
-      : f_(f), levels_(levels), groups_(groups_of(f)), search_(search_of(f, importance)), fits_codes_(fits_codes(f, importance)) {
+      : f_(f),
+        levels_(levels),
+        groups_(groups_of(f)),
+        search_(search_of(f, importance)),
+        fits_codes_(fits_codes(f, importance)) {
     for (int g = 0; g < groups_; ++g) {
       group_[g] = make_group(x + g * f.group, w + g * f.group, f.group);
       weight_[g] = group_[g].weight;
@@ -77,7 +81,7 @@ class SuperBlock {
       const float before = best.error;
       if (refit_block(best)) refit_block(best);
       step_codes(best);
-      if (!(best.error < before * (1 - 1e-4f))) break;
+      if (!(best.error < before * (1 - 5e-4f))) break;
     }
     Scales out;
     out.d = f32_to_f16(best.d);
@@ -91,7 +95,7 @@ class SuperBlock {
 
  private:
   struct Starts {  // different F16 numbers
-    float values[Shortlist::kSize + 3] = {};
+    float values[Shortlist::kSize + 1] = {};
     int count = 0;
 
     void add(float value) {
@@ -124,6 +128,9 @@ class SuperBlock {
     }
     reference_scale_[g] = list.reference.scale;
     reference_min_[g] = -list.reference.offset;
+    const float low = lesser(group_[g].low, 0.0f);
+    plain_scale_[g] = with_offset ? (group_[g].high - low) / levels_.hi : group_[g].extreme() / levels_.lo;
+    plain_min_[g] = -low;
     ideals_[g] = list.count;
     for (int i = 0; i < ideals_[g]; ++i) {
       Fit fit = list.fits[i];
@@ -139,10 +146,12 @@ class SuperBlock {
     }
   }
 
-  static Search code_search(int lattice) { return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, Snap::f16, lattice, false}; }
+  Search code_search(int lattice) const {
+    return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, 0, false, Snap::f16, lattice, false, search_.keep};
+  }
 
-  // d for which (integer codes) * d is near the given numbers: by what the difference costs, by the weight of the group,
-  // and so that the largest has the last code.
+  // d for which (integer codes) * d is near the given numbers, by what the difference costs and by the weight of the
+  // group.
   Starts fit_codes(const float* ideal, const float* cost, int lo, int hi) const {
     const UniformLevels codes = {static_cast<float>(lo), static_cast<float>(hi)};
     const Search search = code_search(hi + (lo < 0));
@@ -151,8 +160,6 @@ class SuperBlock {
     Starts out;
     for (int i = 0; i < list.count; ++i) out.add(list.fits[i].scale);
     out.add(search_scale(codes, make_group(ideal, weight_, kMaxGroups), search).fits[0].scale);
-    out.add(snap_f16(group.extreme() / codes.hi));
-    if (lo < 0) out.add(snap_f16(group.extreme() / codes.lo));
     return out;
   }
 
@@ -164,33 +171,37 @@ class SuperBlock {
     State best;
     for (int i = 0; i < d.count; ++i) keep_better(best, choose_codes(d.values[i], dmin.values[0]), i == 0);
     for (int i = 1; i < dmin.count; ++i) keep_better(best, choose_codes(best.d, dmin.values[i]), false);
-    keep_better(best, reference(), false);
+    keep_better(best, coded(reference_scale_, reference_min_, fits_codes_), false);
+    keep_better(best, coded(reference_scale_, reference_min_, false), false);
+    keep_better(best, coded(plain_scale_, plain_min_, false), false);
     return best;
   }
 
-  // What llama.cpp makes of its fits of the groups.
-  State reference() const {
+  // What llama.cpp makes of scales and offsets of the groups: numbers to codes, each kind by itself.
+  State coded(const float* scales, const float* mins, bool fitted) const {
     State s;
-    s.d = reference_codes(reference_scale_, f_.scale_lo, f_.scale_hi, s.scale);
-    if (with_offset) s.dmin = reference_codes(reference_min_, 0, f_.min_hi, s.min);
+    s.d = codes_of(scales, f_.scale_lo, f_.scale_hi, fitted, s.scale);
+    if (with_offset) s.dmin = codes_of(mins, 0, f_.min_hi, fitted, s.min);
     for (int g = 0; g < groups_; ++g) s.sums[g] = measure_group(g, s, s.scale[g], s.min[g]);
     s.error = total(s);
     return s;
   }
 
-  // Codes of numbers and the F16 number that they are multiplied with.
-  float reference_codes(const float* numbers, int lo, int hi, int* codes) const {
-    if (fits_codes_ && lo == 0) return snap_f16(fit_positive(numbers, weight_, groups_, hi, codes));
+  // Codes of numbers, and the F16 number that they are multiplied with: fitted, or such that the largest has the last
+  // code.
+  float codes_of(const float* numbers, int lo, int hi, bool fitted, int* codes) const {
+    if (fitted && lo == 0) return snap_f16(fit_positive(numbers, weight_, groups_, hi, codes));
     const UniformLevels levels = {static_cast<float>(lo), static_cast<float>(hi)};
     const Group group = make_group(numbers, weight_, kMaxGroups);
     const float end = lo < 0 ? levels.lo : levels.hi, extreme = group.extreme();
-    float inverse = extreme == 0 ? 0 : end / extreme, d = extreme == 0 ? 0 : 1 / inverse;
-    if (fits_codes_) {
+    float inverse = extreme == 0 ? 0 : end / extreme, d = extreme == 0 ? 0 : extreme / end;
+    if (fitted) {
       const Shortlist list = search_scale(levels, group, code_search(0));
       inverse = list.inverse;
       d = list.reference.scale;
     }
-    for (int g = 0; g < groups_; ++g) codes[g] = static_cast<int>(round_even(clamped(numbers[g] * inverse, levels.lo, levels.hi)));
+    for (int g = 0; g < groups_; ++g)
+      codes[g] = static_cast<int>(round_even(clamped(numbers[g] * inverse, levels.lo, levels.hi)));
     return snap_f16(d);
   }
 
@@ -210,7 +221,8 @@ class SuperBlock {
   }
 
   Sums measure_group(int g, const State& s, int scale, int min) const {
-    return measure<with_offset>(levels_, group_[g], s.d * static_cast<float>(scale), -(s.dmin * static_cast<float>(min)));
+    return measure<with_offset>(levels_, group_[g], s.d * static_cast<float>(scale),
+                                -(s.dmin * static_cast<float>(min)));
   }
 
   // Codes of all groups for given d and dmin: of those near the ideal scales, the best.
@@ -301,7 +313,8 @@ class SuperBlock {
     int min = 0;
     if (with_offset) {
       const float weight = weight_[g], offset = -(s.dmin * static_cast<float>(s.min[g]));
-      min = min_for(g, s.d * static_cast<float>(by), s.sums[g].q, weight > 0 ? offset + s.sums[g].r / weight : offset, s.dmin);
+      min = min_for(g, s.d * static_cast<float>(by), s.sums[g].q, weight > 0 ? offset + s.sums[g].r / weight : offset,
+                    s.dmin);
     }
     const Sums m = measure_group(g, s, code, min);
     if (m.error < s.sums[g].error) take(s, g, code, min, m);
@@ -313,8 +326,9 @@ class SuperBlock {
   Group group_[kMaxGroups];
   const Search search_;
   const bool fits_codes_;
-  float reference_scale_[kMaxGroups] = {}, reference_min_[kMaxGroups] = {};
-  float ideal_scale_[kMaxGroups] = {}, ideal_min_[kMaxGroups] = {};  // zeros where there is no group
+  float reference_scale_[kMaxGroups] = {}, reference_min_[kMaxGroups] = {};  // llama.cpp's fits
+  float plain_scale_[kMaxGroups] = {}, plain_min_[kMaxGroups] = {};          // from the range of values
+  float ideal_scale_[kMaxGroups] = {}, ideal_min_[kMaxGroups] = {};          // zeros where there is no group
   Ideal ideal_[kMaxGroups][Shortlist::kSize];
   int ideals_[kMaxGroups];
   float scale_cost_[kMaxGroups] = {}, weight_[kMaxGroups] = {};

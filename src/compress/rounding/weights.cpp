@@ -33,14 +33,18 @@ float variance(const Family& f, const float* x, float row_mean_square) {
 
 Result<std::vector<float>> usable_importance(std::span<const float> importance, int64_t cols) {
   if (static_cast<int64_t>(importance.size()) != cols) {
-    return Error{Code::invalid, "importance has " + std::to_string(importance.size()) + " columns, the weight has " +
-                                    std::to_string(cols) + ": collect it with this model", ""};
+    return Error{Code::invalid,
+                 "importance has " + std::to_string(importance.size()) + " columns, the weight has " +
+                     std::to_string(cols) + ": collect it with this model",
+                 ""};
   }
   double total = 0;
   for (size_t i = 0; i < importance.size(); ++i) {
     if (!(importance[i] >= 0 && importance[i] <= FLT_MAX)) {
-      return Error{Code::invalid, "the importance of column " + std::to_string(i) + " is " + std::to_string(importance[i]) +
-                                      ": a mean square is finite and not negative", ""};
+      return Error{Code::invalid,
+                   "the importance of column " + std::to_string(i) + " is " + std::to_string(importance[i]) +
+                       ": a mean square is finite and not negative",
+                   ""};
     }
     total += importance[i];
   }

@@ -1,10 +1,12 @@
 // The weight w that the squared error of an element counts with, per block:
 //
-//   with importance   importance_j * sqrt(sigma^2 + x_j^2), where sigma^2 is the mean square of the row or of the block, or
+//   with importance   importance_j * sqrt(sigma^2 + x_j^2), where sigma^2 is the mean square of the row or of the
+//   block, or
 //                     twice that; Q6_K: importance_j. These are llama.cpp's, per format.
-//   without           x^2 (formats without offset) or rms + |x| of the group (with one): llama.cpp's for the formats that it
-//                     searches without importance. Large weights count more than their error alone would: they tend to meet
-//                     large activations, and equal weights gave worse models for a smaller error.
+//   without           x^2 (formats without offset) or rms + |x| of the group (with one): llama.cpp's for the formats
+//   that it
+//                     searches without importance. Large weights count more than their error alone would: they tend to
+//                     meet large activations, and equal weights gave worse models for a smaller error.
 //
 // Only ratios within a block matter, so the largest is brought to 1.
 #pragma once
