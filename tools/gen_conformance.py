@@ -36,7 +36,7 @@ def golden_cases():
     """{(row, format): number of golden cases}"""
     out = {}
     for manifest in sorted(ROOT.glob("tests/golden/*/manifest.json")):
-        for case in json.loads(manifest.read_text())["cases"]:
+        for case in json.loads(manifest.read_text()).get("cases", []):
             if "architecture" not in case:
                 continue
             for format in FORMATS if case.get("gguf") else FORMATS[:1]:

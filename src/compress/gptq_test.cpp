@@ -175,9 +175,6 @@ TEST(Gptq, OfIndependentColumnsIsRounding) {
     EXPECT_LE(loss(dtype, w, own, x, kCols),
               1.0001 * loss(dtype, w, plain(rig, dtype, w, feedback.importance), x, kCols))
         << format(dtype).name;
-    std::vector<float> v(w.size());
-    format(dtype).decode(own.data(), v.data(), static_cast<int64_t>(v.size()));
-    for (size_t i = 0; i < w.size(); ++i) ASSERT_NEAR(v[i], w[i], 0.05) << format(dtype).name;
   }
 }
 
