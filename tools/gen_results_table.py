@@ -50,8 +50,9 @@ def opening(result):
                 f"divergence from it that llama-perplexity finds over {result['chunks']} windows of 512 tokens that calibration never saw; ratios "
                 f"of miao's to llama.cpp's with 95 % intervals, below 1: miao loses less. Command: `{result['command']}`."]
     ratios = ", ratios with their range over the rounds (above 1: miao is ahead)" if any(line["miao"] for line in result["lines"]) else ""
+    rounds = max((len(values) for line in result["lines"] for values in line["rounds"].values()), default=result["rounds"])
     out = [f"Measured {result['date']} on {result['machine']['processor']} (miao's kernels: {result['isa']}), {result['threads']} threads, "
-           f"{result['rounds']} interleaved rounds{repeated}; medians{ratios}. Command: `{result['command']}`.", ""]
+           f"{rounds} interleaved rounds{repeated}; medians{ratios}. Command: `{result['command']}`.", ""]
     if "workload" in result:
         out += [result["workload"][0].upper() + result["workload"][1:] + ".", ""]
     if result["note"]:

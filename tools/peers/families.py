@@ -32,11 +32,12 @@ def run(o, doctor):
     folders, llamas = llama_cpp.contenders(o)
     result = header(o, doctor, llama_cpp.versions(o), subject=SUBJECT, repetitions=1, lines=[], settings={},
                     shapes={s: {"layers": SHAPES[s][0], "layers_of_the_model": SHAPES[s][1], **SHAPES[s][3]} for s in o.cases})
+    rounds = result["rounds"] = min(o.rounds, 3)
     miao = Miao(o.miao, o.threads)
     for shape in o.cases:
         files = make_files(shape, folders[0] / "bin" / "llama-quantize")
         models = {f"{shape} {form}": file for form, file in files.items()}
-        lines, chosen = measure_speeds(o, miao, llamas, models, rounds=min(o.rounds, 3), reps=1, trial=(128, 16), keep=1)
+        lines, chosen = measure_speeds(o, miao, llamas, models, rounds=rounds, reps=1, trial=(128, 16), keep=1)
         result["lines"] += lines
         result["settings"].update(chosen)
     return result
