@@ -42,28 +42,6 @@ void Importance::count_text(int64_t chunks, int64_t chunk_size) {
   chunk_size_ = chunk_size;
 }
 
-Importance Importance::renamed(const std::function<Place(std::string_view tensor)>& rename) const {
-  Importance out;
-  out.count_text(chunks_, chunk_size_);
-  for (const auto& [name, input] : inputs_) {
-    const Place place = rename(name);
-    if (place.tensor.empty()) continue;
-    Input& to = out.inputs_[place.tensor];
-    const auto cols = static_cast<size_t>(input.cols), own = input.count.size();
-    const size_t matrices = std::max(static_cast<size_t>(place.matrices), own);
-    to.cols = input.cols;
-    to.sum2.resize(matrices * cols);
-    to.count.resize(matrices);
-    for (size_t i = 0; i < own; ++i) {
-      const size_t at = static_cast<size_t>(place.matrix) + i;
-      MIAO_CHECK(at < matrices);
-      to.count[at] += input.count[i];
-      for (size_t c = 0; c < cols; ++c) to.sum2[at * cols + c] += input.sum2[i * cols + c];
-    }
-  }
-  return out;
-}
-
 Result<Importance> measure_importance(runtime::Engine& engine, std::span<const std::vector<int32_t>> windows,
                                       const std::function<void(int64_t)>& done, const std::atomic<bool>* cancel) {
   if (windows.empty()) return Error{Code::invalid, "there is no calibration text", {}};

@@ -42,12 +42,6 @@ class Importance {
   void add(std::string_view tensor, int64_t matrix, int64_t matrices, const float* values, int64_t rows, int64_t cols,
            int64_t stride);
   void count_text(int64_t chunks, int64_t chunk_size);
-  // The same under other names: rename(name) gives the tensor and its matrix; an empty name leaves it out.
-  struct Place {
-    std::string tensor;
-    int64_t matrix = 0, matrices = 1;
-  };
-  Importance renamed(const std::function<Place(std::string_view tensor)>& rename) const;
 
  private:
   std::map<std::string, Input, std::less<>> inputs_;

@@ -54,7 +54,7 @@ class Layers {
       for (const TensorView& t : fresh_) back.push_back({.name = t.name});
       MIAO_CHECK_OK(engine_.replace(back));
       MIAO_CHECK_OK(give());
-      if (options_.progress) options_.progress(layer + 1, layers);
+      if (options_.done) MIAO_CHECK_OK(options_.done(layer + 1));
     }
     MIAO_CHECK_OK(quantise());
     return give();

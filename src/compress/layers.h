@@ -21,8 +21,8 @@
 namespace miao::compress {
 
 struct LayersOptions {
-  double damp = 0.01;  // Feedback::of
-  std::function<void(int64_t layer, int64_t layers)> progress;
+  double damp = 0.01;                                // Feedback::of
+  std::function<Result<void>(int64_t layers)> done;  // so many layers; an Error ends the work
   const std::atomic<bool>* cancel = nullptr;
 };
 

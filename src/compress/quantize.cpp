@@ -20,14 +20,6 @@ namespace {
 constexpr int64_t kOutside = INT64_MAX - 1;
 constexpr int64_t kSlice = int64_t{4} << 20;  // weights that are decoded at a time
 
-// Small, or read by steps that take floats alone. llama.cpp keeps the same.
-bool stays(const TensorView& t) {
-  static constexpr std::string_view kNames[] = {"_norm.", "ffn_gate_inp.", "position_embd.", "token_types.",
-                                                "attn_rel_b."};
-  if (t.shape.size() < 2 || !t.name.ends_with(".weight")) return true;
-  return std::ranges::any_of(kNames, [&](std::string_view name) { return t.name.find(name) != std::string::npos; });
-}
-
 // The number of the block that a tensor belongs to. Those outside are written last: the output matrix is rounded on
 // what all blocks give.
 int64_t block_of(std::string_view name) {
@@ -123,14 +115,10 @@ class Writer {
       made_.emplace(tensor, std::vector<std::byte>(bytes.begin(), bytes.end()));
       return {};
     };
-    Result<void> written;
-    LayersOptions layers{.progress = {}, .cancel = o_.cancel};
-    layers.progress = [&](int64_t layer, int64_t) {
-      if (written.ok()) written = write_until(layer);
-    };
+    LayersOptions layers{.done = {}, .cancel = o_.cancel};
+    layers.done = [&](int64_t layer) { return write_until(layer); };
     MIAO_CHECK_OK(quantize_layers(
         *engine, o_.calibration, [&](std::string_view name) { return types.at(name); }, take, layers));
-    MIAO_CHECK_OK(written);
     return write_until(INT64_MAX);
   }
   size_t longest() const {
@@ -206,7 +194,8 @@ Result<Anatomy> anatomy_of(const io::Checkpoint& model) {
 Result<std::vector<Subject>> subjects_of(const io::Checkpoint& model) {
   std::vector<Subject> out;
   if (model.kind() == io::Checkpoint::Kind::gguf) {
-    for (const TensorView& t : model.tensors()) out.push_back({t.name, t.shape, t.dtype, stays(t)});
+    for (const TensorView& t : model.tensors())
+      out.push_back({t.name, t.shape, t.dtype, models::stays_float(t.name, t.shape.size())});
   } else {
     MIAO_TRY(const models::Converted converted, models::to_gguf(model));
     for (const models::ConvertedTensor& t : converted.tensors) {

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,9 @@
 #include "tensor/tensor.h"
 
 namespace miao::models {
+
+// Whether a tensor of a GGUF file is floating whatever the others become, as llama.cpp's programs keep it too.
+bool stays_float(std::string_view name, size_t dimensions);
 
 // One tensor of the file: rows of tensors of the source, mapped and not copied. Safe to read from many threads.
 class ConvertedTensor {
@@ -46,7 +50,7 @@ class ConvertedTensor {
   DType dtype() const { return dtype_; }                        // of the source
   // Such tensors are F32 whatever the others become: vectors, norms, routers, tables of positions, segments and
   // distances, factors of the rotation.
-  bool stays_float() const;
+  bool stays_float() const { return models::stays_float(name_, shape_.size()); }
   int64_t cols() const { return shape_.empty() ? 1 : shape_.back(); }
   int64_t rows() const;
 

@@ -184,12 +184,12 @@ int64_t ConvertedTensor::rows() const {
   return n;
 }
 
-bool ConvertedTensor::stays_float() const {
-  if (shape_.size() < 2) return true;
+bool stays_float(std::string_view name, size_t dimensions) {
+  if (dimensions < 2) return true;
   for (const std::string_view end : {"_norm.weight", "ffn_gate_inp.weight", "attn_rel_b.weight", ".bias"}) {
-    if (name_.ends_with(end)) return true;
+    if (name.ends_with(end)) return true;
   }
-  return name_ == "position_embd.weight" || name_ == "token_types.weight";
+  return name == "position_embd.weight" || name == "token_types.weight";
 }
 
 std::pair<const Part*, int64_t> ConvertedTensor::find(int64_t row) const {
