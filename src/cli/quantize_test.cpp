@@ -67,6 +67,9 @@ TEST_F(QuantizeVerb, ADryRunWritesNothing) {
 }
 
 TEST_F(QuantizeVerb, Misuse) {
+  expect_error({fs::path(MIAO_SOURCE_DIR) / "tests/golden/encoders/bert", "-o", small(), "--type", "Q8_0",
+                "--calibration", "own"},
+               "encoders/bert: calibration text is for decoders", kFailed);
   expect_error({model(), "-o", small(), "--type", "Q9"}, "is no mix of types", kUsage);
   expect_error({model(), "--type", "Q8_0"}, "say where the model goes", kUsage);
   expect_error({model(), "-o", small(), "--type", "Q8_0", "--rounding", "gptq"}, "needs calibration text", kUsage);

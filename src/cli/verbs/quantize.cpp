@@ -19,6 +19,7 @@
 #include "compress/gguf_copy.h"
 #include "compress/importance.h"
 #include "compress/quantize.h"
+#include "models/model.h"
 #include "runtime/engine.h"
 
 namespace miao::cli {
@@ -133,6 +134,10 @@ class Job {
     MIAO_CHECK_OK(replaceable(o_.output));
     MIAO_TRY(const auto same_file, is_same(path));
     if (same_file) return Error{Code::invalid, "is the model itself; give another name", o_.output};
+    MIAO_TRY(const auto shape, models::shape_of(model));
+    if (!o_.calibration.empty() && shape != models::ModelSpec::Shape::decoder) {
+      return Error{Code::unsupported, "calibration text is for decoders; leave --calibration out", path.string()};
+    }
     MIAO_CHECK_OK(compress::plan_types(model, options));  // what is wrong is told before the long part
     const auto copied = [&](uint64_t done, uint64_t total) { bar_.update("converting", done, total); };
     MIAO_TRY(const compress::GgufCopy copy, compress::GgufCopy::of(model, o_.output, copied, &interrupted()));
@@ -174,7 +179,6 @@ class Job {
     MIAO_TRY(const auto engine,
              runtime::Engine::open(
                  path, {.threads = o_.threads, .ctx = o_.window, .isa = {}, .packs = {}, .cancel = &interrupted()}));
-    if (engine->spec().encoder) return Error{Code::unsupported, "calibration is for decoders", path.string()};
     const compress::WindowOptions size{o_.windows, o_.window};
     if (o_.calibration == "own") {
       compress::OwnTextOptions own{.size = size, .seed = o_.seed, .progress = {}, .cancel = &interrupted()};
