@@ -6,7 +6,8 @@ set -euo pipefail
 
 packages=(g++ make cmake ninja-build pkg-config ccache git ca-certificates python3 python3-dev python3-venv
   libgtest-dev libcli11-dev libspdlog-dev nlohmann-json3-dev libsimdjson-dev libcurl4-openssl-dev libssl-dev
-  libutf8proc-dev libedit-dev libzip-dev zlib1g-dev libxxhash-dev libsndfile1-dev libmpg123-dev libsoxr-dev libhnswlib-dev)
+  libutf8proc-dev libedit-dev libzip-dev zlib1g-dev libxxhash-dev libsndfile1-dev libmpg123-dev libsoxr-dev libhnswlib-dev
+  libsqlite3-dev)
 case "${1:-}" in
   --ci) packages+=(clang clang-format clang-tidy libclang-rt-14-dev espeak-ng) ;;
   "") ;;

@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "compress/canary.h"
 #include "compress/layers.h"
+#include "compress/round_tensor.h"
 #include "io/gguf_writer.h"
 #include "models/convert.h"
 #include "models/family.h"
@@ -17,17 +18,6 @@ namespace miao::compress {
 
 namespace {
 
-constexpr int64_t kOutside = INT64_MAX - 1;
-constexpr int64_t kSlice = int64_t{4} << 20;  // weights that are decoded at a time
-
-// The number of the block that a tensor belongs to. Those outside are written last: the output matrix is rounded on
-// what all blocks give.
-int64_t block_of(std::string_view name) {
-  const size_t at = name.starts_with("blk.") ? 4 : std::string_view::npos;
-  int64_t out = kOutside;
-  if (at != std::string_view::npos) std::from_chars(name.data() + at, name.data() + name.size(), out);
-  return out;
-}
 
 Error already_quantised(const Subject& t) {
   return {
@@ -127,42 +117,20 @@ class Writer {
     return out;
   }
 
-  // One tensor by itself, some rows at a time.
+  // One tensor by itself.
   Result<void> round(const QuantizedTensor& t) {
     const TensorView& source = *model_.find(t.name);
+    const std::span<const std::byte> data{source.data, static_cast<size_t>(source.bytes)};
     if (t.to == t.from) {
-      MIAO_CHECK_OK(file_->write(t.name, {source.data, static_cast<size_t>(source.bytes)}));
-      model_.release({source.data, static_cast<size_t>(source.bytes)});
-      return {};
+      MIAO_CHECK_OK(file_->write(t.name, data));
+    } else {
+      const auto sink = [&](int64_t, std::span<const float>, std::span<const std::byte> bytes) {
+        return file_->write(t.name, bytes);
+      };
+      const RoundOptions options{.importance = o_.importance, .otherwise = o_.rounding, .cancel = o_.cancel};
+      MIAO_CHECK_OK(round_tensor(source, t.to, options, pool_, sink));
     }
-    const int64_t cols = source.cols(), matrices = t.shape.size() > 2 ? t.shape[0] : 1, rows = source.rows() / matrices;
-    for (int64_t i = 0; i < matrices; ++i) {
-      const std::vector<float> mean = o_.importance ? o_.importance->mean(t.name, i) : std::vector<float>();
-      MIAO_CHECK_OK(round_rows(t, source, {i * rows, (i + 1) * rows}, cols, mean));
-    }
-    model_.release({source.data, static_cast<size_t>(source.bytes)});
-    return {};
-  }
-
-  Result<void> round_rows(const QuantizedTensor& t, const TensorView& source, Range rows, int64_t cols,
-                          std::span<const float> mean) {
-    const int64_t step = std::max<int64_t>(1, kSlice / cols);
-    std::vector<float> values;
-    std::vector<std::byte> bytes;
-    for (int64_t row = rows.begin; row < rows.end; row += step) {
-      const int64_t count = std::min(step, rows.end - row);
-      values.resize(static_cast<size_t>(count * cols));
-      bytes.resize(static_cast<size_t>(count * row_bytes(t.to, cols)));
-      format(t.from).decode(source.row(row), values.data(), count * cols);
-      MatrixOptions options{.method = mean.empty() ? o_.rounding : Rounding::importance,
-                            .importance = mean,
-                            .cancel = o_.cancel,
-                            .progress = {}};
-      if (options.method == Rounding::importance && mean.empty()) options.method = Rounding::least_squares;
-      auto coded = encode_matrix(t.to, values, cols, options, pool_, bytes.data());
-      if (!coded.ok()) return std::move(coded.error()).at(t.name);
-      MIAO_CHECK_OK(file_->write(t.name, bytes));
-    }
+    model_.release(data);
     return {};
   }
 
@@ -178,6 +146,12 @@ class Writer {
 };
 
 }  // namespace
+
+int64_t block_of(std::string_view name) {
+  int64_t out = kOutside;
+  if (name.starts_with("blk.")) std::from_chars(name.data() + 4, name.data() + name.size(), out);
+  return out;
+}
 
 Result<Anatomy> anatomy_of(const io::Checkpoint& model) {
   MIAO_TRY(models::Source source, models::Source::open(model));

@@ -12,6 +12,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -24,6 +25,10 @@ namespace miao::compress {
 
 // What an architecture's tensors are to a recipe. Errors: those of an unsupported architecture or a broken file.
 Result<Anatomy> anatomy_of(const io::Checkpoint& model);
+// The number of the block that a tensor belongs to, or kOutside. Those outside are written last: the output matrix is
+// rounded on what all blocks give.
+constexpr int64_t kOutside = INT64_MAX - 1;
+int64_t block_of(std::string_view tensor);
 // As a GGUF file has them, in the order in which quantize() writes.
 Result<std::vector<Subject>> subjects_of(const io::Checkpoint& model);
 

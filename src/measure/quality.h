@@ -90,6 +90,9 @@ struct TextRecords {
 // decoder; corrupt for logits that are no numbers; cancelled.
 Result<TextRecords> measure_text(runtime::Engine& model, runtime::Engine* base, std::string_view text,
                                  const TextCase& what, const QualityRun& run);
+// The same of windows that were cut before, all of one length: their first tokens stand as they are.
+Result<TextRecords> measure_windows(runtime::Engine& model, runtime::Engine* base,
+                                    std::span<const std::vector<int32_t>> windows, const QualityRun& run);
 Quality summarise(const TextRecords& records, double level);
 
 // --- Answers: choices by likelihood, classes of texts ---

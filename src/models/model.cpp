@@ -183,6 +183,12 @@ std::vector<WeightGroup> Model::groups() const {
   return out;
 }
 
+std::vector<std::pair<std::string_view, const graph::Linear*>> Model::products() const {
+  std::vector<std::pair<std::string_view, const graph::Linear*>> out;
+  for_linears(weights_, [&](const char* kind, const graph::Linear& linear) { out.emplace_back(kind, &linear); });
+  return out;
+}
+
 Result<ModelSpec::Shape> shape_of(const io::Checkpoint& checkpoint) {
   if (checkpoint.tensors().empty()) return ModelSpec::Shape::decoder;  // load() says what is missing
   MIAO_TRY(Source source, Source::open(checkpoint));

@@ -9,6 +9,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -80,6 +82,8 @@ class Model {
     return spec_.tied && !weights_.head->reads_row_codes() ? nullptr : &weights_.embedding;
   }
   std::vector<WeightGroup> groups() const;
+  // Every matrix with the kind of step that multiplies with it, an encoder's first.
+  std::vector<std::pair<std::string_view, const graph::Linear*>> products() const;
 
  private:
   Model(ModelSpec spec, const LoadOptions& options, const io::Checkpoint& checkpoint, const graph::Context& context)

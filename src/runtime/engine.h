@@ -188,6 +188,13 @@ class Engine {
   using ReadTap = std::function<void(std::span<const Reader> readers, const float* values, int64_t rows, int64_t cols,
                                      int64_t stride)>;
   void tap_reads(ReadTap fn);
+  // Every matrix product of a pass: the step that makes it, and the tensors whose rows it multiplies with. Experts that
+  // share tensors are a product each.
+  struct Product {
+    std::string_view kind;  // as KernelReport::weights
+    std::vector<Reader> tensors;
+  };
+  std::vector<Product> products() const;
   // Seconds per kind of step since the last call with on = true; empty when off.
   void profile(bool on);
   std::vector<std::pair<std::string, double>> profile() const;

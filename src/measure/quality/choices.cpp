@@ -8,7 +8,7 @@
 #include "io/checkpoint.h"
 #include "kernels/kernels.h"
 #include "measure/quality.h"
-#include "measure/quality/divergence.h"
+#include "measure/divergence.h"
 #include "models/spec.h"
 #include "prep/tokenizer.h"
 #include "runtime/engine.h"

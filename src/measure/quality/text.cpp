@@ -3,12 +3,13 @@
 #include <cmath>
 #include <string>
 
+#include "base/check.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "io/checkpoint.h"
 #include "kernels/kernels.h"
 #include "measure/quality.h"
-#include "measure/quality/divergence.h"
+#include "measure/divergence.h"
 #include "models/spec.h"
 #include "prep/tokenizer.h"
 #include "runtime/engine.h"
@@ -173,7 +174,8 @@ struct Models {
   Engine* base;
 };
 
-Result<void> run_windows(const Models& models, const Ids& ids, const QualityRun& run, TextRecords& out) {
+Result<void> run_windows(const Models& models, std::span<const std::vector<int32_t>> all, const QualityRun& run,
+                         TextRecords& out) {
   const int64_t ctx = out.ctx, half = ctx / 2;
   const int64_t row_bytes = models.model.vocab() * static_cast<int64_t>(sizeof(float));
   const int64_t together = std::clamp<int64_t>(kPassTokens / ctx, 1, out.chunks);
@@ -186,12 +188,8 @@ Result<void> run_windows(const Models& models, const Ids& ids, const QualityRun&
   std::optional<Group> base;
   if (models.base) base.emplace(*models.base, together, run.stop);
   for (int64_t chunk = 0; chunk < out.chunks; chunk += together) {
-    std::vector<std::vector<int32_t>> windows;
-    for (int64_t i = chunk; i < std::min(chunk + together, out.chunks); ++i) {
-      const auto begin = ids.text.begin() + i * ctx;
-      windows.emplace_back(begin, begin + ctx);
-      if (ids.begin) windows.back()[0] = *ids.begin;
-    }
+    const auto windows =
+        all.subspan(static_cast<size_t>(chunk), static_cast<size_t>(std::min(together, out.chunks - chunk)));
     MIAO_CHECK_OK(own.feed(windows, 0, half, Want::none));
     if (base) MIAO_CHECK_OK(base->feed(windows, 0, half, Want::none));
     for (int64_t at = half; at < ctx - 1;) {
@@ -217,6 +215,17 @@ Result<void> run_windows(const Models& models, const Ids& ids, const QualityRun&
   return {};
 }
 
+// `out` knows ctx, chunks and whether it is paired.
+Result<void> run_all(const Models& models, std::span<const std::vector<int32_t>> windows, const QualityRun& run,
+                     TextRecords& out) {
+  out.scored = out.ctx - 1 - out.ctx / 2;
+  const auto items = static_cast<size_t>(out.chunks * out.scored), paired = out.paired ? items : 0;
+  out.nll.resize(items);
+  for (std::vector<float>* of_both : {&out.base_nll, &out.kl, &out.tv}) of_both->resize(paired);
+  for (std::vector<uint8_t>* of_both : {&out.same_top, &out.right, &out.base_right}) of_both->resize(paired);
+  return run_windows(models, windows, run, out);
+}
+
 }  // namespace
 
 Result<TextRecords> measure_text(Engine& model, Engine* base, std::string_view text, const TextCase& what,
@@ -238,12 +247,29 @@ Result<TextRecords> measure_text(Engine& model, Engine* base, std::string_view t
   if (text.empty()) return Error{Code::invalid, "is empty", "text"};
   if (out.chunks == 0) return too_short(out.tokens, what.ctx);
   if (what.chunks > 0) out.chunks = std::min(out.chunks, what.chunks);
-  out.scored = what.ctx - 1 - what.ctx / 2;
-  const auto items = static_cast<size_t>(out.chunks * out.scored);
-  out.nll.resize(items);
-  for (std::vector<float>* of_both : {&out.base_nll, &out.kl, &out.tv}) of_both->resize(base ? items : 0);
-  for (std::vector<uint8_t>* of_both : {&out.same_top, &out.right, &out.base_right}) of_both->resize(base ? items : 0);
-  MIAO_CHECK_OK(run_windows({model, base}, ids, run, out));
+  std::vector<std::vector<int32_t>> windows;
+  for (int64_t i = 0; i < out.chunks; ++i) {
+    const auto begin = ids.text.begin() + i * what.ctx;
+    windows.emplace_back(begin, begin + what.ctx);
+    if (ids.begin) windows.back()[0] = *ids.begin;
+  }
+  MIAO_CHECK_OK(run_all({model, base}, windows, run, out));
+  return out;
+}
+
+Result<TextRecords> measure_windows(Engine& model, Engine* base, std::span<const std::vector<int32_t>> windows,
+                                    const QualityRun& run) {
+  if (windows.empty()) return Error{Code::invalid, "is empty", "text"};
+  TextRecords out;
+  out.chunks = static_cast<int64_t>(windows.size());
+  out.ctx = static_cast<int64_t>(windows[0].size());
+  MIAO_CHECK(out.ctx >= kLeastWindow);
+  for (const auto& window : windows) MIAO_CHECK(static_cast<int64_t>(window.size()) == out.ctx);
+  MIAO_CHECK_OK(check_model(model, out.ctx));
+  if (base) MIAO_CHECK_OK(check_model(*base, out.ctx));
+  out.tokens = out.chunks * out.ctx;
+  out.paired = base != nullptr;
+  MIAO_CHECK_OK(run_all({model, base}, windows, run, out));
   return out;
 }
 

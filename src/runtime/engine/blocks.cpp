@@ -10,6 +10,15 @@ namespace miao::runtime {
 
 Result<void> Engine::replace(std::span<const TensorView> tensors) { return state_->model->replace(tensors); }
 
+std::vector<Engine::Product> Engine::products() const {
+  std::vector<Product> out;
+  for (const auto& [kind, linear] : state_->model->products()) {
+    Product& product = out.emplace_back(Product{kind, {}});
+    for (size_t i = 0; i < linear->parts(); ++i) product.tensors.push_back({linear->source(i), linear->source_row(i)});
+  }
+  return out;
+}
+
 Result<void> Engine::forward_blocks(Sequence& sequence, std::span<const int32_t> tokens, graph::Blocks blocks,
                                     const Sink& sink, Cancel cancel) {
   State& s = *state_;

@@ -1,4 +1,4 @@
-#include "measure/quality/divergence.h"
+#include "measure/divergence.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,77 @@
+#include "compress/search/rendered.h"
+
+#include <algorithm>
+
+#include "base/thread_pool.h"
+#include "io/checkpoint.h"
+
+namespace miao::compress {
+
+namespace {
+
+// Sum over rows of importance * (values - decoded)^2. `scale`: of the importance, by the rows that the matrix read.
+double error_of(runtime::Engine& engine, DType type, int64_t cols, std::span<const float> values,
+                std::span<const std::byte> bytes, std::span<const float> importance) {
+  const int64_t rows = static_cast<int64_t>(values.size()) / cols, size = row_bytes(type, cols);
+  std::vector<double> sums(static_cast<size_t>(rows));
+  engine.pool().run([&](Worker& worker) {
+    std::vector<float> row(static_cast<size_t>(cols));
+    const Range own = worker.split(rows);
+    for (int64_t r = own.begin; r < own.end; ++r) {
+      format(type).decode(bytes.data() + r * size, row.data(), cols);
+      double sum = 0;
+      for (int64_t c = 0; c < cols; ++c) {
+        const double d = double{values[static_cast<size_t>(r * cols + c)]} - double{row[static_cast<size_t>(c)]};
+        sum += d * d * (importance.empty() ? 1.0 : double{importance[static_cast<size_t>(c)]});
+      }
+      sums[static_cast<size_t>(r)] = sum;
+    }
+  });
+  double out = 0;
+  for (const double sum : sums) out += sum;
+  return out;
+}
+
+}  // namespace
+
+Result<Rendered> render(runtime::Engine& engine, const TensorView& source, DType type, const RoundOptions& options) {
+  Rendered out;
+  out.view = source;
+  out.view.dtype = type;
+  const int64_t cols = source.cols();
+  out.view.bytes = static_cast<uint64_t>(source.rows() * row_bytes(type, cols));
+  out.bytes.reserve(static_cast<size_t>(out.view.bytes));
+  const int64_t of_matrix = source.shape.size() > 2 ? source.shape[1] : source.rows();
+  const auto sink = [&](int64_t row, std::span<const float> values, std::span<const std::byte> bytes) -> Result<void> {
+    const int64_t matrix = row / of_matrix;
+    const std::vector<float> mean =
+        options.importance ? options.importance->mean(source.name, matrix) : std::vector<float>();
+    double rows_read = 1;
+    if (!mean.empty()) {
+      rows_read = options.importance->inputs().find(source.name)->second.count[static_cast<size_t>(matrix)];
+    }
+    out.error += rows_read * error_of(engine, type, cols, values, bytes, mean);
+    out.bytes.insert(out.bytes.end(), bytes.begin(), bytes.end());
+    return {};
+  };
+  MIAO_CHECK_OK(round_tensor(source, type, options, engine.pool(), sink));
+  out.view.data = out.bytes.data();
+  return out;
+}
+
+Replaced::~Replaced() { (void)restore(); }
+
+Result<void> Replaced::put(std::span<const TensorView> tensors) {
+  for (const TensorView& t : tensors) {
+    if (std::ranges::find(own_, t.name, &TensorView::name) == own_.end()) own_.push_back({.name = t.name});
+  }
+  return engine_.replace(tensors);
+}
+
+Result<void> Replaced::restore() {
+  if (own_.empty()) return {};
+  const std::vector<TensorView> own = std::exchange(own_, {});
+  return engine_.replace(own);
+}
+
+}  // namespace miao::compress

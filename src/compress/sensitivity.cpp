@@ -1,0 +1,239 @@
+#include "compress/sensitivity.h"
+
+#include <algorithm>
+#include <deque>
+#include <numeric>
+#include <optional>
+
+#include "compress/quantize.h"
+#include "compress/search/rendered.h"
+#include "compress/search/streams.h"
+#include "io/checkpoint.h"
+
+namespace miao::compress {
+
+namespace {
+
+using runtime::Engine;
+using Windows = std::span<const std::vector<int32_t>>;
+
+double mean(std::span<const double> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+// The coarsest type that decoders usually survive, so that what it costs stands out of chance.
+DType probe_of(std::span<const DType> types) {
+  for (const DType t : {DType::q4_0, DType::q4_k, DType::q5_0, DType::q8_0}) {
+    if (std::ranges::find(types, t) != types.end()) return t;
+  }
+  return *std::ranges::min_element(types, {}, [](DType t) { return row_bytes(t, 256); });
+}
+
+class Measurement {
+ public:
+  Measurement(Engine& engine, Windows windows, const Importance& importance, std::span<const DType> types,
+              const LossOptions& options)
+      : engine_(engine),
+        windows_(windows),
+        options_(options),
+        round_{.importance = &importance, .cancel = options.cancel},
+        types_(types) {}
+
+  Result<std::vector<MatrixLoss>> run() {
+    MIAO_CHECK_OK(choose());
+    Streams streams(engine_, windows_, options_.cancel);
+    MIAO_TRY(base_, Base::of(engine_, streams, windows_));
+    const int64_t layers = engine_.spec().layers;
+    MIAO_CHECK_OK(of_block(streams, kOutside, true));  // what the embedding is in goes through all blocks
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      MIAO_CHECK_OK(of_block(streams, layer, false));
+      if (layer + 1 < layers) MIAO_CHECK_OK(streams.advance());
+    }
+    MIAO_CHECK_OK(of_block(streams, kOutside, false));
+    return std::move(out_);
+  }
+
+ private:
+  // The matrices, each with the types that fit it.
+  Result<void> choose() {
+    MIAO_TRY(const std::vector<Subject> subjects, subjects_of(engine_.checkpoint()));
+    for (const Subject& t : subjects) {
+      if (t.keep || t.shape.size() < 2) continue;
+      MatrixLoss m{.tensor = t.name, .layer = block_of(t.name), .shape = t.shape, .types = {}};
+      const TensorView& source = *engine_.checkpoint().find(t.name);
+      m.types.push_back({.type = t.dtype, .bytes = source.bytes});
+      std::vector<DType> fitting;
+      for (const DType type : types_) {
+        if (source.cols() % format(type).block == 0 && type != t.dtype) fitting.push_back(type);
+      }
+      if (fitting.empty()) continue;
+      for (const DType type : fitting) m.types.push_back({.type = type});
+      m.probe = probe_of(fitting);
+      out_.push_back(std::move(m));
+    }
+    if (out_.empty()) {
+      return Error{Code::unsupported, "has no matrix that could become smaller", engine_.checkpoint().path().string()};
+    }
+    total_ = static_cast<int64_t>(out_.size());
+    return {};
+  }
+
+  Result<double> loss_now(Streams& streams) {
+    MIAO_TRY(const std::vector<double> kl, base_->divergence(engine_, streams));
+    return mean(kl);
+  }
+
+  // Of the matrices of a block; of kOutside, those that `streams` can still feel: the embedding at the beginning, the
+  // others behind the last block.
+  Result<void> of_block(Streams& streams, int64_t layer, bool first) {
+    std::deque<Rendered> probes, eights;
+    std::vector<MatrixLoss*> here;
+    for (MatrixLoss& m : out_) {
+      if (m.layer != layer || (layer == kOutside && first != (m.tensor == "token_embd.weight"))) continue;
+      here.push_back(&m);
+      const TensorView& source = *engine_.checkpoint().find(m.tensor);
+      for (size_t i = 1; i < m.types.size(); ++i) {
+        TypeLoss& t = m.types[i];
+        MIAO_TRY(Rendered made, render(engine_, source, t.type, round_));
+        t.bytes = made.view.bytes;
+        t.error = made.error;
+        if (t.type == DType::q8_0) eights.push_back({made.view, made.bytes, made.error});
+        if (t.type == DType::q8_0) eights.back().view.data = eights.back().bytes.data();
+        if (t.type == m.probe) probes.push_back(std::move(made));
+      }
+    }
+    if (here.empty()) return {};
+    double act = 0;  // of each of them
+    Replaced replaced(engine_);
+    if (!eights.empty()) {
+      std::vector<TensorView> all;
+      for (const Rendered& r : eights) all.push_back(r.view);
+      MIAO_CHECK_OK(replaced.put(all));
+      MIAO_TRY(const double loss, loss_now(streams));
+      act = loss / static_cast<double>(eights.size());
+      MIAO_CHECK_OK(replaced.restore());
+    }
+    for (size_t i = 0; i < here.size(); ++i) {
+      MIAO_CHECK_OK(replaced.put({&probes[i].view, 1}));
+      MIAO_TRY(here[i]->probe_loss, loss_now(streams));
+      MIAO_CHECK_OK(replaced.restore());
+      settle(*here[i], act);
+      if (options_.progress) options_.progress(++done_, total_);
+    }
+    return {};
+  }
+
+  static void settle(MatrixLoss& m, double act) {
+    double error = 0, fine = 0;
+    for (const TypeLoss& t : m.types) {
+      if (t.type == m.probe) error = t.error;
+      if (t.type == DType::q8_0) fine = t.error;
+    }
+    // Some of what Q8_0 costs is its weights: loss = act + gain * error in both.
+    m.act = std::min(act, m.probe_loss);
+    const double gain = error > fine ? (m.probe_loss - m.act) / (error - fine) : 0;
+    m.act = std::max(0.0, m.act - gain * fine);
+    for (size_t i = 1; i < m.types.size(); ++i) m.types[i].loss = m.act + gain * m.types[i].error;
+  }
+
+  Engine& engine_;
+  Windows windows_;
+  const LossOptions& options_;
+  RoundOptions round_;
+  std::span<const DType> types_;
+  std::optional<Base> base_;
+  std::vector<MatrixLoss> out_;
+  int64_t done_ = 0, total_ = 0;
+};
+
+// Allocations side by side: all of them through a block, then all through the next, so that a block's matrices are
+// rounded once a type and never pile up.
+class Allocations {
+ public:
+  Allocations(Engine& engine, Windows windows, const Importance& importance, std::span<const TypesByName> allocations,
+              const LossOptions& options)
+      : engine_(engine), windows_(windows), allocations_(allocations), options_(options) {
+    round_ = {.importance = &importance, .cancel = options.cancel};
+    for (size_t i = 0; i < allocations.size(); ++i) streams_.emplace_back(engine, windows, options.cancel);
+  }
+
+  Result<std::vector<std::vector<double>>> run() {
+    std::vector<std::vector<double>> out;
+    Streams own(engine_, windows_, options_.cancel);
+    MIAO_TRY(const Base base, Base::of(engine_, own, windows_));
+    const int64_t layers = engine_.spec().layers, total = layers * static_cast<int64_t>(streams_.size());
+    MIAO_CHECK_OK(keep(kOutside, outside_));
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      std::map<std::pair<std::string, DType>, Rendered> made;
+      MIAO_CHECK_OK(keep(layer, made));
+      for (size_t i = 0; i < streams_.size(); ++i) {
+        Replaced replaced(engine_);
+        MIAO_CHECK_OK(put(replaced, i, layer, made));
+        if (layer + 1 < layers) {
+          MIAO_CHECK_OK(streams_[i].advance());
+        } else {
+          MIAO_TRY(std::vector<double> kl, base.divergence(engine_, streams_[i]));
+          out.push_back(std::move(kl));
+        }
+        MIAO_CHECK_OK(replaced.restore());
+        if (options_.progress) {
+          options_.progress(layer * static_cast<int64_t>(streams_.size()) + static_cast<int64_t>(i) + 1, total);
+        }
+      }
+    }
+    return out;
+  }
+
+ private:
+  using Made = std::map<std::pair<std::string, DType>, Rendered>;
+
+  Result<void> keep(int64_t layer, Made& made) {
+    for (const TypesByName& types : allocations_) {
+      for (const auto& [name, type] : types) {
+        if (block_of(name) != layer || made.contains({name, type})) continue;
+        const TensorView* const source = engine_.checkpoint().find(name);
+        if (!source) return Error{Code::not_found, "the model has no such tensor", name};
+        if (source->dtype == type) continue;
+        MIAO_TRY(Rendered one, render(engine_, *source, type, round_));
+        made.emplace(std::pair(name, type), std::move(one));
+      }
+    }
+    return {};
+  }
+
+  // The matrices of a block as allocation i has them; the embedding and the output matrix where they are read.
+  Result<void> put(Replaced& replaced, size_t i, int64_t layer, const Made& made) {
+    std::vector<TensorView> views;
+    for (const auto& [name, type] : allocations_[i]) {
+      const int64_t block = block_of(name);
+      const bool outside = block == kOutside && (layer == 0 || layer + 1 == engine_.spec().layers);
+      if (!outside && block != layer) continue;
+      const Made& from = outside ? outside_ : made;
+      if (const auto at = from.find({name, type}); at != from.end()) views.push_back(at->second.view);
+    }
+    return views.empty() ? Result<void>() : replaced.put(views);
+  }
+
+  Engine& engine_;
+  Windows windows_;
+  std::span<const TypesByName> allocations_;
+  const LossOptions& options_;
+  RoundOptions round_;
+  std::deque<Streams> streams_;
+  Made outside_;
+};
+
+}  // namespace
+
+Result<std::vector<MatrixLoss>> measure_sensitivity(Engine& engine, Windows windows, const Importance& importance,
+                                                    std::span<const DType> types, const LossOptions& options) {
+  return Measurement(engine, windows, importance, types, options).run();
+}
+
+Result<std::vector<std::vector<double>>> measure_losses(Engine& engine, Windows windows, const Importance& importance,
+                                                        std::span<const TypesByName> allocations,
+                                                        const LossOptions& options) {
+  return Allocations(engine, windows, importance, allocations, options).run();
+}
+
+}  // namespace miao::compress
