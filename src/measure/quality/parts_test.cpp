@@ -1,8 +1,8 @@
 // Rank correlation and words.
 #include <gtest/gtest.h>
 
-#include "measure/quality/ranks.h"
 #include "measure/quality/words.h"
+#include "measure/ranks.h"
 
 namespace miao::measure {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "io/checkpoint.h"
 #include "measure/quality.h"
-#include "measure/quality/ranks.h"
 #include "measure/quality/summary.h"
+#include "measure/ranks.h"
 #include "models/spec.h"
 #include "runtime/embed.h"
 #include "runtime/encoder.h"

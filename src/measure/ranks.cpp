@@ -1,4 +1,4 @@
-#include "measure/quality/ranks.h"
+#include "measure/ranks.h"
 
 #include <algorithm>
 #include <cmath>

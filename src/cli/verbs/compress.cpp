@@ -1,0 +1,241 @@
+// miao compress: the smallest or fastest model that keeps budgets.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/checks.h"
+#include "cli/date.h"
+#include "cli/interrupt.h"
+#include "cli/model.h"
+#include "cli/output.h"
+#include "cli/terminal.h"
+#include "cli/verb.h"
+#include "cli/version.h"
+#include "compress/compress.h"
+#include "compress/compress_report.h"
+#include "compress/measurements.h"
+
+namespace miao::cli {
+
+extern const Verb verb_compress;
+
+namespace {
+
+struct Options {
+  ModelArgument model;
+  std::string output, text, final_text, speed, first, step, latency, size, memory, time_budget;
+  std::vector<std::string> max_loss, types;
+  double level = 95;
+  int64_t prompt = 512, gen = 128, batch = 1;
+  int tries = 5, threads = 0;
+  uint64_t seed = 1;
+  bool fresh = false;
+};
+
+Result<compress::Budgets> budgets_of(const Options& o) {
+  compress::Budgets out;
+  for (const std::string& text : o.max_loss) {
+    auto one = measure::parse_budget(text);
+    if (!one.ok()) return std::move(one.error()).at("--max-loss");
+    if (one->metric.empty()) one->metric = "ppl";
+    if (one->metric != "ppl" && one->metric != "kld" && one->metric != "top1") {
+      return Error{Code::invalid, "'" + one->metric + "' is not measured on a text; ppl, kld and top1 are",
+                   "--max-loss"};
+    }
+    out.losses.push_back(std::move(*one));
+  }
+  const auto number = [](const char* flag, const std::string& text, auto parse,
+                         std::optional<double>& value) -> Result<void> {
+    if (text.empty()) return {};
+    auto parsed = parse(text);
+    if (!parsed.ok()) return std::move(parsed.error()).at(flag);
+    value = *parsed;
+    return {};
+  };
+  MIAO_CHECK_OK(number("--min-speed", o.speed, compress::parse_speed, out.speed));
+  MIAO_CHECK_OK(number("--max-ttft", o.first, compress::parse_seconds, out.first));
+  MIAO_CHECK_OK(number("--max-token", o.step, compress::parse_seconds, out.step));
+  MIAO_CHECK_OK(number("--max-latency", o.latency, compress::parse_seconds, out.request));
+  MIAO_CHECK_OK(number("--max-memory", o.memory, compress::parse_bytes, out.memory));
+  if (!o.size.empty()) {
+    auto size = compress::parse_size(o.size, out);
+    if (!size.ok()) return std::move(size.error()).at("--max-size");
+  }
+  return out;
+}
+
+// What was measured goes on living in the cache; a search works without it too.
+std::optional<compress::Measurements> open_store(const Options& o) {
+  if (o.fresh) return std::nullopt;
+  auto store = compress::Measurements::open(measure::cache_folder() / "measurements.sqlite");
+  if (store.ok()) return std::move(*store);
+  log_warn(store.error().str() + "; nothing that is measured is kept for the next run");
+  return std::nullopt;
+}
+
+Result<std::string> text_of(const std::string& file) {
+  if (file.empty()) return std::string();
+  MIAO_TRY(std::string text, read_input(file, size_t{1} << 30));
+  const std::string name = file == "-" ? "standard input" : file;
+  if (text.empty()) return Error{Code::invalid, "is empty", name};
+  MIAO_CHECK_OK(check_text(text, name));
+  return text;
+}
+
+std::string command_of(const Options& o) {
+  std::string out = "miao compress " + shell_quoted(o.model.ref) + " -o " + shell_quoted(o.output);
+  const auto add = [&](const char* flag, const std::string& value) {
+    if (!value.empty()) out += fmt::format(" {} {}", flag, shell_quoted(value));
+  };
+  for (const std::string& budget : o.max_loss) add("--max-loss", budget);
+  add("--min-speed", o.speed);
+  add("--max-size", o.size);
+  add("--max-memory", o.memory);
+  add("--max-ttft", o.first);
+  add("--max-token", o.step);
+  add("--max-latency", o.latency);
+  out += fmt::format(" --prompt {} --gen {} --batch {}", o.prompt, o.gen, o.batch);
+  add("--text", o.text);
+  add("--final-text", o.final_text);
+  for (const std::string& type : o.types) add("--types", type);
+  out += fmt::format(" --level {:g} --tries {} --seed {}", o.level, o.tries, o.seed);
+  add("--time-budget", o.time_budget);
+  if (o.threads > 0) out += fmt::format(" --threads {}", o.threads);
+  return out;
+}
+
+// That gives the same bytes, whatever times are measured then.
+std::string reproduction(const Options& o, const std::filesystem::path& model, const compress::CompressReport& r) {
+  std::error_code error;
+  auto path = std::filesystem::absolute(model, error);
+  return fmt::format(
+      "#!/bin/sh\n# Writes the model of this folder again, byte for byte.\ncd \"$(dirname \"$0\")\" &&\n"
+      "exec miao quantize {} -o again.gguf --type {} --pure --tensor-types types.txt --calibration {}{}\n",
+      shell_quoted(path.string()), r.main_type,
+      o.text.empty() ? "own --seed " + std::to_string(o.seed) : "calibration.txt",
+      o.threads > 0 ? fmt::format(" --threads {}", o.threads) : "");
+}
+
+Result<int> run(const Options& o, const Common& common) {
+  if (o.output.empty()) return usage_error(verb_compress, "say where the model goes: -o FOLDER");
+  const auto budgets = budgets_of(o);
+  if (!budgets.ok()) return usage_error(verb_compress, budgets.error().str());
+  if (!budgets->any()) {
+    return usage_error(verb_compress,
+                       "there is no budget to keep; give one, such as --max-loss 1% (of perplexity), --min-speed 2x or "
+                       "--max-size 40%");
+  }
+  compress::CompressOptions options{.budgets = *budgets,
+                                    .request = {o.prompt, o.gen, o.batch},
+                                    .level = o.level / 100,
+                                    .tries = o.tries,
+                                    .seed = o.seed,
+                                    .threads = o.threads,
+                                    .writer = std::string("miao ") + kVersion,
+                                    .cancel = &interrupted()};
+  for (const std::string& name : o.types) {
+    const auto type = dtype_from_name(name);
+    if (!type || format(*type).gguf < 0)
+      return usage_error(verb_compress, "--types: '" + name + "' is no type of weights");
+    options.types.push_back(*type);
+  }
+  if (!o.time_budget.empty()) {
+    const auto seconds = compress::parse_seconds(o.time_budget);
+    if (!seconds.ok()) return usage_error(verb_compress, "--time-budget: " + seconds.error().message);
+    options.seconds = *seconds;
+  }
+  MIAO_TRY(options.text, text_of(o.text));
+  MIAO_TRY(options.final_text, text_of(o.final_text));
+  if (!o.text.empty()) options.text_name = o.text == "-" ? "standard input" : o.text;
+  MIAO_TRY(const auto path, find_model(o.model, common));
+  auto store = open_store(o);
+  if (store) options.store = &*store;
+  ProgressBar bar(common.quiet || common.json, "done");
+  options.progress = [&](std::string_view what, uint64_t done, uint64_t total) { bar.update(what, done, total); };
+  options.note = [&](const std::string& line) {
+    bar.end();
+    if (!common.quiet && !common.json) log_info(line);
+  };
+  MIAO_TRY(const compress::CompressReport report, compress::compress(path, o.output, options));
+  bar.end();
+  const compress::ReportContext context{
+      .version = kVersion, .date = utc_now(), .command = command_of(o), .machine = measure::describe_machine()};
+  const std::filesystem::path folder = o.output;
+  MIAO_CHECK_OK(write_file_atomic(folder / "report.json", dump_json(to_json(report, context), 2) + "\n"));
+  MIAO_CHECK_OK(write_file_atomic(folder / "reproduce.sh", reproduction(o, path, report)));
+  if (common.json) {
+    out().line(dump_json(to_json(report, context)));
+  } else {
+    out().write(to_text(report));
+  }
+  return static_cast<int>(report.kept ? kOk : kUnreachable);
+}
+
+Run add(CLI::App& app, const Common& common) {
+  auto o = std::make_shared<Options>();
+  add_model_argument(app, o->model);
+  app.add_option("-o,--output", o->output, "The folder to write: model.gguf, report.json, reproduce.sh")
+      ->type_name("FOLDER");
+  const auto text = [&](const char* flag, std::string& value, const char* type, const std::string& help) {
+    return app.add_option(flag, value, help)->type_name(type)->check(not_empty());
+  };
+  app.add_option("--max-loss", o->max_loss,
+                 "Lose at most: 1% (of perplexity), ppl:1%, kld:0.02, top1:3%. May be given several times")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("BUDGET");
+  text("--min-speed", o->speed, "FACTOR", "A request is at least so many times as fast: 2x");
+  text("--max-size", o->size, "SIZE", "The file has at most: 60MB, 40%");
+  text("--max-memory", o->memory, "SIZE", "Running takes at most: 500MB");
+  text("--max-ttft", o->first, "TIME", "The first token comes within: 200ms");
+  text("--max-token", o->step, "TIME", "Each further token within: 10ms");
+  text("--max-latency", o->latency, "TIME", "A whole request within: 2s");
+  app.add_option("-p,--prompt", o->prompt, "A request: tokens that are read")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 20));
+  app.add_option("-n,--gen", o->gen, "A request: tokens that are written")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 20));
+  app.add_option("-b,--batch", o->batch, "Requests side by side")->check(CLI::Range(1, 1024));
+  text("--text", o->text, "FILE",
+       "What the model should stay good at; - is standard input. Without it, the model writes text by itself");
+  text("--final-text", o->final_text, "FILE", "Another text for the final figures, instead of a part of --text");
+  app.add_option("--types", o->types, "Types to choose from; unset = all that are worth it")
+      ->delimiter(',')
+      ->type_name("TYPE");
+  app.add_option("--level", o->level, "Confidence of bounds, in per cent")
+      ->check(number_within(51, 99.99, "a number from 51 to 99.99"))
+      ->type_name("PERCENT");
+  app.add_option("--tries", o->tries, "Candidates that are built and measured at most")->check(CLI::Range(1, 100));
+  text("--time-budget", o->time_budget, "TIME", "After so long no further candidate is begun: 15min");
+  app.add_option("--seed", o->seed, "Of all that is drawn")->check(whole_number());
+  app.add_flag("--fresh", o->fresh, "Measure all anew, and keep nothing for the next run");
+  app.add_option("-t,--threads", o->threads, "Threads; 0 = what the machine allows")->check(CLI::Range(0, 1024));
+  return [o, &common] { return run(*o, common); };
+}
+
+}  // namespace
+
+const Verb verb_compress = {
+    .name = "compress",
+    .group = "Compress",
+    .summary = "Find and write the smallest or fastest model that keeps budgets",
+    .details =
+        "Measures what each matrix loses in each type, on text, and what each type takes on this machine, for requests "
+        "of --prompt and --gen tokens; solves for the best mix; builds it with GPTQ; and measures it beside the model "
+        "as it is, on text that the search has not seen. A loss budget is kept when the upper confidence bound lies "
+        "below it. With a loss budget the fastest model that keeps it is looked for, else the one with the least loss "
+        "within the others.\n\n"
+        "What is measured is kept, so that a second run is quick and an interrupted one goes on. The exit code is 3 "
+        "where no model was found to keep all budgets; nearest.gguf is then the nearest, and model.gguf is not there.",
+    .examples =
+        "miao compress model-f16.gguf -o small --max-loss 1% --text notes.txt\n"
+        "miao compress model-f16.gguf -o small --max-loss 2% --min-speed 2x            # the model's own text\n"
+        "miao compress model-f16.gguf -o small --max-size 40% --prompt 2000 --gen 50\n"
+        "miao compress model-f16.gguf -o small --max-loss kld:0.02,top1:5% --time-budget 15min",
+    .json = true,
+    .add = add,
+};
+
+}  // namespace miao::cli

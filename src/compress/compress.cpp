@@ -1,0 +1,167 @@
+#include "compress/compress.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/clock.h"
+#include "base/sha256.h"
+#include "compress/measurements.h"
+#include "compress/search/search.h"
+
+namespace miao::compress {
+
+namespace {
+
+constexpr double kFirstDivergence = 0.02;  // nats a token: what is tried for metrics that say nothing of divergence
+constexpr double kSafety = 0.97;           // of a budget, where a candidate missed it
+constexpr double kWorth = 0.01;            // gain of the goal for which another candidate is built
+
+// A budget's margin as a divergence, before anything is known of how the two hang together.
+double first_guess(const measure::Budget& budget) {
+  if (budget.metric == "kld") return budget.margin;
+  if (budget.metric == "ppl" || budget.metric.empty()) return std::log1p(budget.margin);
+  return kFirstDivergence;
+}
+
+}  // namespace
+
+Candidate Search::candidate_of(const Allocation& allocation) const {
+  Candidate c{.name = {}, .types = {}};
+  c.predicted = allocation.total;
+  c.bound = allocation.bound;
+  std::string text = report_.sha256 + "\n" + build_id() + "\n" + calibrated_on_ + "\n";
+  for (size_t i = 0; i < allocation.choice.size(); ++i) {
+    const MatrixLoss& m = report_.matrices[i];
+    const DType type = m.types[allocation.choice[i]].type;
+    c.types[m.tensor] = type;
+    text += m.tensor + "=" + format(type).name + "\n";
+  }
+  Hasher hasher;
+  hasher.add(text);
+  for (const auto& w : sets_[kCalibration])
+    hasher.add({reinterpret_cast<const char*>(w.data()), w.size() * sizeof(int32_t)});
+  c.key = hasher.hex();
+  return c;
+}
+
+CostLimits Search::limits() const {
+  CostLimits out;
+  const Budgets& b = o_.budgets;
+  const auto least = [&](Quantity q, double limit) { out[q] = std::min(out[q].value_or(limit), limit); };
+  for (size_t i = 0; i < b.losses.size(); ++i) least(kLoss, b.losses[i].margin / ratio_[i]);
+  Costs base = problem_.fixed;
+  for (const auto& options : problem_.items) {
+    for (size_t k = 0; k < kQuantities; ++k) base[k] += options[0][k];
+  }
+  if (b.speed) least(kSeconds, base[kSeconds] / *b.speed / time_ratio_);
+  if (b.request) least(kSeconds, *b.request / time_ratio_);
+  if (b.first) least(kFirst, *b.first / time_ratio_);
+  if (b.step) {  // a request's seconds are those before the first token and those of the steps
+    least(kSeconds, (*b.step * static_cast<double>(o_.request.gen) + base[kFirst]) / time_ratio_);
+  }
+  if (b.size) least(kBytes, *b.size);
+  if (b.size_share) least(kBytes, *b.size_share * static_cast<double>(report_.base_bytes));
+  if (b.memory) {
+    least(kBytes, *b.memory - static_cast<double>(report_.base_memory) + static_cast<double>(report_.base_bytes));
+  }
+  return out;
+}
+
+// Corrects the predictions by what a candidate was measured to be.
+void Search::learn_from(const Candidate& c) {
+  for (size_t i = 0; i < o_.budgets.losses.size(); ++i) {
+    const measure::Loss& loss = c.quality->verdicts[i].loss;
+    const double bound = std::max(loss.upper.value_or(2 * loss.value), 1e-6);
+    ratio_[i] = bound / std::max(c.predicted[kLoss], 1e-6) / (c.misses.empty() ? 1 : kSafety);
+  }
+  const double own = c.speeds->own.request(o_.request);
+  const double base = c.speeds->base.request(o_.request);
+  // What a budget of speed is about is the ratio, and its lower bound: a busy spell hits both.
+  Costs predicted = problem_.fixed;
+  for (const auto& options : problem_.items) predicted[kSeconds] += options[0][kSeconds];
+  const double scale = o_.budgets.speed ? predicted[kSeconds] / c.speeds->ratio_low : own;
+  time_ratio_ = scale / c.predicted[kSeconds] / (c.misses.empty() ? 1 : kSafety);
+  say(fmt::format("{}: divergence {:.4f} (predicted {:.4f}), {:.2f} times as fast (predicted {:.2f}), {:.1f} MB{}",
+                  c.name, c.quality->find("kld_mean")->value, c.predicted[kLoss], c.speeds->ratio,
+                  base / c.predicted[kSeconds], static_cast<double>(c.bytes) / 1e6,
+                  c.misses.empty() ? ": keeps all budgets" : ": " + c.misses[0]));
+}
+
+Result<void> Search::choose() {
+  std::vector<Candidate>& all = report_.candidates;
+  const auto goal_of = [&](const Candidate& c) {
+    return goal_ == kLoss ? c.quality->find("kld_mean")->value : c.speeds->own.request(o_.request);
+  };
+  const auto excess = [](const Candidate& c) { return c.misses.size(); };
+  for (int i = 0; i < std::max(1, o_.tries); ++i) {
+    if (i > 0 && !time_left(trial_seconds_)) {
+      say("the time budget leaves no room for another candidate");
+      break;
+    }
+    const Allocation next = solve(problem_, goal_, limits());
+    Candidate c = candidate_of(next);
+    if (std::ranges::any_of(all, [&](const Candidate& other) { return other.key == c.key; })) break;
+    if (report_.chosen >= 0 && all[static_cast<size_t>(report_.chosen)].misses.empty()) {
+      const Candidate& best = all[static_cast<size_t>(report_.chosen)];
+      if (!next.feasible || c.predicted[goal_] > best.predicted[goal_] * (1 - kWorth)) break;
+    }
+    c.name = fmt::format("candidate {}", i + 1);
+    MIAO_CHECK_OK(judge(c));
+    learn_from(c);
+    all.push_back(std::move(c));
+    const auto now = all.size() - 1;
+    const Candidate* best = report_.chosen < 0 ? nullptr : &all[static_cast<size_t>(report_.chosen)];
+    const bool better =
+        !best || excess(all[now]) < excess(*best) ||
+        (excess(all[now]) == excess(*best) && all[now].misses.empty() && goal_of(all[now]) < goal_of(*best));
+    if (better) report_.chosen = static_cast<int>(now);
+    if (!next.feasible) break;  // nothing nearer can be had
+  }
+  return {};
+}
+
+Result<CompressReport> Search::run() {
+  start_ = now_seconds();
+  report_.model = model_.string();
+  report_.text_name = o_.text_name;
+  report_.request = o_.request;
+  report_.budgets = o_.budgets;
+  report_.level = o_.level;
+  for (const measure::Budget& b : o_.budgets.losses) ratio_.push_back(b.margin / first_guess(b) / 0.9);
+  goal_ = o_.budgets.losses.empty() ? kLoss : kSeconds;
+  MIAO_CHECK_OK(open());
+  MIAO_CHECK_OK(cut_texts());
+  calibrated_on_ =
+      fmt::format("{}, {} windows of {} tokens", o_.text.empty() ? "the model's own text" : "calibration.txt",
+                  sets_[kCalibration].size(), sets_[kCalibration][0].size());
+  const runtime::MemoryReport memory = base_->memory();
+  report_.base_memory =
+      memory.weights + memory.embedding + memory.buffers + memory.kv_per_token * o_.request.ctx() * o_.request.batch;
+  MIAO_CHECK_OK(learn());
+  MIAO_CHECK_OK(compare());
+  say(fmt::format("losses of single matrices add up: Spearman {:.3f}, measured {:.2f} of predicted",
+                  report_.additivity.spearman, report_.additivity.slope));
+  MIAO_CHECK_OK(choose());
+  Candidate& chosen = report_.candidates[static_cast<size_t>(report_.chosen)];
+  MIAO_TRY(report_.final_quality, quality_of(chosen, kFinal));
+  Candidate last = chosen;
+  last.quality = report_.final_quality;
+  find_misses(last);
+  report_.misses = chosen.misses;
+  for (std::string& miss : last.misses) {
+    if (std::ranges::find(report_.misses, miss) == report_.misses.end()) report_.misses.push_back(std::move(miss));
+  }
+  report_.kept = report_.misses.empty();
+  MIAO_CHECK_OK(write_result(chosen));
+  report_.seconds = now_seconds() - start_;
+  return std::move(report_);
+}
+
+Result<CompressReport> compress(const std::filesystem::path& model, const std::filesystem::path& out,
+                                const CompressOptions& options) {
+  return Search(model, out, options).run();
+}
+
+}  // namespace miao::compress

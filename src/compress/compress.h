@@ -1,0 +1,136 @@
+// From a checkpoint and budgets to a model that keeps them, and to what was found on the way.
+//
+//   texts -> importance of columns ---+
+//   model -> times of types ----------+-> solver -> types of all matrices -> GPTQ -> file -> loss and time, measured
+//         -> losses of matrices ------+     ^                                                       |
+//                                           +--------- what prediction and measurement differ by <--+
+//
+// Four sets of text that have nothing in common: weights are calibrated on the first, choices made on the second,
+// candidates judged on the third as often as need be, and the one that is chosen is measured on the fourth, once: that
+// figure was not selected for.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "compress/allocation.h"
+#include "compress/sensitivity.h"
+#include "compress/time_table.h"
+#include "measure/budget.h"
+#include "measure/quality.h"
+#include "measure/stats.h"
+
+namespace miao::compress {
+
+class Measurements;
+
+struct Budgets {
+  std::vector<measure::Budget> losses;
+  std::optional<double> speed;                 // a request is at least so many times as fast as the base's
+  std::optional<double> first, step, request;  // seconds at most: to the first token, of each later one, of all
+  std::optional<double> size, memory;          // bytes at most: of the file, of the running model
+  std::optional<double> size_share;            // of the base's file
+
+  bool any() const { return !losses.empty() || speed || first || step || request || size || memory || size_share; }
+};
+// Values of command lines. Errors: invalid, with what is expected.
+Result<double> parse_speed(std::string_view text);                 // "2x", "2"
+Result<double> parse_seconds(std::string_view text);               // "200ms", "1.5s", "15min"
+Result<void> parse_size(std::string_view text, Budgets& budgets);  // "60MB", "1.5GB", "40%": size or size_share
+Result<double> parse_bytes(std::string_view text);                 // "60MB", "1.5GiB"
+
+struct CompressOptions {
+  Budgets budgets;
+  Request request;
+  std::string text;        // what the model should stay good at; empty = what it writes by itself
+  std::string final_text;  // the fourth set, where it is a text of its own
+  std::string text_name = "the model's own text";
+  std::vector<DType> types;  // to choose from; empty = all that are worth it
+  double level = 0.95;
+  int tries = 5;       // candidates that are built at most
+  double seconds = 0;  // after so many no further candidate is begun; 0 = no limit
+  uint64_t seed = 1;
+  int threads = 0;
+  std::string writer;
+  Measurements* store = nullptr;
+  std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress;
+  std::function<void(const std::string& line)> note;  // what was found, as it is found
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+// Speed of a model beside that of the base: both in turn, round by round.
+struct Speeds {
+  Times base, own;                            // medians
+  std::vector<double> base_request, request;  // seconds, of each round
+  double ratio = 0;                           // base's request by own, median of rounds
+  double ratio_low = 0;                       // with the confidence of the report it is above this
+};
+
+struct Candidate {
+  std::string name;  // "candidate 2"
+  TypesByName types;
+  Costs predicted = {};
+  double bound = 0;  // Allocation::bound
+  std::string key;   // of the file: what it is made of
+  uint64_t bytes = 0;
+  int64_t memory = 0;
+  std::optional<measure::Quality> quality;  // on the third set
+  std::optional<Speeds> speeds;
+  std::vector<std::string> misses;  // budgets that are not shown to be kept, in words; empty = it passes
+};
+
+// A mix that others would take, predicted and measured as candidates are before they are built.
+struct Reference {
+  std::string name;  // "Q4_0", "random", "inverted"
+  TypesByName types;
+  Costs predicted = {};
+  double loss = 0;  // measured on the second set
+};
+
+struct Additivity {
+  std::vector<double> predicted, measured;  // of random mixes near the budget
+  double spearman = 0, slope = 0;           // slope: measured by predicted, through zero
+};
+
+struct SetSize {
+  std::string name;                 // "calibration"
+  int64_t windows = 0, tokens = 0;  // tokens of each
+};
+
+struct CompressReport {
+  std::string model, architecture, sha256, text_name;
+  std::vector<SetSize> sets;
+  Request request;
+  Budgets budgets;
+  double level = 0.95;
+  uint64_t base_bytes = 0;
+  int64_t base_memory = 0;
+  std::vector<MatrixLoss> matrices;
+  std::optional<TimeTable> times;
+  std::vector<Allocation> front_time, front_size;  // loss against seconds, against bytes
+  std::vector<Reference> references;
+  Additivity additivity;
+  std::vector<Candidate> candidates;
+  int chosen = -1;                                // of the candidates: the best that passes, else the nearest
+  std::optional<measure::Quality> final_quality;  // of the chosen, on the fourth set
+  bool kept = false;                              // all budgets are shown to be kept, the losses on the fourth set too
+  std::vector<std::string> misses;                // of the chosen, in the end
+  std::filesystem::path file;                     // of the chosen: model.gguf, or nearest.gguf
+  std::string main_type;                          // the mix that it is named after: that of most weights
+  double seconds = 0;                             // that the search took
+};
+
+// Writes `out`/model.gguf (nearest.gguf where no budget was kept), types.txt and calibration.txt. `model`: GGUF or a
+// Hugging Face directory, a decoder. Errors: invalid for texts that are too short, budgets that contradict themselves;
+// those of its parts; cancelled: what was measured is kept for the next run.
+Result<CompressReport> compress(const std::filesystem::path& model, const std::filesystem::path& out,
+                                const CompressOptions& options);
+
+}  // namespace miao::compress

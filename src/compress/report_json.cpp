@@ -1,0 +1,132 @@
+#include "base/json.h"
+#include "compress/compress_report.h"
+
+namespace miao::compress {
+
+namespace {
+
+Json of(const Costs& c) {
+  return {{"loss", c[kLoss]}, {"seconds", c[kSeconds]}, {"first_token_seconds", c[kFirst]}, {"bytes", c[kBytes]}};
+}
+
+Json of(const TypesByName& types) {
+  Json out = Json::object();
+  for (const auto& [name, type] : types) out[name] = format(type).name;
+  return out;
+}
+
+Json of(const std::vector<Allocation>& front) {
+  Json out = Json::array();
+  for (const Allocation& a : front) out.push_back(of(a.total));
+  return out;
+}
+
+Json of(const measure::Quality& q) {
+  Json out{{"unit", q.unit}, {"units", q.units}, {"items", q.items}, {"level", q.level}};
+  for (const measure::Metric& m : q.metrics) {
+    Json& one = out["metrics"][m.key];
+    one["value"] = m.value;
+    if (m.ci) one["interval"] = {m.ci->low, m.ci->high};
+  }
+  out["verdicts"] = Json::array();
+  for (const measure::Verdict& v : q.verdicts) {
+    Json one{{"budget", v.budget.text()}, {"loss", v.loss.value}, {"outcome", measure::name(v.outcome)}};
+    if (v.loss.upper) one["upper"] = *v.loss.upper;
+    if (v.more > 0) one["more_units_needed"] = v.more;
+    out["verdicts"].push_back(std::move(one));
+  }
+  return out;
+}
+
+Json of(const Times& t, const Request& r) {
+  return {{"first_token_seconds", t.first}, {"token_seconds", t.step}, {"request_seconds", t.request(r)}};
+}
+
+Json of(const Candidate& c, const Request& r) {
+  Json out{{"name", c.name}, {"predicted", of(c.predicted)}, {"bytes", c.bytes}, {"memory", c.memory}};
+  out["goal_bound"] = c.bound;
+  if (c.quality) out["quality"] = of(*c.quality);
+  if (c.speeds) {
+    out["speed"] = {{"base", of(c.speeds->base, r)},
+                    {"own", of(c.speeds->own, r)},
+                    {"ratio", c.speeds->ratio},
+                    {"ratio_lower_bound", c.speeds->ratio_low},
+                    {"base_request_seconds", c.speeds->base_request},
+                    {"request_seconds", c.speeds->request}};
+  }
+  out["misses"] = c.misses;
+  out["types"] = of(c.types);
+  return out;
+}
+
+}  // namespace
+
+Json to_json(const CompressReport& r, const ReportContext& context) {
+  Json out{{"schema", kCompressSchema},
+           {"version", context.version},
+           {"date", context.date},
+           {"command", context.command},
+           {"machine", context.machine.brand},
+           {"model", r.model},
+           {"architecture", r.architecture},
+           {"sha256", r.sha256},
+           {"text", r.text_name},
+           {"kept", r.kept},
+           {"file", r.file.string()},
+           {"seconds", r.seconds},
+           {"level", r.level},
+           {"request", {{"prompt", r.request.prompt}, {"gen", r.request.gen}, {"batch", r.request.batch}}},
+           {"base", {{"bytes", r.base_bytes}, {"memory", r.base_memory}}},
+           {"misses", r.misses}};
+  out["budgets"] = Json::array();
+  for (const measure::Budget& b : r.budgets.losses) out["budgets"].push_back(b.text());
+  const auto budget = [&](const char* key, std::optional<double> value) {
+    if (value) out["limits"][key] = *value;
+  };
+  budget("speed", r.budgets.speed);
+  budget("first_token_seconds", r.budgets.first);
+  budget("token_seconds", r.budgets.step);
+  budget("request_seconds", r.budgets.request);
+  budget("bytes", r.budgets.size);
+  budget("bytes_share", r.budgets.size_share);
+  budget("memory", r.budgets.memory);
+  for (const SetSize& s : r.sets) out["sets"][s.name] = {{"windows", s.windows}, {"tokens", s.tokens}};
+  out["chosen"] = r.chosen;
+  if (r.final_quality) out["final"] = of(*r.final_quality);
+  out["candidates"] = Json::array();
+  for (const Candidate& c : r.candidates) out["candidates"].push_back(of(c, r.request));
+  out["additivity"] = {{"predicted", r.additivity.predicted},
+                       {"measured", r.additivity.measured},
+                       {"spearman", r.additivity.spearman},
+                       {"slope", r.additivity.slope}};
+  out["references"] = Json::array();
+  for (const Reference& ref : r.references) {
+    out["references"].push_back({{"name", ref.name}, {"predicted", of(ref.predicted)}, {"loss", ref.loss}});
+  }
+  out["front_time"] = of(r.front_time);
+  out["front_size"] = of(r.front_size);
+  out["matrices"] = Json::array();
+  for (const MatrixLoss& m : r.matrices) {
+    Json types = Json::object();
+    for (const TypeLoss& t : m.types) types[format(t.type).name] = {{"bytes", t.bytes}, {"loss", t.loss}};
+    out["matrices"].push_back({{"tensor", m.tensor},
+                               {"shape", m.shape},
+                               {"probe", format(m.probe).name},
+                               {"probe_loss", m.probe_loss},
+                               {"types", std::move(types)}});
+  }
+  out["times"] = Json::array();
+  if (r.times) {
+    out["rest"] = {{"first_token_seconds", r.times->rest().first}, {"token_seconds", r.times->rest().step}};
+    for (const TimeTable::Kind& kind : r.times->kinds()) {
+      for (const auto& [type, t] : kind.types)
+        out["times"].push_back({{"kind", kind.name},
+                                {"type", format(type).name},
+                                {"first_token_seconds", t.first},
+                                {"token_seconds", t.step}});
+    }
+  }
+  return out;
+}
+
+}  // namespace miao::compress

@@ -1,0 +1,92 @@
+// The state of a search (compress/compress.h) and its parts.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "compress/compress.h"
+#include "compress/gguf_copy.h"
+#include "compress/importance.h"
+#include "compress/search/split.h"
+
+namespace miao::compress {
+
+class Search {
+ public:
+  Search(const std::filesystem::path& model, const std::filesystem::path& out, const CompressOptions& options)
+      : model_(model), out_(out), o_(options) {}
+
+  Result<CompressReport> run();
+
+ private:
+  using Windows = std::vector<std::vector<int32_t>>;
+
+  // prepare.cpp
+  Result<void> open();
+  Result<void> cut_texts();
+  Result<void> own_texts();
+  Result<void> learn();  // importance, losses, times
+  Result<void> find_importance();
+  Result<void> find_losses();
+  Result<void> find_times();
+  void make_problem();
+
+  // references.cpp
+  Result<void> compare();  // additivity, controls, what others would take
+  std::vector<Reference> random_mixes(double target, uint64_t seed) const;
+  void add_controls(std::vector<Reference>& out) const;
+  void add_usual(std::vector<Reference>& out) const;
+
+  // trial.cpp
+  Result<void> judge(Candidate& candidate);
+  Result<std::filesystem::path> build(const Candidate& candidate);
+  Result<measure::Quality> quality_of(const Candidate& candidate, Set set);
+  Result<Speeds> speeds_of(const std::filesystem::path& file);
+  void find_misses(Candidate& candidate) const;
+  Result<void> write_result(const Candidate& candidate);
+
+  // compress.cpp
+  Result<void> choose();
+  CostLimits limits() const;
+  void learn_from(const Candidate& candidate);
+  Candidate candidate_of(const Allocation& allocation) const;
+
+  // What the store has for `key`, or what `measure` finds and the store then keeps.
+  Result<Json> kept(Json key, const std::function<Result<Json>()>& measure);
+  void say(const std::string& line) const {
+    if (o_.note) o_.note(line);
+  }
+  void progress(std::string_view what, int64_t done, int64_t total) const {
+    if (o_.progress) o_.progress(what, static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+  }
+  bool time_left(double needed) const;
+
+  std::filesystem::path model_, out_;
+  const CompressOptions& o_;
+  double start_ = 0, trial_seconds_ = 0;
+  CompressReport report_;
+  std::vector<DType> types_;
+  std::optional<GgufCopy> copy_;
+  std::unique_ptr<runtime::Engine> base_;
+  std::array<Windows, kSets> sets_;
+  std::string calibration_text_, calibrated_on_;
+  Importance importance_;
+  Problem problem_;
+  std::vector<size_t> items_;  // of report_.matrices, in the problem
+  Quantity goal_ = kSeconds;
+  std::vector<double> ratio_;  // of each loss budget: upper bound by predicted divergence
+  double time_ratio_ = 1;      // measured by predicted request
+};
+
+Json to_json(const TimeTable& table);
+Result<TimeTable> time_table_of(const Json& json);
+Json to_json(const std::vector<MatrixLoss>& matrices);
+Result<std::vector<MatrixLoss>> matrices_of(const Json& json);
+Json to_json(const measure::TextRecords& records);
+Result<measure::TextRecords> records_of(const Json& json);
+
+}  // namespace miao::compress
