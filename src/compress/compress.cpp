@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/clock.h"
 #include "base/sha256.h"
@@ -14,9 +15,11 @@ namespace miao::compress {
 
 namespace {
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kFirstDivergence = 0.02;  // nats a token: what is tried for metrics that say nothing of divergence
+constexpr double kGptq = 0.75;              // bound of a candidate's loss by the prediction, which knows no GPTQ
 constexpr double kSafety = 0.97;           // of a budget, where a candidate missed it
-constexpr double kWorth = 0.01;            // gain of the goal for which another candidate is built
+constexpr double kWorth = 0.02;            // gain of the goal for which another candidate is built
 
 // A budget's margin as a divergence, before anything is known of how the two hang together.
 double first_guess(const measure::Budget& budget) {
@@ -55,6 +58,12 @@ CostLimits Search::limits() const {
   for (const auto& options : problem_.items) {
     for (size_t k = 0; k < kQuantities; ++k) base[k] += options[0][k];
   }
+  // What passed and what failed is known better than any prediction: the next lies between.
+  if (passed_ > 0 && failed_ < kInfinity) {
+    out[kLoss] = std::clamp(out[kLoss].value_or(failed_), passed_, std::sqrt(passed_ * failed_));
+  } else if (failed_ < kInfinity) {
+    least(kLoss, kSafety * failed_);
+  }
   if (b.speed) least(kSeconds, base[kSeconds] / *b.speed / time_ratio_);
   if (b.request) least(kSeconds, *b.request / time_ratio_);
   if (b.first) least(kFirst, *b.first / time_ratio_);
@@ -75,6 +84,12 @@ void Search::learn_from(const Candidate& c) {
     const measure::Loss& loss = c.quality->verdicts[i].loss;
     const double bound = std::max(loss.upper.value_or(2 * loss.value), 1e-6);
     ratio_[i] = bound / std::max(c.predicted[kLoss], 1e-6) / (c.misses.empty() ? 1 : kSafety);
+  }
+  if (!o_.budgets.losses.empty()) {
+    const auto keeps = [](const measure::Verdict& v) { return v.outcome == measure::Outcome::passes; };
+    const bool passes = std::ranges::all_of(c.quality->verdicts, keeps);
+    double& end = passes ? passed_ : failed_;
+    end = passes ? std::max(end, c.predicted[kLoss]) : std::min(end, c.predicted[kLoss]);
   }
   const double own = c.speeds->own.request(o_.request);
   const double base = c.speeds->base.request(o_.request);
@@ -129,7 +144,7 @@ Result<CompressReport> Search::run() {
   report_.request = o_.request;
   report_.budgets = o_.budgets;
   report_.level = o_.level;
-  for (const measure::Budget& b : o_.budgets.losses) ratio_.push_back(b.margin / first_guess(b) / 0.9);
+  for (const measure::Budget& b : o_.budgets.losses) ratio_.push_back(b.margin / first_guess(b) * kGptq);
   goal_ = o_.budgets.losses.empty() ? kLoss : kSeconds;
   MIAO_CHECK_OK(open());
   MIAO_CHECK_OK(cut_texts());

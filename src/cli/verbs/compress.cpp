@@ -1,5 +1,6 @@
 // miao compress: the smallest or fastest model that keeps budgets.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
@@ -157,7 +158,10 @@ Result<int> run(const Options& o, const Common& common) {
   options.progress = [&](std::string_view what, uint64_t done, uint64_t total) { bar.update(what, done, total); };
   options.note = [&](const std::string& line) {
     bar.end();
-    if (!common.quiet && !common.json) log_info(line);
+    if (common.quiet || common.json) return;
+    Output notes(STDERR_FILENO);
+    notes.line(line);
+    (void)notes.flush();
   };
   MIAO_TRY(const compress::CompressReport report, compress::compress(path, o.output, options));
   bar.end();

@@ -20,8 +20,8 @@ namespace miao::compress {
 namespace {
 
 constexpr int64_t kWindow = 512, kSearchWindow = 256;
-constexpr std::array<int64_t, kSets> kMost = {64, 8, 100, 200};  // windows
-constexpr std::array<int64_t, kSets> kOwn = {64, 8, 48, 96};     // of text that the model writes, which takes time
+constexpr std::array<int64_t, kSets> kMost = {64, 4, 100, 200};  // windows
+constexpr std::array<int64_t, kSets> kOwn = {64, 4, 48, 96};     // of text that the model writes, which takes time
 constexpr int64_t kLeastWindows = 8;                             // of the sets that verdicts are about
 constexpr int64_t kLogitsBytes = int64_t{1} << 30;               // of the search set, kept
 

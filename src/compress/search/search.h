@@ -3,6 +3,7 @@
 
 #include <array>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -80,6 +81,7 @@ class Search {
   Quantity goal_ = kSeconds;
   std::vector<double> ratio_;  // of each loss budget: upper bound by predicted divergence
   double time_ratio_ = 1;      // measured by predicted request
+  double passed_ = 0, failed_ = std::numeric_limits<double>::infinity();  // predicted losses of candidates
 };
 
 Json to_json(const TimeTable& table);
