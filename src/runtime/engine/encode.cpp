@@ -10,6 +10,12 @@ int64_t Engine::State::encoder_rows(const EncoderInput& input) const {
   return static_cast<int64_t>(values > 0 ? input.features.size() / static_cast<size_t>(2 * values) : input.ids.size());
 }
 
+int64_t Engine::State::frames_bytes(int64_t input_ctx) const {
+  const models::ModelSpec& encoder = *model->spec().encoder;
+  const int64_t row = kernels::round_up(encoder.dim, kernels::kLanes) * static_cast<int64_t>(sizeof(float));
+  return encoder.features > 0 ? 2 * input_ctx * row : 0;
+}
+
 Result<void> Engine::State::check(const EncoderInput& input) const {
   const models::ModelSpec& spec = *model->spec().encoder;
   const int64_t rows = encoder_rows(input), limit = model->encoder_ctx();
@@ -105,8 +111,7 @@ Result<std::vector<Sequence>> Engine::encode(std::span<const EncoderInput> input
   }
   const bool audio = s.model->convolution() != nullptr;
   if (audio && s.frames.size() == 0) {
-    const int64_t row = kernels::round_up(s.model->spec().encoder->dim, kernels::kLanes);
-    MIAO_TRY(s.frames, Memory::allocate(static_cast<size_t>(2 * s.model->encoder_ctx() * row) * sizeof(float)));
+    MIAO_TRY(s.frames, Memory::allocate(static_cast<size_t>(s.frames_bytes(s.model->encoder_ctx()))));
   }
   const int64_t room = std::max(s.chunk, s.model->encoder_ctx());
   for (size_t first = 0; first < inputs.size();) {
