@@ -16,6 +16,7 @@ namespace miao::compress {
 
 namespace {
 
+using measure::ForecastCase;
 using models::ModelSpec;
 using runtime::Encoder;
 using runtime::Engine;
@@ -30,7 +31,7 @@ int64_t sum(int64_t a, int64_t b) { return a > INT64_MAX - b ? INT64_MAX : a + b
 class Described {
  public:
   static Result<Described> open(const io::Checkpoint& model, const PlanOptions& o) {
-    Described out(o);
+    Described out;
     MIAO_TRY(out.shape_, models::shape_of(model));
     MIAO_TRY(io::Checkpoint hollow, model.hollow());
     if (out.shape_ == ModelSpec::Shape::encoder) {
@@ -70,12 +71,8 @@ class Described {
             .kv = m.kv_reserved,
             .program = program};
   }
-  PlanMemory memory(int64_t program) const { return memory(o_->use.users, ctx(), program); }
 
  private:
-  explicit Described(const PlanOptions& o) : o_(&o) {}
-
-  const PlanOptions* o_;
   ModelSpec::Shape shape_ = ModelSpec::Shape::decoder;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Encoder> encoder_;
@@ -112,7 +109,7 @@ class Planner {
     }
     const io::Checkpoint& model = made ? *made : file_;
     MIAO_TRY(const Described described, Described::open(model, o_));
-    MIAO_CHECK_OK(check_use(described));
+    MIAO_CHECK_OK(choose_use(described));
     // What this process has now is what the one that runs the model has beside it, the tokenizer with it.
     program_ = static_cast<int64_t>(rss_bytes()) + kWindow;
     describe(model, described);
@@ -141,13 +138,20 @@ class Planner {
     return planned_model(file_, types);
   }
 
-  Result<void> check_use(const Described& described) const {
-    const bool encoder = described.shape() == ModelSpec::Shape::encoder;
-    const int64_t needed = o_.use.prompt + (encoder ? 0 : o_.use.gen);
-    if (described.shape() == ModelSpec::Shape::encoder_decoder || needed <= described.ctx()) return {};
+  // What the options leave open is what the context has room for.
+  Result<void> choose_use(const Described& described) {
+    const bool decoder = described.shape() == ModelSpec::Shape::decoder;
+    const int64_t ctx = described.ctx();
+    ForecastCase& use = plan_.use;
+    use.users = o_.users;
+    const int64_t room = std::max<int64_t>(1, o_.prompt ? ctx - *o_.prompt : ctx / 4);
+    use.gen = o_.gen.value_or(std::min(use.gen, room));
+    use.prompt = o_.prompt.value_or(decoder ? std::clamp<int64_t>(ctx - use.gen, 1, use.prompt) : std::min<int64_t>(128, ctx));
+    const int64_t needed = use.prompt + (decoder ? use.gen : 0);
+    if (described.shape() == ModelSpec::Shape::encoder_decoder || needed <= ctx) return {};
     return Error{Code::invalid,
                  std::to_string(needed) + " positions are needed for a prompt and what is written, and the context has " +
-                     std::to_string(described.ctx()) + "; shorten them, or raise the context length (ctx)",
+                     std::to_string(ctx) + "; shorten them, or raise the context length (ctx)",
                  file_.path().string()};
   }
 
@@ -182,23 +186,23 @@ class Planner {
     const auto free = static_cast<int64_t>(std::min<uint64_t>(plan_.free, INT64_MAX));
     const int64_t none = peak(0, 0), each = std::max<int64_t>(1, peak(1, plan_.ctx) - none);
     plan_.most_users = none > free ? 0 : (free - none) / each;
-    const int64_t page = kernels::kPage, fixed = peak(o_.use.users, 0);
-    const int64_t one = std::max<int64_t>(1, peak(o_.use.users, page) - fixed);
+    const int64_t page = kernels::kPage, fixed = peak(plan_.use.users, 0);
+    const int64_t one = std::max<int64_t>(1, peak(plan_.use.users, page) - fixed);
     plan_.most_ctx = fixed > free ? 0 : std::min(plan_.model_ctx, (free - fixed) / one * page);
   }
 
   Result<void> fill(PlanRow& row, const io::Checkpoint& model, const Described& described, bool prefill) {
     row.bytes = model.bytes();
     row.bits = plan_.parameters > 0 ? 8.0 * static_cast<double>(row.bytes) / static_cast<double>(plan_.parameters) : 0;
-    row.memory = described.memory(program_);
+    row.memory = described.memory(plan_.use.users, described.ctx(), program_);
     row.fits = static_cast<uint64_t>(row.memory.peak()) <= plan_.free;
     if (!o_.speed) return {};
     if (o_.progress) o_.progress(row.type.empty() ? "the model" : row.type);
     measure::ForecastOptions timing = o_.timing;
     timing.prefill = prefill;
     const auto speed = described.shape() == ModelSpec::Shape::encoder
-                           ? measure::forecast(model, Described::encoder_options(o_), o_.use, timing)
-                           : measure::forecast(model, o_.engine, o_.use, timing);
+                           ? measure::forecast(model, Described::encoder_options(o_), plan_.use, timing)
+                           : measure::forecast(model, o_.engine, plan_.use, timing);
     if (!speed.ok() && speed.error().code == Code::cancelled) return speed.error();
     if (speed.ok()) {
       row.speed = *speed;

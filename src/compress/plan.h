@@ -25,7 +25,8 @@ namespace miao::compress {
 
 struct PlanOptions {
   runtime::EngineOptions engine;  // threads, compute, kv, ctx, chunk, cancel: as it will be opened
-  measure::ForecastCase use;
+  int64_t users = 1;
+  std::optional<int64_t> prompt, gen;  // tokens; none = 512 and 128, or what the context allows (encoders: 128)
   measure::ForecastOptions timing;
   std::optional<Recipe> type;        // what it would be after quantize(); none = as it is
   std::vector<std::string> others;   // mixes to put beside it
@@ -66,6 +67,7 @@ struct Plan {
   int64_t parameters = 0, layers = 0, width = 0, vocab = 0, model_ctx = 0;
   std::vector<TypeBytes> types;  // the most bytes first
   bool quantised = false;        // other types would be made from weights that have lost something already
+  measure::ForecastCase use;
   int64_t ctx = 0;               // positions of a sequence, or tokens of an input
   int64_t input_ctx = 0;         // of encoder-decoders: of what is read
   int64_t kv_per_token = 0;

@@ -35,7 +35,7 @@ std::string plural(int64_t n, const char* one, const char* many) {
 
 class Text {
  public:
-  Text(const Plan& plan, const std::string& model, const ForecastCase& use) : p_(plan), model_(model), use_(use) {}
+  Text(const Plan& plan, const std::string& model) : p_(plan), model_(model), use_(plan.use) {}
 
   std::string str() {
     head();
@@ -184,16 +184,16 @@ Json row_json(const PlanRow& row, const ForecastCase& use, Shape shape) {
 
 }  // namespace
 
-std::string plan_text(const Plan& plan, const std::string& model, const ForecastCase& use) {
-  return Text(plan, model, use).str();
+std::string plan_text(const Plan& plan, const std::string& model) {
+  return Text(plan, model).str();
 }
 
-Json plan_json(const Plan& plan, const std::string& model, const ForecastCase& use) {
+Json plan_json(const Plan& plan, const std::string& model) {
   Json types = Json::array(), others = Json::array();
   for (const compress::TypeBytes& t : plan.types) {
     types.push_back({{"type", t.type}, {"tensors", t.tensors}, {"parameters", t.parameters}, {"bytes", t.bytes}});
   }
-  for (const PlanRow& row : plan.others) others.push_back(row_json(row, use, plan.shape));
+  for (const PlanRow& row : plan.others) others.push_back(row_json(row, plan.use, plan.shape));
   const auto optional = [](const std::optional<int64_t>& n) { return n ? Json(*n) : Json(); };
   return {{"schema", kSchema},
           {"source", model},
@@ -207,13 +207,13 @@ Json plan_json(const Plan& plan, const std::string& model, const ForecastCase& u
           {"context", plan.model_ctx},
           {"types", std::move(types)},
           {"quantised", plan.quantised},
-          {"use", {{"ctx", plan.ctx}, {"users", use.users}, {"prompt", use.prompt}, {"gen", use.gen}}},
+          {"use", {{"ctx", plan.ctx}, {"users", plan.use.users}, {"prompt", plan.use.prompt}, {"gen", plan.use.gen}}},
           {"kv", {{"type", plan.kv.empty() ? Json() : Json(plan.kv)}, {"bytes_per_token", plan.kv_per_token}}},
           {"machine",
            {{"threads", plan.threads}, {"isa", plan.isa}, {"memory_free", plan.free}, {"memory_total", plan.total}}},
           {"most_users", optional(plan.most_users)},
           {"most_ctx", optional(plan.most_ctx)},
-          {"model", row_json(plan.model, use, plan.shape)},
+          {"model", row_json(plan.model, plan.use, plan.shape)},
           {"others", std::move(others)}};
 }
 

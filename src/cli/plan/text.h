@@ -8,7 +8,7 @@
 
 namespace miao::cli {
 
-std::string plan_text(const compress::Plan& plan, const std::string& model, const measure::ForecastCase& use);
-Json plan_json(const compress::Plan& plan, const std::string& model, const measure::ForecastCase& use);
+std::string plan_text(const compress::Plan& plan, const std::string& model);
+Json plan_json(const compress::Plan& plan, const std::string& model);
 
 }  // namespace miao::cli

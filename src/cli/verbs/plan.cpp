@@ -14,7 +14,9 @@
 #include "cli/terminal.h"
 #include "cli/verb.h"
 #include "compress/plan.h"
+#include "io/checkpoint.h"
 #include "io/hub.h"
+#include "models/model.h"
 
 namespace miao::cli {
 
@@ -25,7 +27,8 @@ namespace {
 struct Options {
   ModelArgument model;
   EngineFlags engine;
-  measure::ForecastCase use;
+  int64_t users = 1;
+  std::optional<int64_t> prompt, gen;
   std::string type, token, memory;
   std::vector<std::string> types = {"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS"};
   bool no_speed = false, refresh = false;
@@ -53,10 +56,12 @@ Result<int> run(const Options& o, const Common& common) {
   compress::PlanOptions plan;
   plan.engine = o.engine.options();
   plan.engine.packs.clear();
-  plan.use = o.use;
+  plan.users = o.users;
+  plan.prompt = o.prompt;
+  plan.gen = o.gen;
   plan.speed = !o.no_speed;
-  if (plan.engine.ctx == 0 && o.use.prompt + o.use.gen > models::kDefaultCtx)
-    plan.engine.ctx = o.use.prompt + o.use.gen;  // more than the engine's own choice
+  const int64_t needed = o.prompt.value_or(0) + o.gen.value_or(o.prompt ? measure::ForecastCase().gen : 0);
+  if (plan.engine.ctx == 0 && needed > models::kDefaultCtx) plan.engine.ctx = needed;  // more than the engine's own
   if (!o.type.empty()) {
     const auto recipe = compress::Recipe::named(o.type);
     if (!recipe.ok()) return usage_error(verb_plan, "--type: " + recipe.error().message);
@@ -84,9 +89,9 @@ Result<int> run(const Options& o, const Common& common) {
   MIAO_TRY(const compress::Plan made, compress::make_plan(model, plan));
   doing.reset();
   if (common.json) {
-    out().line(dump_json(plan_json(made, o.model.ref, o.use), 2));
+    out().line(dump_json(plan_json(made, o.model.ref), 2));
   } else {
-    out().write(plan_text(made, o.model.ref, o.use));
+    out().write(plan_text(made, o.model.ref));
   }
   return static_cast<int>(made.model.fits ? kOk : kUnmet);
 }
@@ -94,12 +99,12 @@ Result<int> run(const Options& o, const Common& common) {
 Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<Options>();
   add_model_argument(app, o->model);
-  const auto count = [&](const char* names, int64_t& value, int64_t least, int64_t most, const char* help) {
+  const auto count = [&](const char* names, auto& value, int64_t least, int64_t most, const char* help) {
     app.add_option(names, value, help)->check(CLI::Range(least, most))->type_name("N");
   };
-  count("-u,--users", o->use.users, 1, 1 << 16, "Texts that are worked on side by side");
-  count("-p,--prompt", o->use.prompt, 1, 1 << 24, "Tokens of a prompt, or of an encoder's input");
-  count("-n,--gen", o->use.gen, 1, 1 << 24, "Tokens of an answer");
+  count("-u,--users", o->users, 1, 1 << 16, "Texts that are worked on side by side");
+  count("-p,--prompt", o->prompt, 1, 1 << 24, "Tokens of a prompt, or of an encoder's input; unset = 512 (128), or what the context allows");
+  count("-n,--gen", o->gen, 1, 1 << 24, "Tokens of an answer; unset = 128, or what the context allows");
   app.add_option("--type", o->type, "Plan what it would be after miao quantize --type")->type_name("MIX");
   app.add_option("--types", o->types, "Mixes to put beside it; none = no table of them")
       ->delimiter(',')
