@@ -24,6 +24,9 @@ using runtime::MemoryReport;
 
 // Pages of the file that stand in memory while a matrix is packed, before they are given back.
 constexpr int64_t kWindow = int64_t{16} << 20;
+// What a row of a mapped table brings in where the page cache has large folios (ext4 and XFS, Linux 6), and the rows
+// that a decoder reads before it gives the pages back: a chunk, and what was left of the last.
+constexpr int64_t kRowPages = int64_t{512} << 10, kRowsLeft = 64;
 
 int64_t sum(int64_t a, int64_t b) { return a > INT64_MAX - b ? INT64_MAX : a + b; }
 
@@ -41,6 +44,7 @@ class Described {
     } else {
       runtime::EngineOptions options = o.engine;
       options.weights = false;
+      out.chunk_ = options.chunk;
       MIAO_TRY(out.engine_, Engine::open(std::move(hollow), options));
     }
     return out;
@@ -64,16 +68,19 @@ class Described {
   int threads() const { return encoder_ ? encoder_->pool().threads() : engine_->pool().threads(); }
 
   PlanMemory memory(int64_t users, int64_t positions, int64_t program) const {
+    const int64_t rows = std::min<int64_t>(chunk_, ctx()) + kRowsLeft;
     const MemoryReport m = encoder_ ? encoder_->memory(users, positions) : engine_->memory(users, positions);
     return {.weights = m.weights,
-            .embedding = encoder_ ? m.embedding : 0,
+            .embedding = encoder_ ? m.embedding : std::min(m.embedding, rows * kRowPages),
             .buffers = m.buffers,
             .kv = m.kv_reserved,
-            .program = program};
+            .program = program,
+            .loading = kWindow};
   }
 
  private:
   ModelSpec::Shape shape_ = ModelSpec::Shape::decoder;
+  int64_t chunk_ = 0;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Encoder> encoder_;
 };
@@ -111,7 +118,7 @@ class Planner {
     MIAO_TRY(const Described described, Described::open(model, o_));
     MIAO_CHECK_OK(choose_use(described));
     // What this process has now is what the one that runs the model has beside it, the tokenizer with it.
-    program_ = static_cast<int64_t>(rss_bytes()) + kWindow;
+    program_ = static_cast<int64_t>(rss_bytes());
     describe(model, described);
     plan_.model.type = o_.type ? std::string(o_.type->name()) : "";
     MIAO_CHECK_OK(fill(plan_.model, model, described, true));
@@ -146,11 +153,13 @@ class Planner {
     use.users = o_.users;
     const int64_t room = std::max<int64_t>(1, o_.prompt ? ctx - *o_.prompt : ctx / 4);
     use.gen = o_.gen.value_or(std::min(use.gen, room));
-    use.prompt = o_.prompt.value_or(decoder ? std::clamp<int64_t>(ctx - use.gen, 1, use.prompt) : std::min<int64_t>(128, ctx));
+    use.prompt =
+        o_.prompt.value_or(decoder ? std::clamp<int64_t>(ctx - use.gen, 1, use.prompt) : std::min<int64_t>(128, ctx));
     const int64_t needed = use.prompt + (decoder ? use.gen : 0);
     if (described.shape() == ModelSpec::Shape::encoder_decoder || needed <= ctx) return {};
     return Error{Code::invalid,
-                 std::to_string(needed) + " positions are needed for a prompt and what is written, and the context has " +
+                 std::to_string(needed) +
+                     " positions are needed for a prompt and what is written, and the context has " +
                      std::to_string(ctx) + "; shorten them, or raise the context length (ctx)",
                  file_.path().string()};
   }
@@ -184,11 +193,22 @@ class Planner {
       return described.memory(users, positions, program_).peak();
     };
     const auto free = static_cast<int64_t>(std::min<uint64_t>(plan_.free, INT64_MAX));
-    const int64_t none = peak(0, 0), each = std::max<int64_t>(1, peak(1, plan_.ctx) - none);
-    plan_.most_users = none > free ? 0 : (free - none) / each;
-    const int64_t page = kernels::kPage, fixed = peak(plan_.use.users, 0);
-    const int64_t one = std::max<int64_t>(1, peak(plan_.use.users, page) - fixed);
-    plan_.most_ctx = fixed > free ? 0 : std::min(plan_.model_ctx, (free - fixed) / one * page);
+    // The most that a growing need leaves below what is free.
+    const auto most = [&](int64_t high, const auto& need) {
+      int64_t low = 0;
+      while (low < high) {
+        const int64_t middle = low + (high - low + 1) / 2;
+        need(middle) <= free ? low = middle : high = middle - 1;
+      }
+      return low;
+    };
+    constexpr int64_t kMostUsers = int64_t{1} << 32;
+    const int64_t page = kernels::kPage;
+    plan_.most_users = most(kMostUsers, [&](int64_t users) { return peak(users, plan_.ctx); });
+    if (peak(0, 0) > free) plan_.most_users = 0;
+    const int64_t pages =
+        most((plan_.model_ctx + page - 1) / page, [&](int64_t n) { return peak(plan_.use.users, n * page); });
+    plan_.most_ctx = std::min(plan_.model_ctx, pages * page);
   }
 
   Result<void> fill(PlanRow& row, const io::Checkpoint& model, const Described& described, bool prefill) {
@@ -233,7 +253,10 @@ class Planner {
 
 }  // namespace
 
-int64_t PlanMemory::peak() const { return sum(sum(sum(weights, embedding), sum(buffers, kv)), program); }
+int64_t PlanMemory::peak() const {
+  const int64_t in_use = sum(embedding, sum(buffers, kv));
+  return sum(sum(weights, program), std::max(in_use, loading));
+}
 
 Result<Plan> make_plan(const io::Checkpoint& model, const PlanOptions& options) {
   return Planner(model, options).run();

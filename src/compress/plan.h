@@ -28,27 +28,28 @@ struct PlanOptions {
   int64_t users = 1;
   std::optional<int64_t> prompt, gen;  // tokens; none = 512 and 128, or what the context allows (encoders: 128)
   measure::ForecastOptions timing;
-  std::optional<Recipe> type;        // what it would be after quantize(); none = as it is
-  std::vector<std::string> others;   // mixes to put beside it
-  bool speed = true;                 // measured, which takes about a second a type
-  std::optional<uint64_t> free;      // bytes of memory to plan for; none = what this machine or container has
+  std::optional<Recipe> type;       // what it would be after quantize(); none = as it is
+  std::vector<std::string> others;  // mixes to put beside it
+  bool speed = true;                // measured, which takes about a second a type
+  std::optional<uint64_t> free;     // bytes of memory to plan for; none = what this machine or container has
   std::function<void(std::string_view what)> progress;  // what is being measured
 };
 
 // Bytes at the peak, where all positions are in use.
 struct PlanMemory {
   int64_t weights = 0;    // packed
-  int64_t embedding = 0;  // pages of the file's table that stay in memory: of encoders; decoders give them back
+  int64_t embedding = 0;  // pages of the file's table: encoders keep them, decoders give them back after each piece
   int64_t buffers = 0;    // activations, scratch, logits
   int64_t kv = 0;         // keys and values of all users
-  int64_t program = 0;    // code, tokenizer, pages of the file that is being packed
-  int64_t peak() const;   // INT64_MAX where the sum is too large to count
+  int64_t program = 0;    // code and tokenizer
+  int64_t loading = 0;    // pages of the file that is being packed, before there are texts
+  int64_t peak() const;   // INT64_MAX where it is too large to count
 };
 
 struct PlanRow {
-  std::string type;         // of the mix; empty = as the file is
-  uint64_t bytes = 0;       // of all tensors in the file
-  double bits = 0;          // a parameter
+  std::string type;    // of the mix; empty = as the file is
+  uint64_t bytes = 0;  // of all tensors in the file
+  double bits = 0;     // a parameter
   PlanMemory memory;
   bool fits = false;
   std::optional<measure::Forecast> speed;
@@ -68,10 +69,10 @@ struct Plan {
   std::vector<TypeBytes> types;  // the most bytes first
   bool quantised = false;        // other types would be made from weights that have lost something already
   measure::ForecastCase use;
-  int64_t ctx = 0;               // positions of a sequence, or tokens of an input
-  int64_t input_ctx = 0;         // of encoder-decoders: of what is read
+  int64_t ctx = 0;        // positions of a sequence, or tokens of an input
+  int64_t input_ctx = 0;  // of encoder-decoders: of what is read
   int64_t kv_per_token = 0;
-  std::string kv;                // their type; empty for encoders
+  std::string kv;  // their type; empty for encoders
   std::string isa;
   int threads = 1;
   uint64_t free = 0, total = 0;  // memory; total 0 = not known

@@ -55,7 +55,8 @@ class Checkpoint {
                                      std::vector<Head> heads);
 
   // The same keys, side files and tensors, whose data reads as zeros and takes no memory: for those who plan or measure
-  // what does not depend on weights. Factors of rotations (rope_...) keep their data, or read as ones.
+  // what does not depend on weights. Factors of rotations (rope_...) keep their data, or read as ones; single numbers,
+  // which CTranslate2 models have for hyper-parameters, keep theirs.
   Result<Checkpoint> hollow() const;
 
   Checkpoint(Checkpoint&&) noexcept = default;
@@ -117,7 +118,7 @@ class Checkpoint {
   std::vector<GgufKey> gguf_keys_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
   std::filesystem::path heads_folder_;
-  std::shared_ptr<const std::vector<Head>> heads_;  // null = files are read from the disk
+  std::shared_ptr<const std::vector<Head>> heads_;      // null = files are read from the disk
   std::vector<std::shared_ptr<const Memory>> filling_;  // what the data of a hollow checkpoint reads as
   bool hollow_ = false;
   std::vector<TensorView> tensors_;

@@ -86,7 +86,7 @@ TEST_F(RemoteHeaders, ALongHeaderTakesMoreRanges) {
     EXPECT_EQ(model->find("token_embd.weight")->bytes, 2000000u);
     EXPECT_EQ(*reinterpret_cast<const float*>(model->find("rope_freqs.weight")->data), 1.0f);
     EXPECT_EQ(GgufMetadata::of(*model).entries().size(), 2u);
-    const auto [bytes, requests] = asked("m");
+    const auto [bytes, requests] = asked(ref.starts_with("hf:") ? "cdn" : "files");
     EXPECT_EQ(requests, 2);
     EXPECT_EQ(bytes, 4 * kFirst);  // of 2.7 MB
   }
@@ -147,7 +147,7 @@ TEST_F(RemoteHeaders, BadFiles) {
     return error.message;
   };
   const std::string whole = gguf(20000).bytes();
-  EXPECT_NE(of("cut.gguf", whole.substr(0, 500000)).find("the file is incomplete"), std::string::npos);
+  EXPECT_NE(of("cut.gguf", whole.substr(0, 500000)).find("incomplete"), std::string::npos);
   EXPECT_NE(of("short.gguf", whole.substr(0, whole.size() - 100)).find("is incomplete"), std::string::npos);
   GgufBuilder many = gguf(10);
   many.key_count = uint64_t{1} << 60;
@@ -180,7 +180,8 @@ TEST(HeaderBytes, OfEveryBeginning) {
                                .tensor("a", {2, 40}, std::vector<float>(80))
                                .bytes();
   const std::string safetensors = SafetensorsBuilder().tensor("a", {2, 40}, std::vector<float>(80)).bytes();
-  for (const auto& [name, file, first] : {std::tuple("m.gguf", gguf, size_t{4}), {"m.safetensors", safetensors, size_t{9}}}) {
+  for (const auto& [name, file, first] :
+       {std::tuple("m.gguf", gguf, size_t{4}), {"m.safetensors", safetensors, size_t{9}}}) {
     uint64_t header = 0;
     for (size_t n = file.size(); n >= first; --n) {
       const Bytes head = std::as_bytes(std::span(file).first(n));

@@ -67,10 +67,10 @@ Result<Checkpoint> open_url_headers(const ModelRef& ref, const ResolveOptions& o
   const std::string name = url_file_name(ref.name), place = url_for_people(ref.name);
   if (!is_safe_relative(name)) return Error{Code::invalid, "the URL names no file", place};
   Http http({.netrc = true, .cancel = options.cancel});
-  const HeadRequest request{.url = ref.name,
-                            .name = name,
-                            .place = place,
-                            .explain = [&](const HttpResponse& response) { return explain_url(response, place); }};
+  const HeadRequest request{
+      .url = ref.name, .name = name, .place = place, .explain = [&](const HttpResponse& response) {
+        return explain_url(response, place);
+      }};
   MIAO_TRY(Checkpoint::Head head, fetch_head(http, request, options));
   std::vector<Checkpoint::Head> heads;
   heads.push_back(std::move(head));

@@ -47,7 +47,8 @@ Result<std::filesystem::path> resolve(std::string_view ref, const ResolveOptions
 
 // What `ref` names, without its weights where it is not here: of remote files the headers are read by HTTP ranges, and
 // nothing is kept. It is then hollow (io/checkpoint.h). Errors: as resolve(); unsupported where headers
-// cannot be read alone: of packages, and from servers that send no parts of files; corrupt for headers that are no good.
+// cannot be read alone: of packages, and from servers that send no parts of files; corrupt for headers that are no
+// good.
 Result<Checkpoint> open_headers(std::string_view ref, const ResolveOptions& options = {});
 
 std::filesystem::path packs_folder();    // of packed weights (models/pack_cache.h) in miao's own cache

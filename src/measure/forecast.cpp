@@ -190,8 +190,8 @@ Result<Forecast> forecast(const io::Checkpoint& model, const runtime::EngineOpti
   return Decoder(*engine, all, layers, what, how, options.cancel).run(options.chunk);
 }
 
-Result<Forecast> forecast(const io::Checkpoint& model, const runtime::EncoderOptions& options,
-                          const ForecastCase& what, const ForecastOptions& how) {
+Result<Forecast> forecast(const io::Checkpoint& model, const runtime::EncoderOptions& options, const ForecastCase& what,
+                          const ForecastOptions& how) {
   runtime::EncoderOptions own = options;
   own.packs.clear();
   own.weights = false;

@@ -26,8 +26,8 @@ struct ForecastCase {
 };
 
 struct ForecastOptions {
-  bool prefill = true;    // of decoders; else steps alone
-  double seconds = 0.4;   // of each thing that is timed, behind a first time that does not count
+  bool prefill = true;      // of decoders; else steps alone
+  double seconds = 0.4;     // of each thing that is timed, behind a first time that does not count
   int64_t least_bytes = 0;  // of the packed blocks that are run; 0 = by the caches
 };
 
@@ -43,7 +43,7 @@ double decode_rate(const Forecast& forecast, const ForecastCase& what);
 // out_of_memory where not even one block fits, unsupported for encoder-decoders, cancelled (options.cancel).
 Result<Forecast> forecast(const io::Checkpoint& model, const runtime::EngineOptions& options, const ForecastCase& what,
                           const ForecastOptions& how = {});
-Result<Forecast> forecast(const io::Checkpoint& model, const runtime::EncoderOptions& options,
-                          const ForecastCase& what, const ForecastOptions& how = {});
+Result<Forecast> forecast(const io::Checkpoint& model, const runtime::EncoderOptions& options, const ForecastCase& what,
+                          const ForecastOptions& how = {});
 
 }  // namespace miao::measure

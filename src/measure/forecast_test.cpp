@@ -16,7 +16,8 @@ const fs::path kGolden = fs::path(MIAO_SOURCE_DIR) / "tests/golden";
 class ForecastOf : public testing::Test {
  protected:
   ForecastOf() {
-    EXPECT_TRUE(models::TinyModel{.layers = 8, .dtype = DType::q4_0}.gguf().write(dir_ / "m.gguf").ok());
+    const models::TinyModel tiny{.layers = 8, .dtype = DType::q4_0};
+    EXPECT_TRUE(tiny.gguf().write(dir_ / "m.gguf").ok());
     options_.threads = 2;
     how_.seconds = 0.01;
   }
@@ -47,8 +48,10 @@ TEST_F(ForecastOf, ADecoder) {
 
 TEST_F(ForecastOf, EveryShapeOfPromptAndContext) {
   how_.seconds = 0;
-  for (const ForecastCase what : {ForecastCase{.prompt = 1, .gen = 1, .users = 1}, {.prompt = 0, .gen = 4, .users = 3},
-                                  {.prompt = 300, .gen = 10, .users = 1}, {.prompt = 3, .gen = 1, .users = 300}}) {
+  for (const ForecastCase what : {ForecastCase{.prompt = 1, .gen = 1, .users = 1},
+                                  {.prompt = 0, .gen = 4, .users = 3},
+                                  {.prompt = 300, .gen = 10, .users = 1},
+                                  {.prompt = 3, .gen = 1, .users = 300}}) {
     const auto got = forecast(model(dir_ / "m.gguf"), options_, what, how_);
     ASSERT_TRUE(got.ok()) << got.error().str();
     EXPECT_GT(got->step_seconds, 0);

@@ -54,7 +54,8 @@ Result<std::unique_ptr<Encoder>> Encoder::open(io::Checkpoint checkpoint, const 
   load.cancel = options.cancel;
   load.weights = options.weights;
   load.blocks = options.blocks;
-  MIAO_TRY(auto loaded, Loaded::open(std::move(checkpoint), options.threads, options.isa, load, models::ModelSpec::Shape::encoder));
+  MIAO_TRY(auto loaded,
+           Loaded::open(std::move(checkpoint), options.threads, options.isa, load, models::ModelSpec::Shape::encoder));
   auto state = std::make_unique<State>(std::move(loaded));
   state->batch = options.batch;
   state->can_run = options.weights;
@@ -84,8 +85,8 @@ MemoryReport Encoder::memory() const {
 
 MemoryReport Encoder::memory(int64_t inputs, int64_t tokens) const {
   MemoryReport out = state_->loaded->memory();
-  const auto rows = checked_mul(static_cast<uint64_t>(inputs),
-                                static_cast<uint64_t>(state_->spec.head.pooled() ? 1 : tokens));
+  const auto rows =
+      checked_mul(static_cast<uint64_t>(inputs), static_cast<uint64_t>(state_->spec.head.pooled() ? 1 : tokens));
   const auto bytes = rows ? checked_mul(*rows, static_cast<uint64_t>(state_->stride()) * sizeof(float)) : rows;
   const auto all = bytes ? checked_add(*bytes, static_cast<uint64_t>(out.buffers)) : bytes;
   out.buffers = static_cast<int64_t>(std::min<uint64_t>(all.value_or(INT64_MAX), INT64_MAX));

@@ -62,8 +62,8 @@ models::LoadOptions load_options(const EngineOptions& options) {
 
 Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, const EngineOptions& options) {
   const double start = now_seconds();
-  MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load_options(options),
-                                     models::ModelSpec::Shape::decoder));
+  MIAO_TRY(auto loaded,
+           Loaded::open(path, options.threads, options.isa, load_options(options), models::ModelSpec::Shape::decoder));
   return over(std::move(loaded), options, start);
 }
 

@@ -56,9 +56,9 @@ class Text {
 
   void head() {
     field("Model", printable(model_) + (p_.name.empty() ? "" : " (" + printable(p_.name) + ")"));
-    field("Architecture", fmt::format("{}, {}: {} layers of width {}, vocabulary {}, context {}",
-                                      printable(p_.architecture), shape_name(p_.shape), p_.layers, grouped(p_.width),
-                                      grouped(p_.vocab), grouped(p_.model_ctx)));
+    field("Architecture",
+          fmt::format("{}, {}: {} layers of width {}, vocabulary {}, context {}", printable(p_.architecture),
+                      shape_name(p_.shape), p_.layers, grouped(p_.width), grouped(p_.vocab), grouped(p_.model_ctx)));
     field("Parameters", human_count(static_cast<uint64_t>(p_.parameters)));
     std::string types;
     for (const compress::TypeBytes& t : p_.types)
@@ -77,7 +77,7 @@ class Text {
     if (p_.input_ctx > 0) kv += fmt::format(", and inputs of {}", grouped(static_cast<uint64_t>(p_.input_ctx)));
     part("keys and values in " + p_.kv, m.kv, kv);
     part("buffers", m.buffers, "");
-    part("program", m.program, "with its tokenizer, and what loading needs for a moment");
+    part("program", m.program, "with its tokenizer");
   }
 
   void verdict() {
@@ -126,7 +126,7 @@ class Text {
     for (const PlanRow& row : p_.others) any_speed |= row.speed.has_value();
     std::vector<Table::Column> columns = {{"TYPE"}, {"FILE", true}, {"BITS", true}, {"MEMORY", true}};
     if (any_speed) columns.push_back({encoder ? "TOKENS/S" : "DECODE/S", true});
-    columns.push_back({""});
+    columns.push_back({"FITS"});
     Table table(columns);
     std::string why;
     for (const PlanRow& row : p_.others) {
@@ -137,7 +137,7 @@ class Text {
       std::vector<std::string> cells = {row.type, human_bytes(row.bytes), fmt::format("{:.2f}", row.bits),
                                         bytes_text(row.memory.peak())};
       if (any_speed) cells.push_back(row.speed ? rate_text(speed_of(row, use_, p_.shape)) : "-");
-      cells.emplace_back(row.fits ? "fits" : "does not fit");
+      cells.emplace_back(row.fits ? "yes" : "no");
       table.add(cells);
     }
     if (!why.empty()) {
@@ -162,8 +162,8 @@ Json row_json(const PlanRow& row, const ForecastCase& use, Shape shape) {
   Json out = {{"type", row.type.empty() ? Json() : Json(row.type)}, {"bytes", row.bytes}};
   if (row.bytes > 0) {
     out["bits_per_parameter"] = row.bits;
-    out["memory"] = {{"peak", m.peak()},       {"weights", m.weights}, {"embedding", m.embedding},
-                     {"buffers", m.buffers},   {"kv", m.kv},           {"program", m.program}};
+    out["memory"] = {{"peak", m.peak()}, {"weights", m.weights}, {"embedding", m.embedding}, {"buffers", m.buffers},
+                     {"kv", m.kv},       {"program", m.program}, {"loading", m.loading}};
     out["fits"] = row.fits;
   }
   if (row.speed) {
@@ -173,8 +173,7 @@ Json row_json(const PlanRow& row, const ForecastCase& use, Shape shape) {
                     {"prefill_seconds", rate(row.speed->prefill_seconds)},
                     {"step_seconds", rate(row.speed->step_seconds)},
                     {"blocks_measured", row.speed->blocks}};
-    if (shape == Shape::encoder)
-      out["speed"]["inputs_s"] = static_cast<double>(use.users) / row.speed->prefill_seconds;
+    if (shape == Shape::encoder) out["speed"]["inputs_s"] = static_cast<double>(use.users) / row.speed->prefill_seconds;
   } else {
     out["speed"] = Json();
   }
@@ -184,9 +183,7 @@ Json row_json(const PlanRow& row, const ForecastCase& use, Shape shape) {
 
 }  // namespace
 
-std::string plan_text(const Plan& plan, const std::string& model) {
-  return Text(plan, model).str();
-}
+std::string plan_text(const Plan& plan, const std::string& model) { return Text(plan, model).str(); }
 
 Json plan_json(const Plan& plan, const std::string& model) {
   Json types = Json::array(), others = Json::array();

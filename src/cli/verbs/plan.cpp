@@ -103,7 +103,8 @@ Run add(CLI::App& app, const Common& common) {
     app.add_option(names, value, help)->check(CLI::Range(least, most))->type_name("N");
   };
   count("-u,--users", o->users, 1, 1 << 16, "Texts that are worked on side by side");
-  count("-p,--prompt", o->prompt, 1, 1 << 24, "Tokens of a prompt, or of an encoder's input; unset = 512 (128), or what the context allows");
+  count("-p,--prompt", o->prompt, 1, 1 << 24,
+        "Tokens of a prompt, or of an encoder's input; unset = 512 (128), or what the context allows");
   count("-n,--gen", o->gen, 1, 1 << 24, "Tokens of an answer; unset = 128, or what the context allows");
   app.add_option("--type", o->type, "Plan what it would be after miao quantize --type")->type_name("MIX");
   app.add_option("--types", o->types, "Mixes to put beside it; none = no table of them")

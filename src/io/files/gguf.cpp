@@ -85,10 +85,10 @@ class GgufParser {
     return {Code::corrupt, std::move(message) + " (near byte " + std::to_string(reader_.offset()) + ")", path_};
   }
   Error truncated(const std::string& what) const {
-    return {Code::corrupt,
-            "ends at byte " + std::to_string(file_bytes_) + ", inside " + what +
-                ": the file is incomplete, fetch it again",
-            path_};
+    return {
+        Code::corrupt,
+        "ends at byte " + std::to_string(file_bytes_) + ", inside " + what + ": the file is incomplete, fetch it again",
+        path_};
   }
   Error damaged(std::string message) const {
     return corrupt(std::move(message) + ": the file is damaged, fetch it again");

@@ -13,10 +13,10 @@ namespace miao::io {
 
 struct HeadRequest {
   std::string url, bearer;
-  std::string name;    // the file's, in its folder
-  std::string place;   // of messages: which file of which model
-  uint64_t size = 0;   // of the whole file, where the hub has said; 0 = unknown
-  bool whole = false;  // a text file: all of it
+  std::string name;                                   // the file's, in its folder
+  std::string place;                                  // of messages: which file of which model
+  uint64_t size = 0;                                  // of the whole file, where the hub has said; 0 = unknown
+  bool whole = false;                                 // a text file: all of it
   std::function<Error(const HttpResponse&)> explain;  // as Download::explain
 };
 

@@ -346,8 +346,7 @@ Result<Checkpoint> fetch_headers(const Hub& hub) {
 
 Result<Checkpoint> open_hf_headers(const ModelRef& ref, const ResolveOptions& options) {
   const HfSettings settings = hf_settings(options);
-  return fetch_headers(
-      {.ref = ref, .options = options, .settings = settings, .repo = hf_repo(settings, ref.name)});
+  return fetch_headers({.ref = ref, .options = options, .settings = settings, .repo = hf_repo(settings, ref.name)});
 }
 
 Result<fs::path> resolve_hf(const ModelRef& ref, const ResolveOptions& options) {
