@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "base/cpu.h"
@@ -87,7 +88,10 @@ class Described {
 
 std::vector<TypeBytes> types_of(const io::Checkpoint& model) {
   std::map<DType, TypeBytes> by_type;
+  std::set<const std::byte*> seen;
   for (const TensorView& t : model.tensors()) {
+    const bool alias = model.kind() == io::Checkpoint::Kind::ct2 && !seen.insert(t.data).second;
+    if (alias) continue;  // a second name
     TypeBytes& of = by_type[t.dtype];
     of.type = format(t.dtype).name;
     ++of.tensors;

@@ -93,6 +93,7 @@ TEST_F(PlanOf, OtherTypesAreWhatQuantizeWrites) {
 
 TEST_F(PlanOf, AHuggingFaceModelInOtherTypes) {
   options_.others = {"Q8_0"};
+  options_.engine.ctx = 0;
   for (const char* name : {"models/llama", "models/gemma3", "models/llama-llama3", "encoders/bert", "seq2seq/t5"}) {
     const Plan p = plan(kGolden / name);
     ASSERT_EQ(p.others.size(), 1u) << name;
