@@ -121,7 +121,7 @@ Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
   const auto idle = static_cast<uint64_t>(state_->kv->bytes_idle());
   const auto keys = kv_bytes(*state_->kv, sequences, positions);
   const auto logits = state_->logits_bytes(sequences);
-  const uint64_t bytes = (keys && logits ? checked_add(*keys, *logits) : keys).value_or(UINT64_MAX);
+  const uint64_t bytes = (keys && logits ? checked_add(*keys, *logits) : std::nullopt).value_or(UINT64_MAX);
   return require_memory(bytes - std::min(bytes, idle),
                         "keys and values of " + std::to_string(sequences) + (sequences == 1 ? " text" : " texts") +
                             " of " + std::to_string(positions) + " positions",

@@ -75,7 +75,7 @@ Result<int> run(const Options& o, const Common& common) {
   }
   if (!o.memory.empty()) plan.free = parse_bytes(o.memory);
 
-  ProgressBar bar(common.quiet, "files");
+  ProgressBar bar(common.quiet, " files");
   io::ResolveOptions resolve{.offline = o.model.offline, .refresh = o.refresh, .token = o.token};
   resolve.progress = [&](const io::Progress& p) { bar.update(p.name, p.done, p.total); };
   resolve.cancel = &interrupted();

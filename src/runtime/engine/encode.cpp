@@ -1,6 +1,7 @@
 // Engine::encode: inputs through the encoder of an encoder-decoder, several in a pass while there is room.
 #include <algorithm>
 
+#include "base/check.h"
 #include "runtime/engine/state.h"
 
 namespace miao::runtime {
@@ -101,6 +102,7 @@ Result<void> Engine::check_input(const EncoderInput& input) const {
 Result<std::vector<Sequence>> Engine::encode(std::span<const EncoderInput> inputs, Cancel cancel) {
   State& s = *state_;
   if (!s.memory) return Error{Code::unsupported, "this model is a decoder: it has no encoder", {}};
+  MIAO_CHECK(s.can_run);
   std::vector<Sequence> out;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (const auto good = s.check(inputs[i]); !good.ok()) {
