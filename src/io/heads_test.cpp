@@ -78,7 +78,7 @@ TEST_F(RemoteHeaders, ShardsOfARepository) {
 }
 
 TEST_F(RemoteHeaders, ALongHeaderTakesMoreRanges) {
-  for (const std::string ref : {std::string("hf:org/gguf"), server_.url("/files/m.gguf")}) {
+  for (const std::string& ref : {std::string("hf:org/gguf"), server_.url("/files/m.gguf")}) {
     server_.log();
     const auto model = open_headers(ref, options_);
     ASSERT_TRUE(model.ok()) << model.error().str();

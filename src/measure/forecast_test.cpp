@@ -21,7 +21,7 @@ class ForecastOf : public testing::Test {
     options_.threads = 2;
     how_.seconds = 0.01;
   }
-  io::Checkpoint model(const fs::path& path) const { return std::move(*io::Checkpoint::open(path)); }
+  io::Checkpoint model(const fs::path& path) const { return *io::Checkpoint::open(path); }
 
   const io::TempDir dir_;
   runtime::EngineOptions options_;

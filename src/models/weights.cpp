@@ -13,10 +13,10 @@ void ModelSpec::keep_blocks(int64_t count) {
   sliding.clear();
   rotated.clear();
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t block = i * layers / count;
-    kept.push_back(block);
-    if (!all_sliding.empty()) sliding.push_back(all_sliding[static_cast<size_t>(block)]);
-    if (!all_rotated.empty()) rotated.push_back(all_rotated[static_cast<size_t>(block)]);
+    const int64_t own = i * layers / count;
+    kept.push_back(own);
+    if (!all_sliding.empty()) sliding.push_back(all_sliding[static_cast<size_t>(own)]);
+    if (!all_rotated.empty()) rotated.push_back(all_rotated[static_cast<size_t>(own)]);
   }
   layers = count;
 }

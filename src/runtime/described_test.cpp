@@ -32,7 +32,7 @@ std::vector<fs::path> models_in(const std::string& kind) {
 io::Checkpoint hollow(const fs::path& path) {
   const auto model = io::Checkpoint::open(path);
   EXPECT_TRUE(model.ok()) << model.error().str();
-  return std::move(*model->hollow());
+  return *model->hollow();
 }
 
 void expect_same(const MemoryReport& a, const MemoryReport& b) {

@@ -113,8 +113,8 @@ int64_t saturated_sum(int64_t a, int64_t b) { return a > INT64_MAX - b ? INT64_M
 
 }  // namespace
 
-std::optional<uint64_t> Engine::State::logits_bytes(int64_t sequences) const {
-  return checked_mul(static_cast<uint64_t>(sequences), static_cast<uint64_t>(logits_stride()) * sizeof(float));
+std::optional<uint64_t> Engine::State::logits_bytes(int64_t rows) const {
+  return checked_mul(static_cast<uint64_t>(rows), static_cast<uint64_t>(logits_stride()) * sizeof(float));
 }
 
 Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
@@ -199,12 +199,13 @@ double Engine::block_seconds() const { return state_->model->program().block_sec
 std::vector<std::pair<std::string, double>> Engine::profile() const {
   std::vector<std::pair<std::string, double>> out;
   for (graph::Program* program : state_->programs()) {
-    for (auto& [kind, seconds] : program->profile()) {
-      const auto at = std::find_if(out.begin(), out.end(), [&](const auto& entry) { return entry.first == kind; });
+    for (const auto& step : program->profile()) {
+      const auto at =
+          std::find_if(out.begin(), out.end(), [&](const auto& entry) { return entry.first == step.first; });
       if (at == out.end()) {
-        out.emplace_back(kind, seconds);
+        out.push_back(step);
       } else {
-        at->second += seconds;
+        at->second += step.second;
       }
     }
   }

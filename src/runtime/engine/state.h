@@ -44,9 +44,9 @@ struct Engine::State {
   }
   int64_t vocab() const { return model->spec().vocab; }
   int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
-  std::optional<uint64_t> logits_bytes(int64_t sequences) const;  // of one row each; nothing = too many to count
-  int64_t frames_bytes(int64_t input_ctx) const;                  // of audio
-  int64_t rows_of_logits() const;                                 // of a pass that wants those of all rows
+  std::optional<uint64_t> logits_bytes(int64_t rows) const;  // nothing = too many to count
+  int64_t frames_bytes(int64_t input_ctx) const;             // of audio
+  int64_t rows_of_logits() const;                            // of a pass that wants those of all rows
   Result<void> check(std::span<const Slice> batch);
   Result<int64_t> prepare(std::span<const Slice> batch);
   bool run(int64_t& logits_row, Cancel cancel, const graph::Blocks* blocks = nullptr);
