@@ -16,6 +16,7 @@ A fault is an object; it applies to requests whose path contains "path" (and to 
   html true                 PEP 503 only         names_only true  no sizes and hashes in model information
   no_hash / wrong_hash true in index pages       basic "u:p", bearer "t"  ask for this login
   redirect URL              302                  framing "close" or "chunked"  a body without Content-Length
+  other_range N             Content-Range begins N bytes later than asked
   tell_range false          no Content-Range total ("*")   deaf true    ignore If-Range
 """
 
@@ -230,11 +231,12 @@ class Handler(BaseHTTPRequestHandler):
         etag = fault.get("etag", etag)
         if fault.get("corrupt"):
             data = bytes([data[0] ^ 1]) + data[1:]
-        begin, status = 0, 200
+        begin, status, last = 0, 200, len(data) - 1
         wanted = self.headers.get("Range", "")
         fresh = fault.get("deaf") or self.headers.get("If-Range", etag) == etag
         if wanted.startswith("bytes=") and fresh and not fault.get("no_range"):
-            begin, status = int(wanted[6:].split("-")[0]), 206
+            first, end = wanted[6:].split("-")
+            begin, status, last = int(first), 206, min(int(end or last), last)
             if begin >= len(data):
                 return self.answer(416, b"", {"Content-Range": "bytes */%d" % len(data)})
         self.entry["status"] = status
@@ -246,7 +248,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Accept-Ranges", "bytes")
         if status == 206:
             total = "*" if fault.get("tell_range") is False else len(data)
-            self.send_header("Content-Range", "bytes %d-%d/%s" % (begin, len(data) - 1, total))
+            shown = begin + fault.get("other_range", 0)
+            self.send_header("Content-Range", "bytes %d-%d/%s" % (shown, last, total))
+        data = data[:last + 1]
         framing = fault.get("framing", "length")
         if framing == "length":
             self.send_header("Content-Length", str(len(data) - begin))

@@ -148,6 +148,19 @@ int CpuLimits::threads() const {
   return std::max(1, n);
 }
 
+uint64_t rss_bytes() { return proc_number("/proc/self/status", "VmRSS:"); }
+
+uint64_t cache_bytes() {
+  uint64_t out = 0;
+  for (int i = 0; i < 8; ++i) {
+    const std::string size = first_line("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/size");
+    if (size.empty()) break;
+    const uint64_t unit = size.back() == 'K' ? 1 << 10 : size.back() == 'M' ? 1 << 20 : 1;
+    out = std::max<uint64_t>(out, unit * std::strtoull(size.c_str(), nullptr, 10));
+  }
+  return out;
+}
+
 uint64_t peak_rss_bytes() { return proc_number("/proc/self/status", "VmHWM:"); }
 
 }  // namespace miao

@@ -30,5 +30,7 @@ struct CpuLimits {
 CpuLimits cpu_limits();
 
 uint64_t peak_rss_bytes();  // VmHWM of this process
+uint64_t rss_bytes();       // VmRSS of this process
+uint64_t cache_bytes();     // of the largest cache that the first processor reads through; 0 = not known
 
 }  // namespace miao

@@ -33,6 +33,16 @@ Result<Memory> Memory::allocate(size_t bytes) {
   return out;
 }
 
+Result<Memory> Memory::zeros(size_t bytes) {
+  Memory out;
+  if (bytes == 0) return out;
+  void* p = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) return Error{Code::out_of_memory, "cannot map " + std::to_string(bytes) + " bytes", {}};
+  out.data_ = static_cast<std::byte*>(p);
+  out.size_ = out.mapped_ = bytes;
+  return out;
+}
+
 Memory::Memory(Memory&& other) noexcept { *this = std::move(other); }
 Memory& Memory::operator=(Memory&& other) noexcept {
   std::swap(data_, other.data_);

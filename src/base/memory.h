@@ -13,6 +13,7 @@ namespace miao {
 class Memory {
  public:
   static Result<Memory> allocate(size_t bytes);  // out_of_memory names the size
+  static Result<Memory> zeros(size_t bytes);     // to be read alone; takes no memory, however large. The same Error
   Memory() = default;
   Memory(Memory&&) noexcept;
   Memory& operator=(Memory&&) noexcept;

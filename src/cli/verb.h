@@ -28,7 +28,7 @@ enum Exit : int {
   kOk = 0,
   kFailed = 1,        // input, file, model or network
   kUsage = 2,         // unknown flag, missing argument, a value that no model or file could make right
-  kUnreachable = 3,   // budgets of a search that no model was found to keep; the nearest is there
+  kUnmet = 3,         // what was asked for cannot be had: no model keeps the budgets, or it does not fit into memory
   kOverBudget = 4,    // a budget of quality is not kept, or not shown to be
   kBug = 70,          // an error in miao itself
   kInterrupted = 130  // Ctrl-C

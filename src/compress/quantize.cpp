@@ -211,6 +211,24 @@ Result<Quantized> plan_types(const io::Checkpoint& model, const QuantizeOptions&
   return out;
 }
 
+Result<io::Checkpoint> planned_model(const io::Checkpoint& model, const Quantized& types) {
+  io::GgufMetadata metadata;
+  if (model.kind() == io::Checkpoint::Kind::gguf) {
+    metadata = io::GgufMetadata::of(model);
+  } else {
+    MIAO_TRY(models::Converted converted, models::to_gguf(model));
+    metadata = std::move(converted.metadata);
+  }
+  std::vector<TensorView> views;
+  for (const QuantizedTensor& t : types.tensors) {
+    TensorView view{.name = t.name, .dtype = t.to, .shape = t.shape};
+    view.bytes = t.bytes;
+    views.push_back(std::move(view));
+  }
+  MIAO_TRY(const io::Checkpoint planned, io::Checkpoint::planned(model.path(), metadata, std::move(views)));
+  return planned.hollow();
+}
+
 Result<Quantized> quantize(const io::Checkpoint& model, const std::filesystem::path& out,
                            const QuantizeOptions& options) {
   MIAO_TRY(Quantized plan, plan_types(model, options));

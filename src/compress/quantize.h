@@ -64,6 +64,9 @@ struct Quantized {
 // The types that quantize() would give, and the bytes; of files of any kind.
 Result<Quantized> plan_types(const io::Checkpoint& model, const QuantizeOptions& options);
 
+// The file that quantize() would write, hollow (io/checkpoint.h).
+Result<io::Checkpoint> planned_model(const io::Checkpoint& model, const Quantized& types);
+
 // Writes `out`. `model` is a GGUF file (gguf_copy.h makes one of others). Errors: invalid for weights that are
 // quantised already (without `requantize`) or are no numbers (the tensor and row are named), io, cancelled.
 Result<Quantized> quantize(const io::Checkpoint& model, const std::filesystem::path& out,

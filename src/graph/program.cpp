@@ -198,6 +198,13 @@ void Program::run_watched(const Worker& worker, size_t index, const StepIo& io) 
 
 void Program::profile(bool on) { seconds_.assign(on ? steps_.size() : 0, 0.0); }
 
+double Program::block_seconds() const {
+  double out = 0;
+  if (seconds_.empty() || block_starts_.empty()) return out;
+  for (size_t i = block_starts_.front(); i < block_starts_.back(); ++i) out += seconds_[i];
+  return out;
+}
+
 std::vector<std::pair<std::string, double>> Program::profile() const {
   std::vector<std::pair<std::string, double>> out;
   for (size_t i = 0; i < seconds_.size(); ++i) {

@@ -115,6 +115,7 @@ class Program {
   // Seconds per kind of step since it was switched on.
   void profile(bool on);
   std::vector<std::pair<std::string, double>> profile() const;
+  double block_seconds() const;  // of the steps of blocks, of the same
 
  private:
   int64_t place_buffers(int64_t max_rows, std::vector<int64_t>& offsets) const;

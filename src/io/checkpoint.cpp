@@ -25,12 +25,13 @@ struct FileFormat {
   Checkpoint::Kind kind;
   std::string_view extension;
   bool (*matches)(Bytes);
-  Result<ParsedFile> (*parse)(Bytes, const std::string&);
+  Result<ParsedFile> (*parse)(Bytes, const std::string&, std::optional<uint64_t> file_bytes);
 };
 constexpr FileFormat kFileFormats[] = {
     {Checkpoint::Kind::gguf, ".gguf", looks_like_gguf, parse_gguf},
     {Checkpoint::Kind::safetensors, ".safetensors", looks_like_safetensors, parse_safetensors},
-    {Checkpoint::Kind::ct2, ".bin", looks_like_ct2, parse_ct2},
+    {Checkpoint::Kind::ct2, ".bin", looks_like_ct2,
+     [](Bytes bytes, const std::string& path, std::optional<uint64_t>) { return parse_ct2(bytes, path); }},
 };
 
 // The content decides; the extension only picks the parser that explains what is wrong with a damaged file.
@@ -78,16 +79,9 @@ std::optional<PartName> part_name(std::string_view file, std::string_view extens
   return out;
 }
 
-Result<std::string> read_text(const fs::path& path, size_t max_bytes) {
-  if (!is_file(path)) return Error{Code::not_found, "is missing or not a regular file", path.string()};
-  MIAO_TRY(std::string text, read_file(path, max_bytes));
-  if (is_lfs_pointer(text)) return foreign_file(std::as_bytes(std::span(text)), path.string());
-  return text;
-}
-
 // A shard's file, from its plain name. A link may lead to the directory itself or to the blobs of a hub cache
 // (../../blobs), where every snapshot's files are links.
-Result<fs::path> shard_path(const fs::path& index, std::string_view name) {
+Result<fs::path> shard_on_disk(const fs::path& index, std::string_view name) {
   const std::string where = index.string();
   const fs::path directory = index.parent_path().empty() ? fs::path(".") : index.parent_path();
   const fs::path path = directory / name;
@@ -135,6 +129,20 @@ Result<Checkpoint> Checkpoint::planned(const fs::path& path, const GgufMetadata&
   return out;
 }
 
+bool Checkpoint::has_file(const fs::path& path) const { return heads_ ? head(path) != nullptr : is_file(path); }
+
+Result<std::string> Checkpoint::read_text(const fs::path& path, size_t max_bytes) const {
+  if (!has_file(path)) return Error{Code::not_found, "is missing or not a regular file", path.string()};
+  if (heads_) return head(path)->bytes;
+  MIAO_TRY(std::string text, read_file(path, max_bytes));
+  if (is_lfs_pointer(text)) return foreign_file(std::as_bytes(std::span(text)), path.string());
+  return text;
+}
+
+Result<fs::path> Checkpoint::shard_path(const fs::path& index, std::string_view name) const {
+  return heads_ ? Result<fs::path>(index.parent_path() / name) : shard_on_disk(index, name);
+}
+
 Result<void> Checkpoint::index_tensors() {
   by_name_.reserve(tensors_.size());
   for (size_t i = 0; i < tensors_.size(); ++i) {
@@ -155,7 +163,7 @@ uint64_t Checkpoint::bytes() const {
   uint64_t sum = 0;  // of ranges of mapped files that are disjoint or, of an alias, the same
   std::unordered_set<const std::byte*> seen;
   for (const TensorView& t : tensors_) {
-    if (t.bytes > 0 && seen.insert(t.data).second) sum += t.bytes;
+    if (t.bytes > 0 && (!t.data || hollow_ || seen.insert(t.data).second)) sum += t.bytes;
   }
   return sum;
 }
@@ -195,33 +203,45 @@ Result<std::optional<std::string>> Checkpoint::text_file(std::string_view name) 
   if (directory_.empty()) return std::optional<std::string>();
   const fs::path path = directory_ / name;
   std::error_code ignored;
-  if (fs::status(path, ignored).type() == fs::file_type::not_found) return std::optional<std::string>();
+  const bool absent = heads_ ? !head(path) : fs::status(path, ignored).type() == fs::file_type::not_found;
+  if (absent) return std::optional<std::string>();
   MIAO_TRY(std::string text, read_text(path, kMaxTextBytes));
   return std::optional<std::string>(std::move(text));
 }
 
-// Maps and parses one file and takes its tensors; gives back its key/values, which keep the mapping alive.
-Result<KeyValues> Checkpoint::add_file(const fs::path& path) {
+Result<Checkpoint::FileBytes> Checkpoint::open_bytes(const fs::path& path) const {
+  if (heads_) {
+    const Head* const found = head(path);
+    if (!found) return Error{Code::not_found, "is missing", path.string()};
+    return FileBytes{nullptr, std::as_bytes(std::span(found->bytes)), found->size};
+  }
   MIAO_TRY(MappedFile mapped, MappedFile::open(path));
   auto file = std::make_shared<const MappedFile>(std::move(mapped));
-  MIAO_TRY(const FileFormat* found, detect(file->bytes(), path));
-  if (!files_.empty() && found->kind != kind_) {
+  return FileBytes{file, file->bytes(), file->bytes().size()};
+}
+
+// Maps and parses one file and takes its tensors; gives back its key/values, which keep the mapping alive.
+Result<KeyValues> Checkpoint::add_file(const fs::path& path) {
+  MIAO_TRY(const FileBytes opened, open_bytes(path));
+  MIAO_TRY(const FileFormat* found, detect(opened.bytes, path));
+  if (!tensor_ends_.empty() && found->kind != kind_) {
     return Error{Code::invalid, "is of another format than the other files of the model; fetch it again",
                  path.string()};
   }
   kind_ = found->kind;
-  MIAO_TRY(ParsedFile parsed, found->parse(file->bytes(), path.string()));
+  MIAO_TRY(ParsedFile parsed, found->parse(opened.bytes, path.string(), opened.size));
   std::move(parsed.tensors.begin(), parsed.tensors.end(), std::back_inserter(tensors_));
-  if (files_.empty()) gguf_keys_ = std::move(parsed.gguf_keys);
-  files_.push_back(file);
+  if (tensor_ends_.empty()) gguf_keys_ = std::move(parsed.gguf_keys);
   tensor_ends_.push_back(tensors_.size());
-  parsed.meta.keep(file);
+  if (opened.file) files_.push_back(opened.file);
+  parsed.meta.keep(opened.file);
+  parsed.meta.keep(heads_);
   return std::move(parsed.meta);
 }
 
 Result<void> Checkpoint::open_file(const fs::path& path) {
-  MIAO_TRY(MappedFile mapped, MappedFile::open(path));
-  MIAO_TRY(const FileFormat* found, detect(mapped.bytes(), path));
+  MIAO_TRY(const FileBytes opened, open_bytes(path));
+  MIAO_TRY(const FileFormat* found, detect(opened.bytes, path));
   if (found->kind == Kind::gguf) return open_gguf(path);
   if (found->kind == Kind::ct2) return open_ct2(path);
   directory_ = path.parent_path().empty() ? fs::path(".") : path.parent_path();
@@ -229,7 +249,7 @@ Result<void> Checkpoint::open_file(const fs::path& path) {
     return open_index(directory_ / (part->prefix + ".safetensors.index.json"));
   }
   MIAO_TRY(meta_, add_file(path));
-  return is_file(directory_ / "config.json") ? read_config() : Result<void>();
+  return has_file(directory_ / "config.json") ? read_config() : Result<void>();
 }
 
 Result<void> Checkpoint::open_gguf(const fs::path& path) {
@@ -245,7 +265,7 @@ Result<void> Checkpoint::open_gguf(const fs::path& path) {
   }
   for (int i = 1; i <= part->count; ++i) {
     const fs::path file = path.parent_path() / part->of(i, ".gguf");
-    if (!is_file(file)) {
+    if (!has_file(file)) {
       return Error{Code::not_found,
                    "is missing: part " + std::to_string(i) + " of " + std::to_string(part->count) +
                        "; put all parts into one directory",
@@ -284,12 +304,13 @@ Result<void> Checkpoint::open_ct2(const fs::path& path) {
 
 Result<void> Checkpoint::open_directory() {
   directory_ = path_;
-  if (is_file(directory_ / "model.safetensors")) {
+  if (has_file(directory_ / "model.safetensors")) {
     MIAO_CHECK_OK(add_file(directory_ / "model.safetensors"));
     return read_config();
   }
-  if (is_file(directory_ / "model.safetensors.index.json"))
+  if (has_file(directory_ / "model.safetensors.index.json"))
     return open_index(directory_ / "model.safetensors.index.json");
+  if (heads_) return Error{Code::not_found, "has no model.safetensors and no index of shards", path_.string()};
 
   std::set<std::string> ggufs;  // one name a model: the first part stands for a split set
   bool safetensors = false, pickle = false;

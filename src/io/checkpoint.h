@@ -23,6 +23,7 @@
 
 #include "base/file.h"
 #include "base/key_values.h"
+#include "base/memory.h"
 #include "base/result.h"
 #include "io/gguf_metadata.h"
 #include "tensor/tensor.h"
@@ -38,10 +39,25 @@ class Checkpoint {
   // set opens the whole set.
   static Result<Checkpoint> open(const std::filesystem::path& path);
 
-  // A GGUF file that is not written yet, as its keys and its tensors, whose data need not be there: for those who want
-  // to know what will be read of it. `path` names it in messages.
+  // A GGUF file that is not written yet, as its keys and its tensors, whose data need not be there (it is null then):
+  // for those who want to know what will be read of it. `path` names it in messages.
   static Result<Checkpoint> planned(const std::filesystem::path& path, const GgufMetadata& metadata,
                                     std::vector<TensorView> tensors);
+
+  // Files that are elsewhere (io::open_headers): of those with tensors the first bytes, of text files all. `folder`
+  // names their place in messages; `entry` is the one to open, empty = the folder as a directory. It is hollow().
+  struct Head {
+    std::string name;
+    std::string bytes;
+    uint64_t size = 0;  // of the whole file
+  };
+  static Result<Checkpoint> of_heads(const std::filesystem::path& folder, std::string_view entry,
+                                     std::vector<Head> heads);
+
+  // The same keys, side files and tensors, whose data reads as zeros and takes no memory: for those who plan or measure
+  // what does not depend on weights. Factors of rotations (rope_...) keep their data, or read as ones; single numbers,
+  // which CTranslate2 models have for hyper-parameters, keep theirs.
+  Result<Checkpoint> hollow() const;
 
   Checkpoint(Checkpoint&&) noexcept = default;
   Checkpoint& operator=(Checkpoint&&) noexcept = default;
@@ -83,7 +99,17 @@ class Checkpoint {
   Result<void> open_ct2(const std::filesystem::path& path);
   Result<void> open_index(const std::filesystem::path& index);
   Result<void> read_config();
+  struct FileBytes {
+    std::shared_ptr<const MappedFile> file;  // null = a Head
+    std::span<const std::byte> bytes;
+    uint64_t size = 0;
+  };
+  Result<FileBytes> open_bytes(const std::filesystem::path& path) const;
   Result<KeyValues> add_file(const std::filesystem::path& path);
+  bool has_file(const std::filesystem::path& path) const;
+  Result<std::string> read_text(const std::filesystem::path& path, size_t max_bytes) const;
+  Result<std::filesystem::path> shard_path(const std::filesystem::path& index, std::string_view name) const;
+  const Head* head(const std::filesystem::path& path) const;
 
   Kind kind_ = Kind::gguf;
   std::filesystem::path path_;
@@ -91,6 +117,10 @@ class Checkpoint {
   KeyValues meta_;
   std::vector<GgufKey> gguf_keys_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
+  std::filesystem::path heads_folder_;
+  std::shared_ptr<const std::vector<Head>> heads_;      // null = files are read from the disk
+  std::vector<std::shared_ptr<const Memory>> filling_;  // what the data of a hollow checkpoint reads as
+  bool hollow_ = false;
   std::vector<TensorView> tensors_;
   std::vector<size_t> tensor_ends_;                       // of each file's tensors in tensors_
   std::unordered_map<std::string_view, size_t> by_name_;  // keys point into tensors_

@@ -1,4 +1,5 @@
-// Fuzzes the GGUF parser: any bytes end in an Error or in views that lie within them.
+// Fuzzes the GGUF parser: any bytes end in an Error or in views that lie within them;
+// and as the beginning of a longer file, in more bytes than there are or fewer than that file has.
 #include <cstdint>
 #include <cstdlib>
 
@@ -6,6 +7,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const miao::io::Bytes bytes{reinterpret_cast<const std::byte*>(data), size};
+  const uint64_t longer = 2 * uint64_t{size} + 1000;
+  if (const auto need = miao::io::header_bytes(bytes, longer, "fuzz.gguf"); need.ok() && *need > longer) std::abort();
   const auto file = miao::io::parse_gguf(bytes, "fuzz.gguf");
   if (!file.ok()) return 0;
   for (const miao::TensorView& t : file->tensors) {

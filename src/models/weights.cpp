@@ -7,6 +7,20 @@
 
 namespace miao::models {
 
+void ModelSpec::keep_blocks(int64_t count) {
+  if (count >= layers) return;
+  const std::vector<bool> all_sliding = std::move(sliding), all_rotated = std::move(rotated);
+  sliding.clear();
+  rotated.clear();
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t own = i * layers / count;
+    kept.push_back(own);
+    if (!all_sliding.empty()) sliding.push_back(all_sliding[static_cast<size_t>(own)]);
+    if (!all_rotated.empty()) rotated.push_back(all_rotated[static_cast<size_t>(own)]);
+  }
+  layers = count;
+}
+
 namespace {
 
 const char* head_name(HeadSpec::Task task) {
@@ -32,7 +46,7 @@ class Reader : private TensorReader {
       MIAO_TRY(w.output_norm, norm(side_ + "output_norm", spec_.dim));
     }
     for (int64_t i = 0; i < (spec_.shared_blocks ? 1 : spec_.layers); ++i) {
-      MIAO_TRY(BlockWeights block, read_block(side_ + "blk." + std::to_string(i) + ".", i == 0));
+      MIAO_TRY(BlockWeights block, read_block(side_ + "blk." + std::to_string(of_file(i)) + ".", of_file(i) == 0));
       w.blocks.push_back(std::move(block));
     }
     if (spec_.shape != ModelSpec::Shape::encoder) {
@@ -45,6 +59,7 @@ class Reader : private TensorReader {
   }
 
  private:
+  int64_t of_file(int64_t layer) const { return spec_.kept.empty() ? layer : spec_.kept[static_cast<size_t>(layer)]; }
   int64_t width() const { return spec_.embedding_dim > 0 ? spec_.embedding_dim : spec_.dim; }
 
   Result<void> read_embeddings(Weights& w) {
@@ -246,7 +261,7 @@ Result<Weights> describe_weights(const Source& source, const ModelSpec& spec, co
   used.insert(used.end(), reader.used().begin(), reader.used().end());
   std::vector<std::string_view> names;
   for (const TensorUse& t : used) names.push_back(t.name);
-  if (spec.side != "enc.") MIAO_CHECK_OK(source.all_used(std::move(names)));
+  if (spec.side != "enc." && spec.kept.empty()) MIAO_CHECK_OK(source.all_used(std::move(names)));
   w.tensors = std::move(used);
   if (encoder) w.all_f32 &= encoder->all_f32;
   w.encoder = std::move(encoder);

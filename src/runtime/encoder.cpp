@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+#include "base/checked.h"
 #include "base/clock.h"
 #include "runtime/loaded.h"
 
@@ -15,6 +17,7 @@ struct Encoder::State {
   const models::ModelSpec& spec;
   int64_t batch = 0;
   double load_seconds = 0;
+  bool can_run = true;  // weights are there
   // Of the run in hand.
   Memory rows;
   std::vector<int64_t> first;
@@ -35,6 +38,11 @@ Encoder::Encoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Encoder::~Encoder() = default;
 
 Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path, const EncoderOptions& options) {
+  MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
+  return open(std::move(checkpoint), options);
+}
+
+Result<std::unique_ptr<Encoder>> Encoder::open(io::Checkpoint checkpoint, const EncoderOptions& options) {
   const double start = now_seconds();
   models::LoadOptions load;
   load.precision = precision_of(options.compute);
@@ -44,9 +52,13 @@ Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path
   load.encoder_alone = true;
   load.chunk = options.batch;
   load.cancel = options.cancel;
-  MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load, models::ModelSpec::Shape::encoder));
+  load.weights = options.weights;
+  load.blocks = options.blocks;
+  MIAO_TRY(auto loaded,
+           Loaded::open(std::move(checkpoint), options.threads, options.isa, load, models::ModelSpec::Shape::encoder));
   auto state = std::make_unique<State>(std::move(loaded));
   state->batch = options.batch;
+  state->can_run = options.weights;
   state->load_seconds = now_seconds() - start;
   return std::unique_ptr<Encoder>(new Encoder(std::move(state)));
 }
@@ -71,7 +83,18 @@ MemoryReport Encoder::memory() const {
   return out;
 }
 
+MemoryReport Encoder::memory(int64_t inputs, int64_t tokens) const {
+  MemoryReport out = state_->loaded->memory();
+  const auto rows =
+      checked_mul(static_cast<uint64_t>(inputs), static_cast<uint64_t>(state_->spec.head.pooled() ? 1 : tokens));
+  const auto bytes = rows ? checked_mul(*rows, static_cast<uint64_t>(state_->stride()) * sizeof(float)) : rows;
+  const auto all = bytes ? checked_add(*bytes, static_cast<uint64_t>(out.buffers)) : bytes;
+  out.buffers = static_cast<int64_t>(std::min<uint64_t>(all.value_or(INT64_MAX), INT64_MAX));
+  return out;
+}
+
 void Encoder::profile(bool on) { state_->loaded->model->program().profile(on); }
+double Encoder::block_seconds() const { return state_->loaded->model->program().block_seconds(); }
 std::vector<std::pair<std::string, double>> Encoder::profile() const {
   return state_->loaded->model->program().profile();
 }
@@ -138,6 +161,7 @@ bool Encoder::State::run_pass(int64_t& done, const std::atomic<bool>* cancel) {
 
 Result<Encoded> Encoder::run(std::span<const EncoderInput> inputs, const std::atomic<bool>* cancel) {
   State& s = *state_;
+  MIAO_CHECK(s.can_run);
   s.first.assign(1, 0);
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (const auto good = s.check(inputs[i]); !good.ok()) {

@@ -31,6 +31,8 @@ struct EncoderOptions {
   std::string isa;                         // empty = MIAO_ISA, else the best
   std::filesystem::path packs;             // folder of packed weights (see EngineOptions); empty = none are kept
   const std::atomic<bool>* cancel = nullptr;  // once true, open() ends with Error cancelled
+  bool weights = true;                        // see EngineOptions
+  int64_t blocks = 0;
 };
 
 // Rows inside the Encoder, valid until its next run().
@@ -54,6 +56,7 @@ class Encoder {
  public:
   // Errors: whatever is wrong with the file, the options, or the machine; unsupported for a decoder.
   static Result<std::unique_ptr<Encoder>> open(const std::filesystem::path& path, const EncoderOptions& options = {});
+  static Result<std::unique_ptr<Encoder>> open(io::Checkpoint checkpoint, const EncoderOptions& options);
   ~Encoder();
 
   const models::ModelSpec& spec() const;  // spec().head says what the rows are
@@ -64,6 +67,8 @@ class Encoder {
   ThreadPool& pool();
   std::vector<KernelReport> kernels() const;
   MemoryReport memory() const;
+  // What memory() comes to when so many inputs of so many tokens go through it at once.
+  MemoryReport memory(int64_t inputs, int64_t tokens) const;
   double load_seconds() const;
 
   // One row an input where the head is pooled, else one a token. Errors: invalid for an input without ids, with more
@@ -73,6 +78,7 @@ class Encoder {
 
   void profile(bool on);
   std::vector<std::pair<std::string, double>> profile() const;
+  double block_seconds() const;  // of the blocks alone, of the same
 
  private:
   struct State;

@@ -43,8 +43,9 @@ graph::Precision precision_of(Compute compute) {
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Engine::~Engine() = default;
 
-Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, const EngineOptions& options) {
-  const double start = now_seconds();
+namespace {
+
+models::LoadOptions load_options(const EngineOptions& options) {
   models::LoadOptions load;
   load.precision = precision_of(options.compute);
   load.kv = options.kv;
@@ -52,9 +53,32 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   load.chunk = options.chunk;
   load.packs = options.packs;
   load.cancel = options.cancel;
-  MIAO_TRY(auto loaded, Loaded::open(path, options.threads, options.isa, load, models::ModelSpec::Shape::decoder));
+  load.weights = options.weights;
+  load.blocks = options.blocks;
+  return load;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, const EngineOptions& options) {
+  const double start = now_seconds();
+  MIAO_TRY(auto loaded,
+           Loaded::open(path, options.threads, options.isa, load_options(options), models::ModelSpec::Shape::decoder));
+  return over(std::move(loaded), options, start);
+}
+
+Result<std::unique_ptr<Engine>> Engine::open(io::Checkpoint checkpoint, const EngineOptions& options) {
+  const double start = now_seconds();
+  MIAO_TRY(auto loaded, Loaded::open(std::move(checkpoint), options.threads, options.isa, load_options(options),
+                                     models::ModelSpec::Shape::decoder));
+  return over(std::move(loaded), options, start);
+}
+
+Result<std::unique_ptr<Engine>> Engine::over(std::unique_ptr<Loaded> loaded, const EngineOptions& options,
+                                             double start) {
   auto state = std::make_unique<State>(std::move(loaded));
   const models::ModelSpec& spec = state->model->spec();
+  state->can_run = options.weights;
   state->chunk = std::min<int64_t>(options.chunk, state->model->ctx());
   state->kv = std::make_unique<KvCache>(
       KvShape{spec.layers, spec.block.attn.kv_heads, spec.block.attn.head_dim, state->model->kv()});
@@ -65,18 +89,39 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& path, 
   state->chat_template.emplace(load_chat_template(state->checkpoint));
   state->load_seconds = now_seconds() - start;
   std::unique_ptr<Engine> engine(new Engine(std::move(state)));
+  if (!options.weights) return engine;
   if (const auto fits = engine->check_memory(1, engine->ctx()); !fits.ok()) {
     log_warn("a text that fills the context will fail: " + fits.error().message);
   }
   return engine;
 }
 
+namespace {
+
+// Whole pages; nothing where they are too many to count.
+std::optional<uint64_t> kv_bytes(const KvCache& cache, int64_t sequences, int64_t positions) {
+  const auto pages = static_cast<uint64_t>(kernels::round_up(positions, kernels::kPage));
+  const auto each = checked_mul(pages, static_cast<uint64_t>(cache.bytes_per_token()));
+  return each ? checked_mul(*each, static_cast<uint64_t>(sequences)) : each;
+}
+
+int64_t saturated(std::optional<uint64_t> bytes) {
+  return static_cast<int64_t>(std::min<uint64_t>(bytes.value_or(INT64_MAX), INT64_MAX));
+}
+
+int64_t saturated_sum(int64_t a, int64_t b) { return a > INT64_MAX - b ? INT64_MAX : a + b; }
+
+}  // namespace
+
+std::optional<uint64_t> Engine::State::logits_bytes(int64_t rows) const {
+  return checked_mul(static_cast<uint64_t>(rows), static_cast<uint64_t>(logits_stride()) * sizeof(float));
+}
+
 Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
   const auto idle = static_cast<uint64_t>(state_->kv->bytes_idle());
-  const auto pages = static_cast<uint64_t>(kernels::round_up(positions, kernels::kPage));
-  const auto keys = checked_mul(pages, static_cast<uint64_t>(state_->kv->bytes_per_token()));
-  const auto each = keys ? checked_add(*keys, static_cast<uint64_t>(state_->logits_stride()) * sizeof(float)) : keys;
-  const uint64_t bytes = (each ? checked_mul(*each, static_cast<uint64_t>(sequences)) : each).value_or(UINT64_MAX);
+  const auto keys = kv_bytes(*state_->kv, sequences, positions);
+  const auto logits = state_->logits_bytes(sequences);
+  const uint64_t bytes = (keys && logits ? checked_add(*keys, *logits) : std::nullopt).value_or(UINT64_MAX);
   return require_memory(bytes - std::min(bytes, idle),
                         "keys and values of " + std::to_string(sequences) + (sequences == 1 ? " text" : " texts") +
                             " of " + std::to_string(positions) + " positions",
@@ -113,6 +158,18 @@ MemoryReport Engine::memory() const {
   return out;
 }
 
+MemoryReport Engine::memory(int64_t sequences, int64_t positions) const {
+  MemoryReport out = state_->loaded->memory();
+  out.buffers = saturated_sum(out.buffers, saturated(state_->logits_bytes(sequences)));
+  out.kv_per_token = state_->kv->bytes_per_token();
+  out.kv_reserved = saturated(kv_bytes(*state_->kv, sequences, positions));
+  if (state_->memory) {
+    out.buffers = saturated_sum(out.buffers, state_->frames_bytes(input_ctx()));
+    out.kv_reserved = saturated_sum(out.kv_reserved, saturated(kv_bytes(*state_->memory, sequences, input_ctx())));
+  }
+  return out;
+}
+
 std::vector<KernelReport> Engine::kernels() const { return state_->loaded->kernels(); }
 
 void Engine::tap(Tap fn) {
@@ -138,15 +195,17 @@ void Engine::tap_reads(ReadTap fn) {
 void Engine::profile(bool on) {
   for (graph::Program* program : state_->programs()) program->profile(on);
 }
+double Engine::block_seconds() const { return state_->model->program().block_seconds(); }
 std::vector<std::pair<std::string, double>> Engine::profile() const {
   std::vector<std::pair<std::string, double>> out;
   for (graph::Program* program : state_->programs()) {
-    for (auto& [kind, seconds] : program->profile()) {
-      const auto at = std::find_if(out.begin(), out.end(), [&](const auto& entry) { return entry.first == kind; });
+    for (const auto& step : program->profile()) {
+      const auto at =
+          std::find_if(out.begin(), out.end(), [&](const auto& entry) { return entry.first == step.first; });
       if (at == out.end()) {
-        out.emplace_back(kind, seconds);
+        out.push_back(step);
       } else {
-        at->second += seconds;
+        at->second += step.second;
       }
     }
   }
@@ -238,6 +297,7 @@ bool Engine::State::run(int64_t& logits_row, Cancel cancel, const graph::Blocks*
 
 Result<Logits> Engine::forward(std::span<const Slice> batch, Cancel cancel) {
   State& s = *state_;
+  MIAO_CHECK(s.can_run);
   MIAO_CHECK_OK(s.check(batch));
   MIAO_TRY(const int64_t rows, s.prepare(batch));
   s.starts.clear();

@@ -64,6 +64,8 @@ struct EngineOptions {
   // Once true, open() ends with Error cancelled, and the destructor writes nothing more; with `packs` it outlives the
   // Engine.
   const std::atomic<bool>* cancel = nullptr;
+  bool weights = true;  // false: they are not read; the Engine tells what it would take, and must not run
+  int64_t blocks = 0;   // see models::LoadOptions
 };
 
 // Rows of logits inside the Engine, valid until its next forward().
@@ -113,10 +115,13 @@ struct KernelReport {
 // What a model's architecture is, from its headers alone: which class below runs it.
 Result<models::ModelSpec::Shape> model_shape(const std::filesystem::path& path);
 
+struct Loaded;
+
 class Engine {
  public:
   // Errors: whatever is wrong with the file, the options, or the machine (memory, instruction set).
   static Result<std::unique_ptr<Engine>> open(const std::filesystem::path& path, const EngineOptions& options = {});
+  static Result<std::unique_ptr<Engine>> open(io::Checkpoint checkpoint, const EngineOptions& options);
   ~Engine();
 
   const models::ModelSpec& spec() const;
@@ -132,6 +137,9 @@ class Engine {
   int64_t vocab() const;
   DType kv_dtype() const;
   MemoryReport memory() const;
+  // What memory() comes to when each of so many sequences has so many positions, with logits of one row each, and an
+  // input as long as input_ctx(); INT64_MAX where that is too large to count.
+  MemoryReport memory(int64_t sequences, int64_t positions) const;
   std::vector<KernelReport> kernels() const;
   double load_seconds() const;
 
@@ -198,9 +206,12 @@ class Engine {
   // Seconds per kind of step since the last call with on = true; empty when off.
   void profile(bool on);
   std::vector<std::pair<std::string, double>> profile() const;
+  double block_seconds() const;  // of the decoder's blocks alone, of the same
 
  private:
   struct State;
+  static Result<std::unique_ptr<Engine>> over(std::unique_ptr<Loaded> loaded, const EngineOptions& options,
+                                              double start);
   explicit Engine(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -162,6 +162,13 @@ Sequence Sequence::fork() const {
   return out;
 }
 
+Result<void> Sequence::fill(int64_t size) {
+  MIAO_CHECK_OK(reserve(size));
+  for (std::byte* page : pages_) std::memset(page, 0, static_cast<size_t>(cache_->shape().page_bytes()));
+  advance(size);
+  return {};
+}
+
 graph::KvPages Sequence::pages() const { return {k_.data(), v_.data(), capacity_}; }
 
 }  // namespace miao::runtime

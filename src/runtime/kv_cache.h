@@ -78,6 +78,8 @@ class Sequence {
   // For forward(): makes room for positions up to `size`, in pages of its own, then counts them as written.
   Result<void> reserve(int64_t size);
   void advance(int64_t size) { size_ = size; }
+  // For measurements: as if forward() had written `size` positions, of zeros in memory of their own.
+  Result<void> fill(int64_t size);
   graph::KvPages pages() const;
 
  private:

@@ -24,19 +24,24 @@ Result<const kernels::Kernels*> choose_kernels(const std::string& isa) {
 
 Result<std::unique_ptr<Loaded>> Loaded::open(const std::filesystem::path& path, int threads, const std::string& isa,
                                              const models::LoadOptions& options, models::ModelSpec::Shape shape) {
+  MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
+  return open(std::move(checkpoint), threads, isa, options, shape);
+}
+
+Result<std::unique_ptr<Loaded>> Loaded::open(io::Checkpoint checkpoint, int threads, const std::string& isa,
+                                             const models::LoadOptions& options, models::ModelSpec::Shape shape) {
   using Shape = models::ModelSpec::Shape;
   if (threads < 0 || threads > kMaxThreads) {
     return Error{
         Code::invalid, std::to_string(threads) + " threads are not within 1 to " + std::to_string(kMaxThreads), {}};
   }
   MIAO_TRY(const kernels::Kernels* table, choose_kernels(isa));
-  MIAO_TRY(io::Checkpoint checkpoint, io::Checkpoint::open(path));
   MIAO_TRY(const Shape found, models::shape_of(checkpoint));
   if (found != shape && found != Shape::encoder_decoder) {  // both kinds of engines run a part of that
     return Error{Code::unsupported,
                  found == Shape::encoder ? "is an encoder: it embeds and classifies texts and generates none"
                                          : "is a decoder: it generates text and embeds none",
-                 path.string()};
+                 checkpoint.path().string()};
   }
   MIAO_TRY(auto pool, ThreadPool::create(threads ? threads : cpu_limits().threads()));
   auto out = std::make_unique<Loaded>(std::move(checkpoint), *table, std::move(pool));

@@ -25,6 +25,8 @@ struct Loaded {
   // model of another shape is an Error that says what does run it.
   static Result<std::unique_ptr<Loaded>> open(const std::filesystem::path& path, int threads, const std::string& isa,
                                               const models::LoadOptions& options, models::ModelSpec::Shape shape);
+  static Result<std::unique_ptr<Loaded>> open(io::Checkpoint checkpoint, int threads, const std::string& isa,
+                                              const models::LoadOptions& options, models::ModelSpec::Shape shape);
 
   Loaded(io::Checkpoint file, const kernels::Kernels& table, std::unique_ptr<ThreadPool> workers)
       : checkpoint(std::move(file)), pool(std::move(workers)), context{table, *pool} {}

@@ -175,7 +175,7 @@ Result<int> run(const Options& o, const Common& common) {
   } else {
     out().write(to_text(report));
   }
-  return static_cast<int>(report.kept ? kOk : kUnreachable);
+  return static_cast<int>(report.kept ? kOk : kUnmet);
 }
 
 Run add(CLI::App& app, const Common& common) {

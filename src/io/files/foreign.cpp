@@ -112,4 +112,16 @@ bool plain_name(std::string_view name) {
   });
 }
 
+Result<uint64_t> header_bytes(Bytes head, uint64_t file_bytes, const std::string& path) {
+  if (looks_like_gguf(head)) return gguf_header_bytes(head, file_bytes, path);
+  if (auto foreign = recognise_foreign(head, path)) return std::move(*foreign);
+  if (path.ends_with(".safetensors") || looks_like_safetensors(head))
+    return safetensors_header_bytes(head, file_bytes, path);
+  if (looks_like_ct2(head)) {
+    return Error{Code::unsupported, "is a CTranslate2 model, whose sizes stand between its weights; fetch it first",
+                 path};
+  }
+  return foreign_file(head, path);
+}
+
 }  // namespace miao::io

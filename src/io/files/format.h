@@ -26,13 +26,20 @@ struct ParsedFile {
 
 using Bytes = std::span<const std::byte>;
 
-// `path` is used in messages only.
+// `path` is used in messages only. Of a file of `file_bytes` whose first bytes alone are there, views have no data.
 bool looks_like_gguf(Bytes bytes);
-Result<ParsedFile> parse_gguf(Bytes bytes, const std::string& path);
+Result<ParsedFile> parse_gguf(Bytes bytes, const std::string& path, std::optional<uint64_t> file_bytes = {});
 bool looks_like_safetensors(Bytes bytes);
-Result<ParsedFile> parse_safetensors(Bytes bytes, const std::string& path);
+Result<ParsedFile> parse_safetensors(Bytes bytes, const std::string& path, std::optional<uint64_t> file_bytes = {});
 bool looks_like_ct2(Bytes bytes);
 Result<ParsedFile> parse_ct2(Bytes bytes, const std::string& path);
+
+// How many of the first bytes of a GGUF or safetensors file of `file_bytes` hold all but the tensors' data, as far as
+// the bytes that are there tell: where that is more than they are, ask again with so many. Errors: those of the parser,
+// unsupported for other kinds of files.
+Result<uint64_t> header_bytes(Bytes head, uint64_t file_bytes, const std::string& path);
+Result<uint64_t> gguf_header_bytes(Bytes head, uint64_t file_bytes, const std::string& path);
+Result<uint64_t> safetensors_header_bytes(Bytes head, uint64_t file_bytes, const std::string& path);
 
 // What a file that is no model turns out to be (a Git LFS pointer, a web page, a pickle, ...), with the mend: an Error
 // for bytes of a known kind, or one for any.

@@ -58,7 +58,8 @@ std::string known_types() {
 
 class GgufParser {
  public:
-  GgufParser(Bytes bytes, const std::string& path) : bytes_(bytes), path_(path), reader_(bytes) {
+  GgufParser(Bytes bytes, const std::string& path, uint64_t file_bytes)
+      : bytes_(bytes), file_bytes_(file_bytes), path_(path), reader_(bytes) {
     out_.meta = KeyValues(path);
   }
 
@@ -72,6 +73,9 @@ class GgufParser {
     return std::move(out_);
   }
 
+  uint64_t header_end() const { return reader_.offset(); }  // after parse()
+  uint64_t wanted() const { return reader_.wanted(); }      // after an Error
+
  private:
   struct Extent {
     uint64_t offset, bytes;
@@ -81,10 +85,10 @@ class GgufParser {
     return {Code::corrupt, std::move(message) + " (near byte " + std::to_string(reader_.offset()) + ")", path_};
   }
   Error truncated(const std::string& what) const {
-    return {Code::corrupt,
-            "ends at byte " + std::to_string(bytes_.size()) + ", inside " + what +
-                ": the file is incomplete, fetch it again",
-            path_};
+    return {
+        Code::corrupt,
+        "ends at byte " + std::to_string(file_bytes_) + ", inside " + what + ": the file is incomplete, fetch it again",
+        path_};
   }
   Error damaged(std::string message) const {
     return corrupt(std::move(message) + ": the file is damaged, fetch it again");
@@ -109,12 +113,14 @@ class GgufParser {
     }
     if (keys_ > kMaxKeys)
       return damaged("declares " + std::to_string(keys_) + " keys, more than " + std::to_string(kMaxKeys));
-    if (keys_ * kMinKeyBytes + tensors_ * kMinInfoBytes > reader_.remaining()) {
+    if (keys_ * kMinKeyBytes + tensors_ * kMinInfoBytes > left()) {
       return truncated("its " + std::to_string(keys_) + " keys and " + std::to_string(tensors_) +
                        " tensor descriptions");
     }
     return {};
   }
+
+  uint64_t left() const { return file_bytes_ - reader_.offset(); }
 
   // A string of at most `limit` bytes; `what` names it in messages.
   Result<void> text(std::string_view& out, uint64_t limit, const char* what) {
@@ -197,7 +203,7 @@ class GgufParser {
       return bad_value("an array of " + std::to_string(count) + " elements is over the limit of " +
                        std::to_string(kMaxArrayElements) + " for a file");
     }
-    if (count > reader_.remaining() / kElementBytes[type]) return cut_value();
+    if (count > left() / kElementBytes[type]) return cut_value();
     if (type != kString) return numbers(type, count);
     KeyValues::Strings strings(count);
     for (std::string_view& text : strings) MIAO_CHECK_OK(text_value(text));
@@ -335,11 +341,11 @@ class GgufParser {
                        " is next");
       }
       const auto begin = start ? checked_add(*start, offset) : std::nullopt;
-      if (!begin || *begin > bytes_.size() || bytes > bytes_.size() - *begin) {
+      if (!begin || *begin > file_bytes_ || bytes > file_bytes_ - *begin) {
         return truncated("the data of " + who + " (" + std::to_string(bytes) + " bytes from " +
                          (begin ? std::to_string(*begin) : "beyond 2^64") + ")");
       }
-      view.data = bytes_.data() + *begin;
+      if (bytes_.size() == file_bytes_) view.data = bytes_.data() + *begin;
       const auto end = checked_add(offset, bytes);
       const auto padded = end ? checked_align(*end, alignment_) : std::nullopt;
       if (!padded) return damaged(who + " ends beyond 2^64");
@@ -349,6 +355,7 @@ class GgufParser {
   }
 
   Bytes bytes_;
+  uint64_t file_bytes_;  // more than bytes_ has where only the head of the file is there
   const std::string& path_;
   ByteReader reader_;
   ParsedFile out_;
@@ -362,9 +369,17 @@ class GgufParser {
 
 bool looks_like_gguf(Bytes bytes) { return bytes.size() >= 4 && std::memcmp(bytes.data(), "GGUF", 4) == 0; }
 
-Result<ParsedFile> parse_gguf(Bytes bytes, const std::string& path) {
+Result<ParsedFile> parse_gguf(Bytes bytes, const std::string& path, std::optional<uint64_t> file_bytes) {
   if (!looks_like_gguf(bytes)) return foreign_file(bytes, path);
-  return GgufParser(bytes, path).parse();
+  return GgufParser(bytes, path, file_bytes.value_or(bytes.size())).parse();
+}
+
+Result<uint64_t> gguf_header_bytes(Bytes head, uint64_t file_bytes, const std::string& path) {
+  GgufParser parser(head, path, file_bytes);
+  const auto parsed = parser.parse();
+  if (parsed.ok()) return parser.header_end();
+  if (parser.wanted() > head.size() && parser.wanted() <= file_bytes) return parser.wanted();
+  return parsed.error();
 }
 
 }  // namespace miao::io

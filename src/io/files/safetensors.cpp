@@ -51,7 +51,10 @@ struct Entry {
 
 class SafetensorsParser {
  public:
-  SafetensorsParser(Bytes bytes, const std::string& path) : bytes_(bytes), path_(path) { out_.meta = KeyValues(path); }
+  SafetensorsParser(Bytes bytes, const std::string& path, uint64_t file_bytes)
+      : bytes_(bytes), file_bytes_(file_bytes), path_(path) {
+    out_.meta = KeyValues(path);
+  }
 
   Result<ParsedFile> parse() {
     ByteReader reader(bytes_);
@@ -67,7 +70,8 @@ class SafetensorsParser {
                      std::to_string(reader.remaining()) + " follow");
     }
     if (!text.starts_with('{')) return damaged("has a header that does not begin with '{'");
-    data_ = bytes_.subspan(reader.offset());
+    if (bytes_.size() == file_bytes_) data_ = bytes_.data() + reader.offset();
+    data_bytes_ = file_bytes_ - reader.offset();
 
     dom::parser parser;
     if (parser.allocate(text.size(), kMaxDepth) != simdjson::SUCCESS) {
@@ -164,9 +168,9 @@ class SafetensorsParser {
     if (value.get(pair) || pair.size() != 2 || pair.at(0).get(entry.begin) || pair.at(1).get(entry.end)) {
       return damaged(who + " has data_offsets that are not two whole numbers");
     }
-    if (entry.begin > entry.end || entry.end > data_.size()) {
+    if (entry.begin > entry.end || entry.end > data_bytes_) {
       return damaged(who + " lies at " + std::to_string(entry.begin) + ".." + std::to_string(entry.end) + " of " +
-                     std::to_string(data_.size()) + " bytes of data");
+                     std::to_string(data_bytes_) + " bytes of data");
     }
     return {};
   }
@@ -207,19 +211,21 @@ class SafetensorsParser {
                        " of the data where " + std::to_string(next) + " is next (a " +
                        (entry.begin > next ? "hole" : "overlap") + ")");
       }
-      entry.view.data = data_.data() + entry.begin;
+      if (data_) entry.view.data = data_ + entry.begin;
       next = entry.end;
       out_.tensors.push_back(std::move(entry.view));
     }
-    if (next != data_.size()) {
-      return damaged("has " + std::to_string(data_.size()) + " bytes of data, but its tensors fill " +
+    if (next != data_bytes_) {
+      return damaged("has " + std::to_string(data_bytes_) + " bytes of data, but its tensors fill " +
                      std::to_string(next));
     }
     return {};
   }
 
   Bytes bytes_;
-  Bytes data_;
+  uint64_t file_bytes_;              // more than bytes_ has where only the head of the file is there
+  const std::byte* data_ = nullptr;  // null there
+  uint64_t data_bytes_ = 0;
   const std::string& path_;
   std::vector<Entry> entries_;
   ParsedFile out_;
@@ -233,8 +239,18 @@ bool looks_like_safetensors(Bytes bytes) {
   return reader.number(size) && size <= kMaxHeaderBytes && reader.remaining() > 0 && *reader.here() == std::byte{'{'};
 }
 
-Result<ParsedFile> parse_safetensors(Bytes bytes, const std::string& path) {
-  return SafetensorsParser(bytes, path).parse();
+Result<ParsedFile> parse_safetensors(Bytes bytes, const std::string& path, std::optional<uint64_t> file_bytes) {
+  return SafetensorsParser(bytes, path, file_bytes.value_or(bytes.size())).parse();
+}
+
+Result<uint64_t> safetensors_header_bytes(Bytes head, uint64_t file_bytes, const std::string& path) {
+  ByteReader reader(head);
+  uint64_t size = 0;
+  const bool there = reader.number(size);
+  if (there && size <= kMaxHeaderBytes && size <= file_bytes - sizeof size) return sizeof size + size;
+  if (!there && head.size() < file_bytes) return sizeof size;
+  const auto parsed = SafetensorsParser(head, path, file_bytes).parse();
+  return parsed.ok() ? Error{Code::corrupt, "has no header", path} : parsed.error();
 }
 
 }  // namespace miao::io

@@ -165,18 +165,6 @@ class Partial {
   uint64_t size_ = 0;
 };
 
-// "bytes 100-199/200" -> {100, 200}; the total is 0 when it is "*".
-struct ContentRange {
-  uint64_t begin = 0, total = 0;
-};
-std::optional<ContentRange> parse_content_range(std::string_view text) {
-  if (!text.starts_with("bytes ")) return std::nullopt;
-  text.remove_prefix(6);
-  const size_t slash = text.find('/');
-  if (slash == std::string_view::npos || text.empty() || text[0] < '0' || text[0] > '9') return std::nullopt;
-  return ContentRange{number(text), number(text.substr(slash + 1))};
-}
-
 // One request for the bytes that are missing. The response's status says how it went; 416 leaves an empty partial.
 Result<HttpResponse> request_rest(Http& http, const Download& job, const ResolveOptions& options, Partial& partial) {
   HttpRequest request{.url = job.url, .headers = {"Accept-Encoding: identity"}, .bearer = job.bearer};
@@ -263,6 +251,14 @@ Result<void> fill(Http& http, const Download& job, const ResolveOptions& options
 }
 
 }  // namespace
+
+std::optional<ContentRange> parse_content_range(std::string_view text) {
+  if (!text.starts_with("bytes ")) return std::nullopt;
+  text.remove_prefix(6);
+  const size_t slash = text.find('/');
+  if (slash == std::string_view::npos || text.empty() || text[0] < '0' || text[0] > '9') return std::nullopt;
+  return ContentRange{number(text), number(text.substr(slash + 1))};
+}
 
 Result<void> download(Http& http, const Download& job, const ResolveOptions& options) {
   std::error_code ignored;

@@ -9,7 +9,9 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "io/hub.h"
 #include "io/hub/http.h"
@@ -33,6 +35,12 @@ Result<void> download(Http& http, const Download& job, const ResolveOptions& opt
 
 // A GET whose answer is held in memory, with the same retries. Any status that is not passing (429, 5xx) is returned.
 Result<HttpResponse> fetch(Http& http, const HttpRequest& request, const ResolveOptions& options);
+
+// "bytes 100-199/200" -> {100, 200}; the total is 0 when it is "*".
+struct ContentRange {
+  uint64_t begin = 0, total = 0;
+};
+std::optional<ContentRange> parse_content_range(std::string_view text);
 
 // An exclusive flock, released by the destructor. Waiting ends with Code::cancelled.
 class FileLock {

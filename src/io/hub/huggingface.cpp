@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "io/hub/cache.h"
 #include "io/hub/download.h"
+#include "io/hub/heads.h"
 #include "io/hub/http.h"
 #include "io/hub/model_files.h"
 
@@ -303,7 +304,50 @@ Result<fs::path> fetch_copy(const Hub& hub) {
   return selection.entry.empty() ? root : root / selection.entry;
 }
 
+// What a file is to somebody who wants to know what a model is: its beginning, all of it, or nothing.
+enum class Part { none, head, all };
+Part wanted_part(const std::string& path) {
+  const std::string name = fs::path(path).filename().string();
+  const bool root = path.find('/') == std::string::npos;
+  if (path.ends_with(".gguf") || (root && path.ends_with(".safetensors")) || path == "model.bin") return Part::head;
+  const bool description = name == "config.json" || name.ends_with(".index.json") || name == "modules.json" ||
+                           name == "config_sentence_transformers.json" || name == "sentence_bert_config.json";
+  return description ? Part::all : Part::none;
+}
+
+Result<Checkpoint> fetch_headers(const Hub& hub) {
+  Http http({.connect_seconds = hub.settings.metadata_seconds,
+             .stall_seconds = hub.settings.metadata_seconds,
+             .netrc = hub.settings.token.empty(),
+             .cancel = hub.options.cancel});
+  MIAO_TRY(const FileList list, ask_list(hub, http));
+  MIAO_TRY(const Selection selection, select_files(list.paths(), hub.ref.file, hub.ref.str()));
+  std::vector<Checkpoint::Head> heads;
+  const ModelRef whole{.kind = ModelRef::Kind::hf, .name = hub.ref.name, .revision = hub.ref.revision};
+  for (const std::string& path : selection.files) {
+    const Part part = wanted_part(path);
+    if (part == Part::none) continue;
+    const RemoteFile& file = *list.find(path);
+    const HeadRequest request{.url = file_url(hub, list, path),
+                              .bearer = hub.settings.token,
+                              .name = path,
+                              .place = whole.str() + "/" + path,
+                              .size = file.size,
+                              .whole = part == Part::all,
+                              .explain = [&](const HttpResponse& response) { return explain(hub, response); }};
+    MIAO_TRY(Checkpoint::Head head, fetch_head(http, request, hub.options));
+    heads.push_back(std::move(head));
+    if (hub.options.progress) hub.options.progress({"headers", heads.size(), selection.files.size()});
+  }
+  return Checkpoint::of_heads(whole.str(), selection.entry, std::move(heads));
+}
+
 }  // namespace
+
+Result<Checkpoint> open_hf_headers(const ModelRef& ref, const ResolveOptions& options) {
+  const HfSettings settings = hf_settings(options);
+  return fetch_headers({.ref = ref, .options = options, .settings = settings, .repo = hf_repo(settings, ref.name)});
+}
 
 Result<fs::path> resolve_hf(const ModelRef& ref, const ResolveOptions& options) {
   const HfSettings settings = hf_settings(options);

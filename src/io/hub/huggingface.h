@@ -28,6 +28,7 @@ struct HfSettings {
 HfSettings hf_settings(const ResolveOptions& options);
 
 Result<std::filesystem::path> resolve_hf(const ModelRef& ref, const ResolveOptions& options);
+Result<Checkpoint> open_hf_headers(const ModelRef& ref, const ResolveOptions& options);
 void list_hf_cache(std::vector<CachedModel>& out);
 Result<Removal> plan_hf_removal(const ModelRef& ref);
 

@@ -22,6 +22,7 @@ std::vector<Engine::Product> Engine::products() const {
 Result<void> Engine::forward_blocks(Sequence& sequence, std::span<const int32_t> tokens, graph::Blocks blocks,
                                     const Sink& sink, Cancel cancel) {
   State& s = *state_;
+  MIAO_CHECK(s.can_run);
   const Slice whole{&sequence, tokens, Want::none, nullptr};
   MIAO_CHECK_OK(s.check({&whole, 1}));
   const int64_t start = sequence.size();

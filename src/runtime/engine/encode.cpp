@@ -1,6 +1,7 @@
 // Engine::encode: inputs through the encoder of an encoder-decoder, several in a pass while there is room.
 #include <algorithm>
 
+#include "base/check.h"
 #include "runtime/engine/state.h"
 
 namespace miao::runtime {
@@ -8,6 +9,12 @@ namespace miao::runtime {
 int64_t Engine::State::encoder_rows(const EncoderInput& input) const {
   const int64_t values = model->spec().encoder->features;
   return static_cast<int64_t>(values > 0 ? input.features.size() / static_cast<size_t>(2 * values) : input.ids.size());
+}
+
+int64_t Engine::State::frames_bytes(int64_t input_ctx) const {
+  const models::ModelSpec& encoder = *model->spec().encoder;
+  const int64_t row = kernels::round_up(encoder.dim, kernels::kLanes) * static_cast<int64_t>(sizeof(float));
+  return encoder.features > 0 ? 2 * input_ctx * row : 0;
 }
 
 Result<void> Engine::State::check(const EncoderInput& input) const {
@@ -95,6 +102,7 @@ Result<void> Engine::check_input(const EncoderInput& input) const {
 Result<std::vector<Sequence>> Engine::encode(std::span<const EncoderInput> inputs, Cancel cancel) {
   State& s = *state_;
   if (!s.memory) return Error{Code::unsupported, "this model is a decoder: it has no encoder", {}};
+  MIAO_CHECK(s.can_run);
   std::vector<Sequence> out;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (const auto good = s.check(inputs[i]); !good.ok()) {
@@ -105,8 +113,7 @@ Result<std::vector<Sequence>> Engine::encode(std::span<const EncoderInput> input
   }
   const bool audio = s.model->convolution() != nullptr;
   if (audio && s.frames.size() == 0) {
-    const int64_t row = kernels::round_up(s.model->spec().encoder->dim, kernels::kLanes);
-    MIAO_TRY(s.frames, Memory::allocate(static_cast<size_t>(2 * s.model->encoder_ctx() * row) * sizeof(float)));
+    MIAO_TRY(s.frames, Memory::allocate(static_cast<size_t>(s.frames_bytes(s.model->encoder_ctx()))));
   }
   const int64_t room = std::max(s.chunk, s.model->encoder_ctx());
   for (size_t first = 0; first < inputs.size();) {

@@ -25,6 +25,7 @@ struct Engine::State {
   std::optional<Result<std::optional<prep::ChatTemplate>>> chat_template;
   int64_t chunk = 0;
   double load_seconds = 0;
+  bool can_run = true;  // weights are there
   // Of the pass in hand; kept so that a token step allocates nothing.
   Memory logits;
   std::vector<int32_t> ids, wanted;
@@ -43,7 +44,9 @@ struct Engine::State {
   }
   int64_t vocab() const { return model->spec().vocab; }
   int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
-  int64_t rows_of_logits() const;  // of a pass that wants those of all rows
+  std::optional<uint64_t> logits_bytes(int64_t rows) const;  // nothing = too many to count
+  int64_t frames_bytes(int64_t input_ctx) const;             // of audio
+  int64_t rows_of_logits() const;                            // of a pass that wants those of all rows
   Result<void> check(std::span<const Slice> batch);
   Result<int64_t> prepare(std::span<const Slice> batch);
   bool run(int64_t& logits_row, Cancel cancel, const graph::Blocks* blocks = nullptr);
