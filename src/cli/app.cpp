@@ -32,7 +32,7 @@ constexpr const char* kFooter =
     "\n"
     "Exit codes:\n"
     "  0 done   1 wrong input, file, model or network   2 wrong usage\n"
-    "  3 a model that does not fit into memory (plan)\n"
+    "  3 a model that does not fit into memory (plan), budgets that no model was found to keep (compress)\n"
     "  4 a budget that is not kept, or not shown to be   70 an error in miao itself   130 interrupted\n"
     "\n"
     "Data goes to standard output, messages to standard error. 'miao VERB --help' shows the flags of a verb.\n";

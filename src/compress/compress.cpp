@@ -17,7 +17,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kFirstDivergence = 0.02;  // nats a token: what is tried for metrics that say nothing of divergence
-constexpr double kGptq = 0.75;              // bound of a candidate's loss by the prediction, which knows no GPTQ
+constexpr double kGptq = 0.75;             // bound of a candidate's loss by the prediction, which knows no GPTQ
 constexpr double kSafety = 0.97;           // of a budget, where a candidate missed it
 constexpr double kWorth = 0.02;            // gain of the goal for which another candidate is built
 

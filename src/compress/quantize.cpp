@@ -18,7 +18,6 @@ namespace miao::compress {
 
 namespace {
 
-
 Error already_quantised(const Subject& t) {
   return {
       Code::invalid,

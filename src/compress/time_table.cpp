@@ -133,8 +133,7 @@ class Timing {
 
 }  // namespace
 
-TimeTable::TimeTable(Data data)
-    : rest_(data.rest), kinds_(std::move(data.kinds)), tensors_(std::move(data.tensors)) {}
+TimeTable::TimeTable(Data data) : rest_(data.rest), kinds_(std::move(data.kinds)), tensors_(std::move(data.tensors)) {}
 
 const TimeTable::Kind* TimeTable::kind(std::string_view tensor) const {
   const auto at = tensors_.find(tensor);

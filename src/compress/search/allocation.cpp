@@ -73,7 +73,8 @@ class Solver {
 
   void offer(std::vector<size_t> choice, const Costs& sum) {
     const double over = excess(sum);
-    const bool better = best_.choice.empty() || (over > 0 ? over < over_ : over_ > 0 || sum[goal_] < best_.total[goal_]);
+    const bool better =
+        best_.choice.empty() || (over > 0 ? over < over_ : over_ > 0 || sum[goal_] < best_.total[goal_]);
     if (!better) return;
     over_ = over;
     best_.choice = std::move(choice);
