@@ -59,7 +59,8 @@ TEST(RoundingFamily, NearestCodeIsNearest) {
     if (!f) continue;
     std::vector<float> x(static_cast<size_t>(f->block)), w(x.size(), 1.0f);
     for (float& v : x) v = normal(random);
-    const Scales scales = search_scales(*f, false, x.data(), w.data());
+    Scales scales;
+    search_scales(*f, x.data(), w.data(), nullptr, 1, &scales);
     std::vector<int8_t> codes(x.size());
     nearest_codes(*f, scales, x.data(), codes.data());
     double error = 0;
@@ -89,8 +90,9 @@ TEST(RoundingFamily, InstructionSetsFindTheSameScales) {
       for (float& v : x) v = normal(random) * std::exp(2 * normal(random));
       for (float& v : w) v = std::exp(normal(random));
       for (bool importance : {false, true}) {
-        const Scales a = search_scales_generic(*f, importance, x.data(), w.data());
-        const Scales b = search_scales_avx2(*f, importance, x.data(), w.data());
+        Scales a, b;
+        search_scales_generic(*f, x.data(), w.data(), importance ? w.data() : nullptr, 1, &a);
+        search_scales_avx2(*f, x.data(), w.data(), importance ? w.data() : nullptr, 1, &b);
         ASSERT_EQ(a.d, b.d) << format.name;
         ASSERT_EQ(a.dmin, b.dmin) << format.name;
         ASSERT_EQ(std::memcmp(a.scale_code, b.scale_code, sizeof(a.scale_code)), 0) << format.name;
