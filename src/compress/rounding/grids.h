@@ -18,10 +18,12 @@ static inline Search search_of(const Family& f) {
     out.low = {-14, 1, 29};
     out.high = {-14, 1, 29};
     out.lattice = 15;
-  } else if (f.lo == -f.hi) {  // Q8_0: both ends are the same
-    out.low = {-4.5f, 0.5f, 19};
+  } else if (f.lo == -f.hi) {  // Q8_0: both ends are the same, and so many codes that little is left to gain
+    out.low = {-4, 1, 9};
     out.high = {0, 0, 0};
-  } else if (f.dtype == DType::q6_k) {  // so many codes that little is left to gain
+    out.keep = 1;
+  } else if (f.dtype == DType::q6_k) {  // likewise
+    out.low = {-0.9f, 0.2f, 10};
     out.high = {-0.9f, 0.3f, 7};
     out.lattice = 0;
     out.keep = 1;

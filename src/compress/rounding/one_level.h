@@ -4,6 +4,7 @@
 #include "compress/rounding/fit.h"
 #include "compress/rounding/grids.h"
 #include "compress/rounding/levels.h"
+#include "compress/rounding/reference.h"
 
 namespace miao::compress {
 inline namespace MIAO_LANES {
@@ -69,16 +70,15 @@ static Fit<Half> search_one_level_with_offset(const UniformLevels& levels, const
 // MXFP4: exponents near that for which the largest value is at most one and a third times the highest level; the first
 // is llama.cpp's. There are no scales between, so nothing is left to improve.
 static void search_exponents(const Family& f, const Bundle& b, int blocks, Scales* out) {
-  float low[kLanes], high[kLanes], best[kLanes];
-  store(low, b.low);
-  store(high, b.high);
+  float largest[kLanes], best[kLanes];
+  int first[kLanes];
+  store(largest, greater(b.high, splat<Half>(0) - b.low));
+  for (int i = 0; i < blocks; ++i) first[i] = largest[i] > 0 ? __builtin_ilogbf(largest[i]) - 2 + 127 : 0;
   for (const int by : {0, 1, -1, -2}) {
     Scales next[kLanes];
     float scale[kLanes] = {}, error[kLanes];
     for (int i = 0; i < blocks; ++i) {
-      const float largest = greater(high[i], -low[i]);
-      const int exponent = largest > 0 ? __builtin_ilogbf(largest) - 2 + 127 + by : 0;
-      next[i].d = static_cast<uint16_t>(lesser(greater(exponent, 0), 254));
+      next[i].d = static_cast<uint16_t>(lesser(greater(first[i] + (largest[i] > 0 ? by : 0), 0), 254));
       decode_scales(f, next[i]);
       scale[i] = next[i].scale[0];
     }
@@ -91,11 +91,13 @@ static void search_exponents(const Family& f, const Bundle& b, int blocks, Scale
   }
 }
 
-// `blocks` blocks, at most eight. out: llama.cpp's scales, to be replaced by the best.
-static void search_one_level(const Family& f, const float* x, const float* w, int blocks, Scales* out) {
+// `blocks` blocks, at most eight; theirs: as for reference_one_level.
+static void search_one_level(const Family& f, const float* x, const float* w, const float* theirs, int blocks,
+                             Scales* out) {
   Bundle b;
   make_bundle(x, w, f.block, blocks, b);
   if (f.stored == Stored::power_of_two) return search_exponents(f, b, blocks, out);
+  reference_one_level(f, b, x, theirs, blocks, out);
   const Search search = search_of(f);
   const UniformLevels uniform = {static_cast<float>(f.lo), static_cast<float>(f.hi)};
   float scale[kLanes] = {}, offset[kLanes] = {};

@@ -114,15 +114,16 @@ struct Line {
   T scale, offset;
 };
 
-// Scale and offset by least squares for the codes that `inverse` and `low` give. Offsets are not positive.
 template <class T>
 struct LineFit {
   Line<T> line;
   T error;  // 3e38 where there is no answer
 };
+
+// Scale and offset by least squares for the codes that `inverse` and `low` give. Offsets are not positive.
 template <class T>
 static inline LineFit<T> fit_line(const UniformLevels& levels, const float* x, const float* w, int n, T weight, T sum,
-                                  T inverse, T low, bool offset_below, bool absolute) {
+                                  T inverse, T low, bool absolute) {
   const T zero = splat<T>(0);
   float code[kMaxGroup * kLanes];
   T l_sum = zero, ll = zero, xl = zero;
@@ -137,10 +138,8 @@ static inline LineFit<T> fit_line(const UniformLevels& levels, const float* x, c
   LineFit<T> out;
   out.line.scale = (weight * xl - sum * l_sum) / determinant;
   out.line.offset = (ll * sum - l_sum * xl) / determinant;
-  if (offset_below) {
-    out.line.scale = if_less(zero, out.line.offset, xl / ll, out.line.scale);
-    out.line.offset = lesser(zero, out.line.offset);
-  }
+  out.line.scale = if_less(zero, out.line.offset, xl / ll, out.line.scale);
+  out.line.offset = lesser(zero, out.line.offset);
   T error = zero;
   for (int i = 0; i < n; ++i) {
     const T difference = out.line.scale * at<T>(code, i) + out.line.offset - at<T>(x, i);
@@ -178,7 +177,7 @@ static Line<T> reference_line(const UniformLevels& levels, const float* x, const
   }
   for (int i = 0; i <= grid.last; ++i) {
     const T inverse = splat<T>(grid.first + grid.step * static_cast<float>(i) + levels.hi) / (high - low);
-    const LineFit<T> next = fit_line(levels, x, w, n, weight, sum, inverse, low, true, grid.absolute);
+    const LineFit<T> next = fit_line(levels, x, w, n, weight, sum, inverse, low, grid.absolute);
     scale = if_less(next.error, best, next.line.scale, scale);
     low = if_less(next.error, best, next.line.offset, low);
     best = lesser(next.error, best);
@@ -334,41 +333,39 @@ static Scales reference_codes(const Family& f, const GroupFits& fits, bool impor
 }
 
 // From the largest values, as rounding without a search has them.
-static Scales plain_reference(const Family& f, const float* x) {
-  const Extreme<float> extreme = extreme_of<float>(x, f.block);
-  float low = x[0], high = x[0];
-  for (int i = 1; i < f.block; ++i) {
-    low = lesser(low, x[i]);
-    high = greater(high, x[i]);
+static void plain_reference(const Family& f, const Bundle& b, int blocks, Scales* out) {
+  float extreme[kLanes], low[kLanes], high[kLanes];
+  store(extreme, extreme_of<Half>(b.x, b.n).value);
+  store(low, b.low);
+  store(high, b.high);
+  for (int i = 0; i < blocks; ++i) {
+    out[i].d =
+        f32_to_f16(f.offset ? (high[i] - low[i]) / static_cast<float>(f.hi) : extreme[i] / static_cast<float>(f.lo));
+    if (f.offset) out[i].dmin = f32_to_f16(low[i]);
   }
-  Scales out;
-  out.d = f32_to_f16(f.offset ? (high - low) / static_cast<float>(f.hi) : extreme.value / static_cast<float>(f.lo));
-  if (f.offset) out.dmin = f32_to_f16(low);
-  return out;
 }
 
-// Of `blocks` blocks, at most eight; theirs: the weights that llama.cpp has with importance, null without.
-static void reference_scales(const Family& f, const float* x, const float* theirs, int blocks, Scales* out) {
-  if (two_levels(f)) {
-    const int groups = groups_of(f);
-    for (int b = 0; b < blocks; ++b, x += f.block, theirs = theirs ? theirs + f.block : nullptr) {
-      GroupFits fits;
-      for (int g = 0; g < groups; g += kLanes)
-        reference_groups(f, x + g * f.group, theirs ? theirs + g * f.group : nullptr, g, kLanes, fits);
-      out[b] = reference_codes(f, fits, theirs != nullptr);
-    }
-    return;
-  }
-  if (f.dtype == DType::q8_0 || (!theirs && !f.table)) {  // Q8_0 has none either way; its sign does not matter
-    for (int b = 0; b < blocks; ++b) out[b] = plain_reference(f, x + b * f.block);
-    return;
-  }
+// Of up to eight blocks at x that are one group each, and in b. theirs: the weights that llama.cpp has with importance,
+// null without.
+static void reference_one_level(const Family& f, const Bundle& b, const float* x, const float* theirs, int blocks,
+                                Scales* out) {
+  // Q8_0 has no search either way, and its sign does not matter.
+  if (f.dtype == DType::q8_0 || (!theirs && !f.table)) return plain_reference(f, b, blocks, out);
   GroupFits fits;
   reference_groups(f, x, theirs, 0, blocks, fits);
-  for (int b = 0; b < blocks; ++b) {
-    out[b].d = f32_to_f16(fits.scale[b]);
-    if (f.offset) out[b].dmin = f32_to_f16(-fits.min[b]);
+  for (int i = 0; i < blocks; ++i) {
+    out[i].d = f32_to_f16(fits.scale[i]);
+    if (f.offset) out[i].dmin = f32_to_f16(-fits.min[i]);
   }
+}
+
+// Of one block of several groups.
+static Scales reference_two_levels(const Family& f, const float* x, const float* theirs) {
+  GroupFits fits;
+  for (int g = 0; g < groups_of(f); g += kLanes) {
+    reference_groups(f, x + g * f.group, theirs ? theirs + g * f.group : nullptr, g, kLanes, fits);
+  }
+  return reference_codes(f, fits, theirs != nullptr);
 }
 
 }  // namespace MIAO_LANES

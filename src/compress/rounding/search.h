@@ -15,11 +15,11 @@
 namespace miao::compress {
 
 // x and w: values and weights (weights.h) of consecutive blocks. theirs: weights as llama.cpp has them with importance,
-// or null for what it does without. Each block's result depends on that block alone.
+// or null for what it does without.
 void search_scales(const Family& f, const float* x, const float* w, const float* theirs, int blocks, Scales* out);
 
 // The same for one instruction set, before decode_scales(), and for at most kSearchBlocks blocks. All give the same
-// bits.
+// bits. How often a block is improved depends on the others beside it, so rows are to be cut in the same way.
 inline constexpr int kSearchBlocks = 8;
 using SearchScales = void (*)(const Family&, const float*, const float*, const float*, int, Scales*);
 void search_scales_generic(const Family& f, const float* x, const float* w, const float* theirs, int blocks,

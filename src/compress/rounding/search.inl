@@ -7,9 +7,11 @@
 namespace miao::compress {
 
 void SEARCH_SCALES(const Family& f, const float* x, const float* w, const float* theirs, int blocks, Scales* out) {
-  reference_scales(f, x, theirs, blocks, out);
-  if (!two_levels(f)) return search_one_level(f, x, w, blocks, out);
-  for (int b = 0; b < blocks; ++b) out[b] = search_two_levels(f, x + b * f.block, w + b * f.block, out[b]);
+  if (!two_levels(f)) return search_one_level(f, x, w, theirs, blocks, out);
+  for (int b = 0; b < blocks; ++b) {
+    const int at = b * f.block;
+    out[b] = search_two_levels(f, x + at, w + at, reference_two_levels(f, x + at, theirs ? theirs + at : nullptr));
+  }
 }
 
 }  // namespace miao::compress

@@ -9,35 +9,7 @@
 namespace miao::compress {
 inline namespace MIAO_LANES {
 
-constexpr int kTurns = 6;
-
-// Sixteen or 32 values of one group, whose sums go over lanes.
-struct Group {
-  const float* x;
-  const float* w;
-  int n;
-};
-
-template <bool with_offset, class Levels>
-static inline Sums<float> measure(const Levels& levels, const Group& g, float scale, float offset) {
-  const Vec s = splat(scale), inverse = splat(reciprocal(scale)), o = splat(offset);
-  Vec error = splat(0), rq = splat(0), qq = splat(0), r_sum = splat(0), q_sum = splat(0);
-  for (int i = 0; i < g.n; i += 16) {
-    const Vec x = load(g.x + i), w = load(g.w + i);
-    const Vec q = levels((with_offset ? x - o : x) * inverse);
-    const Vec r = with_offset ? x - (s * q + o) : x - s * q;
-    const Vec wr = w * r, wq = w * q;
-    error = error + wr * r;
-    rq = rq + wr * q;
-    qq = qq + wq * q;
-    if (with_offset) {
-      r_sum = r_sum + wr;
-      q_sum = q_sum + wq;
-    }
-  }
-  const F4 four = sums(error, rq, qq, with_offset ? r_sum : qq);
-  return {four[0], four[1], four[2], with_offset ? four[3] : 0, with_offset ? sum(q_sum) : 0};
-}
+constexpr int kTurns = 6, kHalves = kMaxGroups / kLanes;
 
 // One block under search; with_offset: Q2_K, Q4_K, Q5_K, whose codes of scales and offsets are not negative.
 template <bool with_offset, class Levels>
@@ -45,8 +17,10 @@ class SuperBlock {
  public:
   SuperBlock(const Family& f, const Levels& levels, const float* x, const float* w)
       : f_(f), levels_(levels), groups_(groups_of(f)), search_(search_of(f)) {
-    for (int g = 0; g < groups_; ++g) group_[g] = {x + g * f.group, w + g * f.group, f.group};
-    for (int g = 0; g < groups_; g += kLanes) fit_groups(g);
+    for (int h = 0; h < groups_ / kLanes; ++h) {
+      make_bundle(x + h * kLanes * f.group, w + h * kLanes * f.group, f.group, kLanes, bundle_[h]);
+      fit_groups(h);
+    }
   }
 
   // The best scales; `reference` is among the starts.
@@ -61,9 +35,14 @@ class SuperBlock {
     Scales out;
     out.d = f32_to_f16(best.d);
     out.dmin = f32_to_f16(best.dmin);
+    float scale[kMaxGroups] = {}, min[kMaxGroups] = {};
+    for (int h = 0; h < halves(); ++h) {
+      store(scale + h * kLanes, best.scale[h]);
+      store(min + h * kLanes, best.min[h]);
+    }
     for (int g = 0; g < groups_; ++g) {
-      out.scale_code[g] = static_cast<int8_t>(best.scale[g]);
-      out.min_code[g] = static_cast<uint8_t>(best.min[g]);
+      out.scale_code[g] = static_cast<int8_t>(scale[g]);
+      out.min_code[g] = static_cast<uint8_t>(min[g]);
     }
     return out;
   }
@@ -81,22 +60,19 @@ class SuperBlock {
     }
   };
   struct State {
-    float d = 0, dmin = 0;  // F16 numbers
-    int scale[kMaxGroups] = {}, min[kMaxGroups] = {};
-    Sums<float> sums[kMaxGroups] = {};
+    float d = 0, dmin = 0;                        // F16 numbers
+    Half scale[kHalves] = {}, min[kHalves] = {};  // codes
+    Sums<Half> sums[kHalves] = {};
     float error = 0;
   };
 
-  // A scale and offset that suit a group by itself; q: sum of w q there, by which the best offset follows the scale.
-  struct Ideal {
-    float scale, offset, q;
-  };
+  int halves() const { return groups_ / kLanes; }
 
   // The best few of eight groups, which may lie far apart (values near one size suit many scales), and what changes
   // cost.
-  void fit_groups(int first) {
-    Bundle b;
-    make_bundle(group_[first].x, group_[first].w, f_.group, kLanes, b);
+  void fit_groups(int h) {
+    const Bundle& b = bundle_[h];
+    const int first = h * kLanes;
     Shortlist list;
     Half extreme;
     if constexpr (with_offset) {
@@ -208,26 +184,26 @@ class SuperBlock {
     State s;
     s.d = f16_to_f32(reference.d);
     s.dmin = f16_to_f32(reference.dmin);
-    for (int g = 0; g < groups_; ++g) {
-      s.scale[g] = reference.scale_code[g];
-      s.min[g] = reference.min_code[g];
+    float scale[kMaxGroups], min[kMaxGroups];
+    for (int g = 0; g < kMaxGroups; ++g) {
+      scale[g] = static_cast<float>(reference.scale_code[g]);
+      min[g] = static_cast<float>(reference.min_code[g]);
+    }
+    for (int h = 0; h < halves(); ++h) {
+      s.scale[h] = load<Half>(scale + h * kLanes);
+      s.min[h] = load<Half>(min + h * kLanes);
     }
     measure_all(s);
     return s;
   }
 
   // Codes of numbers such that the largest has the last, and the F16 number that they are multiplied with.
-  float last_code(const float* numbers, int lo, int hi, int* codes) const {
+  float last_code(const float* numbers, int lo, int hi, Half* codes) const {
     float extreme = 0;
     for (int g = 0; g < groups_; ++g) extreme = magnitude(numbers[g]) > magnitude(extreme) ? numbers[g] : extreme;
     const float d = snap_f16(extreme / static_cast<float>(lo < 0 ? lo : hi));
-    for (int g = 0; g < groups_; ++g) codes[g] = to_code(numbers[g], d, lo, hi);
+    for (int h = 0; h < halves(); ++h) codes[h] = to_code(load<Half>(numbers + h * kLanes), d, lo, hi);
     return d;
-  }
-
-  void measure_all(State& s) const {
-    for (int g = 0; g < groups_; ++g) s.sums[g] = measure_group(g, s, s.scale[g], s.min[g]);
-    s.error = total(s);
   }
 
   // The reference may be infinite or NaN.
@@ -235,20 +211,31 @@ class SuperBlock {
     if (next.error < best.error || !(best.error <= 3e38f)) best = next;
   }
 
-  int to_code(float value, float d, int lo, int hi) const {
-    const float y = value * reciprocal(d);
-    return static_cast<int>(round_even(lesser(greater(y, static_cast<float>(lo)), static_cast<float>(hi))));
+  static Half to_code(Half value, float d, int lo, int hi) {
+    const UniformLevels codes = {static_cast<float>(lo), static_cast<float>(hi)};
+    return codes(value * splat<Half>(reciprocal(d)));
+  }
+  Half within(Half code) const {
+    return lesser(greater(code, splat<Half>(static_cast<float>(f_.scale_lo))),
+                  splat<Half>(static_cast<float>(f_.scale_hi)));
   }
 
-  // The offset code that goes best with a scale, for the codes of values that are nearest at `scale` and `offset`.
-  int min_for(int g, float change_of_scale, float q, float offset, float dmin) const {
-    const float shift = weight_[g] > 0 ? q / weight_[g] * change_of_scale : 0;
+  // The offset code that goes best with a scale, for the codes of values that are nearest at another scale and
+  // `offset`.
+  Half min_for(int h, Half change_of_scale, Half q, Half offset, float dmin) const {
+    const Half zero = splat<Half>(0), weight = bundle_[h].weight;
+    const Half shift = if_less(zero, weight, q / weight * change_of_scale, zero);
     return to_code(shift - offset, dmin, 0, f_.min_hi);
   }
 
-  Sums<float> measure_group(int g, const State& s, int scale, int min) const {
-    return measure<with_offset>(levels_, group_[g], s.d * static_cast<float>(scale),
-                                -(s.dmin * static_cast<float>(min)));
+  Sums<Half> measure_groups(int h, const State& s, Half scale, Half min) const {
+    const Bundle& b = bundle_[h];
+    return measure<with_offset>(levels_, b, b.n, splat<Half>(s.d) * scale, splat<Half>(0) - splat<Half>(s.dmin) * min);
+  }
+
+  void measure_all(State& s) const {
+    for (int h = 0; h < halves(); ++h) s.sums[h] = measure_groups(h, s, s.scale[h], s.min[h]);
+    s.error = total(s);
   }
 
   // Codes of all groups for given d and dmin: of those near the ideal scales, the best.
@@ -256,53 +243,66 @@ class SuperBlock {
     State s;
     s.d = d;
     s.dmin = dmin;
-    for (int g = 0; g < groups_; ++g) {
-      s.sums[g].error = -1;
+    const Half one = splat<Half>(1);
+    for (int h = 0; h < halves(); ++h) {
+      s.sums[h].error = splat<Half>(3.3e38f);
       for (int i = 0; i < search_.keep; ++i) {
-        const Ideal ideal = {ideal_[i].scale[g], ideal_[i].offset[g], ideal_[i].q[g]};
-        const int near = to_code(ideal.scale, d, f_.scale_lo, f_.scale_hi);
-        const bool above = ideal.scale * reciprocal(d) > static_cast<float>(near);
-        try_ideal(s, g, near, ideal);
-        if (i == 0) try_ideal(s, g, above ? near + 1 : near - 1, ideal);
+        const int first = h * kLanes;
+        const Ideal ideal = {load<Half>(ideal_[i].scale + first), load<Half>(ideal_[i].offset + first),
+                             load<Half>(ideal_[i].q + first)};
+        const Half near = to_code(ideal.scale, d, f_.scale_lo, f_.scale_hi);
+        try_ideal(s, h, near, ideal);
+        const Half exact = ideal.scale * splat<Half>(reciprocal(d));
+        if (i == 0) try_ideal(s, h, within(near + if_less(near, exact, one, splat<Half>(-1))), ideal);
       }
     }
     s.error = total(s);
     return s;
   }
 
-  void try_ideal(State& s, int g, int code, const Ideal& ideal) const {
-    if (code < f_.scale_lo || code > f_.scale_hi) return;
-    const float change = s.d * static_cast<float>(code) - ideal.scale;
-    const int min = with_offset ? min_for(g, change, ideal.q, ideal.offset, s.dmin) : 0;
-    const Sums<float> m = measure_group(g, s, code, min);
-    if (s.sums[g].error < 0 || m.error < s.sums[g].error) take(s, g, code, min, m);
+  void try_ideal(State& s, int h, Half code, const Ideal& ideal) const {
+    const Half change = splat<Half>(s.d) * code - ideal.scale;
+    const Half min = with_offset ? min_for(h, change, ideal.q, ideal.offset, s.dmin) : splat<Half>(0);
+    take_better(s, h, code, min);
   }
 
-  static void take(State& s, int g, int scale, int min, const Sums<float>& m) {
-    s.scale[g] = scale;
-    s.min[g] = min;
-    s.sums[g] = m;
+  void take_better(State& s, int h, Half scale, Half min) const {
+    const Sums<Half> m = measure_groups(h, s, scale, min);
+    Sums<Half>& old = s.sums[h];
+    const Half before = old.error;
+    if (!any_less(m.error, before)) return;
+    const auto pick = [&](Half next, Half now) { return if_less(m.error, before, next, now); };
+    s.scale[h] = pick(scale, s.scale[h]);
+    s.min[h] = pick(min, s.min[h]);
+    old = {pick(m.error, old.error), pick(m.rq, old.rq), pick(m.qq, old.qq), pick(m.r, old.r), pick(m.q, old.q)};
   }
 
+  static float total(Half v) {
+    float lanes[kLanes], sum = 0;
+    store(lanes, v);
+    for (const float lane : lanes) sum += lane;
+    return sum;
+  }
   float total(const State& s) const {
     float sum = 0;
-    for (int g = 0; g < groups_; ++g) sum += s.sums[g].error;
+    for (int h = 0; h < halves(); ++h) sum += total(s.sums[h].error);
     return sum;
   }
 
   // d and dmin by least squares with all codes fixed; true if that lowers the error.
   bool refit_block(State& best) const {
-    float dd = 0, dm = 0, mm = 0, rd = 0, rm = 0;
-    for (int g = 0; g < groups_; ++g) {
-      const float scale = static_cast<float>(best.scale[g]), min = static_cast<float>(-best.min[g]);
-      const Sums<float>& m = best.sums[g];
-      dd += scale * scale * m.qq;
-      rd += scale * m.rq;
-      if (!with_offset) continue;
-      dm += scale * min * m.q;
-      mm += min * min * weight_[g];
-      rm += min * m.r;
+    const Half zero = splat<Half>(0);
+    Half dds = zero, rds = zero, dms = zero, mms = zero, rms = zero;
+    for (int h = 0; h < halves(); ++h) {
+      const Half scale = best.scale[h], min = zero - best.min[h];
+      const Sums<Half>& m = best.sums[h];
+      dds = dds + scale * scale * m.qq;
+      rds = rds + scale * m.rq;
+      dms = dms + scale * min * m.q;
+      mms = mms + min * min * bundle_[h].weight;
+      rms = rms + min * m.r;
     }
+    const float dd = total(dds), rd = total(rds), dm = total(dms), mm = total(mms), rm = total(rms);
     State next = best;
     const float determinant = dd * mm - dm * dm;
     if (with_offset && determinant > 1e-6f * dd * mm) {
@@ -320,35 +320,30 @@ class SuperBlock {
 
   // Moves the codes of each group by one step, as long as that helps.
   void step_codes(State& s) const {
-    for (int g = 0; g < groups_; ++g) {
-      for (const int by : {-1, 1}) try_codes(s, g, s.scale[g] + by, by);
-      if (!with_offset) continue;
-      for (const int by : {-1, 1}) {
-        const int min = s.min[g] + by;
-        if (min < 0 || min > f_.min_hi) continue;
-        const Sums<float> m = measure_group(g, s, s.scale[g], min);
-        if (m.error < s.sums[g].error) take(s, g, s.scale[g], min, m);
+    const Half zero = splat<Half>(0);
+    for (int h = 0; h < halves(); ++h) {
+      const Half weight = bundle_[h].weight;
+      for (const float by : {-1.0f, 1.0f}) {
+        const Half code = within(s.scale[h] + splat<Half>(by));
+        Half min = zero;
+        if (with_offset) {
+          const Half offset = zero - splat<Half>(s.dmin) * s.min[h] + if_less(zero, weight, s.sums[h].r / weight, zero);
+          min = min_for(h, splat<Half>(s.d) * (code - s.scale[h]), s.sums[h].q, offset, s.dmin);
+        }
+        take_better(s, h, code, min);
+      }
+      for (const float by : {-1.0f, 1.0f}) {
+        const Half min = lesser(greater(s.min[h] + splat<Half>(by), zero), splat<Half>(static_cast<float>(f_.min_hi)));
+        if (with_offset) take_better(s, h, s.scale[h], min);
       }
     }
     s.error = total(s);
   }
 
-  void try_codes(State& s, int g, int code, int by) const {
-    if (code < f_.scale_lo || code > f_.scale_hi) return;
-    int min = 0;
-    if (with_offset) {
-      const float weight = weight_[g], offset = -(s.dmin * static_cast<float>(s.min[g]));
-      min = min_for(g, s.d * static_cast<float>(by), s.sums[g].q, weight > 0 ? offset + s.sums[g].r / weight : offset,
-                    s.dmin);
-    }
-    const Sums<float> m = measure_group(g, s, code, min);
-    if (m.error < s.sums[g].error) take(s, g, code, min, m);
-  }
-
   const Family& f_;
   const Levels& levels_;
   const int groups_;
-  Group group_[kMaxGroups];
+  Bundle bundle_[kHalves];
   const Search search_;
   float plain_scale_[kMaxGroups] = {}, plain_min_[kMaxGroups] = {};  // from the range of values
   float ideal_min_[kMaxGroups] = {}, scale_cost_[kMaxGroups] = {}, weight_[kMaxGroups] = {};

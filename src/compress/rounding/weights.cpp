@@ -14,13 +14,9 @@ namespace {
 constexpr float kFloor = 1e-6f;  // of the mean: below what can decide anything where other columns are alive
 
 void plain_weights(const Family& f, const float* x, float* w) {
-  if (f.plain == Plain::square) {
-    for (int i = 0; i < f.block; ++i) w[i] = x[i] * x[i];
-    return;
-  }
   for (int g = 0; g < f.block; g += f.group) {
-    const float rms = std::sqrt(mean_square({x + g, static_cast<size_t>(f.group)}));
-    for (int i = g; i < g + f.group; ++i) w[i] = rms + std::fabs(x[i]);
+    const float spread = 4 * mean_square({x + g, static_cast<size_t>(f.group)});
+    for (int i = g; i < g + f.group; ++i) w[i] = std::sqrt(spread + x[i] * x[i]);
   }
 }
 
@@ -83,11 +79,18 @@ void RowWeights::block(size_t first, float* w, float* theirs) const {
       theirs[i] = importance_.given[first + i] * spread;
     }
   }
-  float largest = 0;
-  for (size_t i = 0; i < n; ++i) largest = greater(largest, w[i]);
+  Vec most = splat(0);
+  for (size_t i = 0; i < n; i += 16) most = greater(most, load(w + i));
+  float lanes[16], largest = 0;
+  store(lanes, most);
+  for (const float lane : lanes) largest = greater(largest, lane);
   // Squares of values near the ends of the float range are 0 or infinite: all count alike then.
-  const bool usable = largest >= FLT_MIN && largest <= FLT_MAX;
-  for (size_t i = 0; i < n; ++i) w[i] = usable ? w[i] / largest : 1;
+  if (largest >= FLT_MIN && largest <= FLT_MAX) {
+    const float inverse = 1 / largest;
+    for (size_t i = 0; i < n; ++i) w[i] *= inverse;
+  } else {
+    for (size_t i = 0; i < n; ++i) w[i] = 1;
+  }
 }
 
 }  // namespace miao::compress
