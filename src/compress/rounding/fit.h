@@ -67,6 +67,9 @@ static inline void keep_better(Fit<T>& best, const Fit<T>& next) {
   best.error = lesser(next.error, best.error);
 }
 
+// Whether float cannot tell which of two errors is the less: differences of values lose some 1e-7 of the values.
+static inline bool may_tie(float error, float other, float energy) { return other <= 1.01f * error + 1e-12f * energy; }
+
 // The best few different fits, by error.
 struct Shortlist {
   static constexpr int kSize = 3;

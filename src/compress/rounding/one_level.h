@@ -5,6 +5,7 @@
 #include "compress/rounding/grids.h"
 #include "compress/rounding/levels.h"
 #include "compress/rounding/reference.h"
+#include "compress/rounding/search.h"
 
 namespace miao::compress {
 inline namespace MIAO_LANES {
@@ -67,10 +68,27 @@ static Fit<Half> search_one_level_with_offset(const UniformLevels& levels, const
   return best;
 }
 
+// Takes the reference where it is better after all.
+static void decide_ties(const Family& f, const float* x, const float* w, const Bundle& b, Half best, Half reference,
+                        const Scales* references, int blocks, Scales* out) {
+  float error[kLanes], other[kLanes], energy[kLanes];
+  store(error, best);
+  store(other, reference);
+  store(energy, b.energy);
+  for (int i = 0; i < blocks; ++i, x += f.block, w += f.block) {
+    if (out[i].d == references[i].d && out[i].dmin == references[i].dmin) continue;
+    if (!may_tie(error[i], other[i], energy[i])) continue;
+    if (block_error(f, references[i], x, w) < block_error(f, out[i], x, w)) out[i] = references[i];
+  }
+}
+
 // MXFP4: exponents near that for which the largest value is at most one and a third times the highest level; the first
 // is llama.cpp's. There are no scales between, so nothing is left to improve.
-static void search_exponents(const Family& f, const Bundle& b, int blocks, Scales* out) {
-  float largest[kLanes], best[kLanes];
+static void search_exponents(const Family& f, const float* x, const float* w, const Bundle& b, int blocks,
+                             Scales* out) {
+  Scales references[kLanes];
+  Half reference = splat<Half>(0);
+  float largest[kLanes], best[kLanes] = {};
   int first[kLanes];
   store(largest, greater(b.high, splat<Half>(0) - b.low));
   for (int i = 0; i < blocks; ++i) first[i] = largest[i] > 0 ? __builtin_ilogbf(largest[i]) - 2 + 127 : 0;
@@ -82,13 +100,17 @@ static void search_exponents(const Family& f, const Bundle& b, int blocks, Scale
       decode_scales(f, next[i]);
       scale[i] = next[i].scale[0];
     }
-    store(error, measure<false>(kMxfp4Levels, b, b.n, load<Half>(scale), splat<Half>(0)).error);
+    const Half measured = measure<false>(kMxfp4Levels, b, b.n, load<Half>(scale), splat<Half>(0)).error;
+    store(error, measured);
+    if (by == 0) reference = measured;
     for (int i = 0; i < blocks; ++i) {
+      if (by == 0) references[i] = next[i];
       if (by != 0 && !(error[i] < best[i])) continue;
       best[i] = error[i];
       out[i] = next[i];
     }
   }
+  decide_ties(f, x, w, b, load<Half>(best), reference, references, blocks, out);
 }
 
 // `blocks` blocks, at most eight; theirs: as for reference_one_level.
@@ -96,16 +118,20 @@ static void search_one_level(const Family& f, const float* x, const float* w, co
                              Scales* out) {
   Bundle b;
   make_bundle(x, w, f.block, blocks, b);
-  if (f.stored == Stored::power_of_two) return search_exponents(f, b, blocks, out);
-  reference_one_level(f, b, x, theirs, blocks, out);
+  if (f.stored == Stored::power_of_two) return search_exponents(f, x, w, b, blocks, out);
+  Scales references[kLanes];
+  reference_one_level(f, b, x, theirs, blocks, references);
   const Search search = search_of(f);
   const UniformLevels uniform = {static_cast<float>(f.lo), static_cast<float>(f.hi)};
   float scale[kLanes] = {}, offset[kLanes] = {};
   for (int i = 0; i < blocks; ++i) {
-    scale[i] = f16_to_f32(out[i].d);
-    offset[i] = f16_to_f32(out[i].dmin);
+    scale[i] = f16_to_f32(references[i].d);
+    offset[i] = f16_to_f32(references[i].dmin);
   }
-  const Fit<Half> reference = {load<Half>(scale), load<Half>(offset), splat<Half>(0)};
+  Fit<Half> reference = {load<Half>(scale), load<Half>(offset), splat<Half>(0)};
+  reference.error = f.table    ? measure<false>(kIq4Levels, b, b.n, reference.scale, reference.offset).error
+                    : f.offset ? measure<true>(uniform, b, b.n, reference.scale, reference.offset).error
+                               : measure<false>(uniform, b, b.n, reference.scale, reference.offset).error;
   const Fit<Half> best = f.table    ? search_one_level(kIq4Levels, b, search, reference)
                          : f.offset ? search_one_level_with_offset(uniform, b, search, reference)
                                     : search_one_level(uniform, b, search, reference);
@@ -115,6 +141,7 @@ static void search_one_level(const Family& f, const float* x, const float* w, co
     out[i].d = f32_to_f16(scale[i]);
     if (f.offset) out[i].dmin = f32_to_f16(offset[i]);
   }
+  decide_ties(f, x, w, b, best.error, reference.error, references, blocks, out);
 }
 
 }  // namespace MIAO_LANES

@@ -21,12 +21,13 @@ void search_scales(const Family& f, const float* x, const float* w, const float*
   for (int b = 0; b < blocks; ++b) decode_scales(f, out[b]);
 }
 
-float block_error(const Family& f, const Scales& scales, const float* x, const float* w) {
+double block_error(const Family& f, Scales scales, const float* x, const float* w) {
+  decode_scales(f, scales);
   int8_t codes[kMaxBlock];
   nearest_codes(f, scales, x, codes);
-  float total = 0;
+  double total = 0;
   for (int i = 0; i < f.block; ++i) {
-    const float difference = x[i] - code_value(f, scales, i / f.group, codes[i]);
+    const double difference = static_cast<double>(x[i]) - code_value(f, scales, i / f.group, codes[i]);
     total += w[i] * difference * difference;
   }
   return total;

@@ -26,7 +26,8 @@ void search_scales_generic(const Family& f, const float* x, const float* w, cons
                            Scales* out);
 void search_scales_avx2(const Family& f, const float* x, const float* w, const float* theirs, int blocks, Scales* out);
 
-// Sum of w (x - value)^2 of a block with the nearest codes, for tests and for choosing between scales.
-float block_error(const Family& f, const Scales& scales, const float* x, const float* w);
+// Sum of w (x - value)^2 of a block with the nearest codes; d, dmin and codes of the scales suffice. For tests, and
+// where the search's own measure in float cannot tell two scales apart.
+double block_error(const Family& f, Scales scales, const float* x, const float* w);
 
 }  // namespace miao::compress

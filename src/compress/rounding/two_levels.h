@@ -5,6 +5,7 @@
 #include "compress/rounding/fit.h"
 #include "compress/rounding/grids.h"
 #include "compress/rounding/levels.h"
+#include "compress/rounding/search.h"
 
 namespace miao::compress {
 inline namespace MIAO_LANES {
@@ -24,8 +25,9 @@ class SuperBlock {
   }
 
   // The best scales; `reference` is among the starts.
-  Scales search(const Scales& reference) {
-    State best = starts(reference);
+  Scales search(const float* x, const float* w, const Scales& reference) {
+    const State theirs = coded_reference(reference);
+    State best = starts(theirs);
     for (int turn = 0; turn < kTurns; ++turn) {
       const float before = best.error;
       if (refit_block(best)) refit_block(best);
@@ -44,7 +46,10 @@ class SuperBlock {
       out.scale_code[g] = static_cast<int8_t>(scale[g]);
       out.min_code[g] = static_cast<uint8_t>(min[g]);
     }
-    return out;
+    float energy = 0;
+    for (int h = 0; h < halves(); ++h) energy += total(bundle_[h].energy);
+    const bool tie = may_tie(best.error, theirs.error, energy);
+    return tie && block_error(f_, reference, x, w) < block_error(f_, out, x, w) ? reference : out;
   }
 
  private:
@@ -164,12 +169,12 @@ class SuperBlock {
   }
 
   // The best state of those that d and dmin from fit_codes lead to, of llama.cpp's, and of that without a search.
-  State starts(const Scales& reference) const {
+  State starts(const State& theirs) const {
     Starts d, dmin;
     fit_codes(ideal_[0].scale, scale_cost_, f_.scale_lo, f_.scale_hi, d, search_.keep);
     fit_codes(ideal_[0].scale, weight_, f_.scale_lo, f_.scale_hi, d, 1);
     if (with_offset) fit_codes(ideal_min_, weight_, 0, f_.min_hi, dmin, search_.keep);
-    State best = coded_reference(reference);
+    State best = theirs;
     for (int i = 0; i < d.count; ++i) keep_better(best, choose_codes(d.values[i], dmin.values[0]));
     for (int i = 1; i < dmin.count; ++i) keep_better(best, choose_codes(best.d, dmin.values[i]));
     State plain;
@@ -354,10 +359,10 @@ class SuperBlock {
 };
 
 static Scales search_two_levels(const Family& f, const float* x, const float* w, const Scales& reference) {
-  if (f.table) return SuperBlock<false, TableLevels<16>>(f, kIq4Levels, x, w).search(reference);
+  if (f.table) return SuperBlock<false, TableLevels<16>>(f, kIq4Levels, x, w).search(x, w, reference);
   const UniformLevels levels = {static_cast<float>(f.lo), static_cast<float>(f.hi)};
-  if (f.offset) return SuperBlock<true, UniformLevels>(f, levels, x, w).search(reference);
-  return SuperBlock<false, UniformLevels>(f, levels, x, w).search(reference);
+  if (f.offset) return SuperBlock<true, UniformLevels>(f, levels, x, w).search(x, w, reference);
+  return SuperBlock<false, UniformLevels>(f, levels, x, w).search(x, w, reference);
 }
 
 }  // namespace MIAO_LANES
