@@ -161,8 +161,9 @@ static void search_scale(const Levels& levels, const Bundle& b, const Search& se
   const auto attempt = [&](Half end) {
     const Half scale = extreme / end;
     const Sums<Half> m = measure<false>(levels, b, b.n, scale, zero);
-    const Half step = if_less(zero, m.qq, m.rq / m.qq, zero);
-    list.offer({scale + step, zero, greater(zero, m.error - m.rq * step)});
+    const Half step = if_less(zero, m.qq, m.rq / m.qq, zero), exact = scale + step;
+    const Half stored = snapped(search.snap, exact), off = stored - exact;
+    list.offer({stored, zero, greater(zero, m.error - m.rq * step) + m.qq * off * off});
   };
   const auto along = [&](float end, const Grid& grid, float sign) {
     for (int i = 0; i < grid.count; ++i)
@@ -188,7 +189,7 @@ static inline void offer_line(const UniformLevels& levels, const Bundle& b, cons
                               Half offset, Shortlist& list) {
   const Fit<Half> start = {scale, offset, splat<Half>(0)};
   const Sums<Half> m = measure<true>(levels, b, b.n, scale, offset);
-  Fit<Half> next = refit<true>(m, b, start, {search.low, search.high, Snap::none, 0, search.offset_below, 0});
+  Fit<Half> next = refit<true>(m, b, start, search);
   const Half ds = next.scale - scale, shift = next.offset - offset, two = splat<Half>(2);
   const Half change = ds * (ds * m.qq + two * shift * m.q - two * m.rq) + shift * (shift * b.weight - two * m.r);
   next.error = lesser(greater(splat<Half>(0), m.error + change), m.error);

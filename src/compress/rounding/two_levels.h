@@ -71,6 +71,11 @@ class SuperBlock {
     float error = 0;
   };
 
+  // Scales and offsets that suit groups by themselves; q: sums of w q there, by which the best offset follows the scale.
+  struct Ideal {
+    Half scale, offset, q;
+  };
+
   int halves() const { return groups_ / kLanes; }
 
   // The best few of eight groups, which may lie far apart (values near one size suit many scales), and what changes
