@@ -3,21 +3,17 @@
 // Blocks have the byte layout of ggml, and what the decoder gives back is what was meant here. A row is whole blocks.
 // Three ways to choose the scales of a block:
 //
-//   nearest        From the largest values, without a search: the bytes of llama.cpp's reference encoders for Q8_0,
-//   Q4_0,
+//   nearest        From the largest values, without a search: the bytes of llama.cpp's reference encoders for Q8_0, Q4_0,
 //                  Q4_1, Q5_0, Q5_1, MXFP4, F16 and BF16.
-//   least_squares  A search for the scales with the least squared error, where a value's weight grows with its size
-//                  (compress/rounding/weights.h).
-//   importance     The same search, weighted with the mean squared input of each column too: the error that is
-//   minimised
+//   least_squares  A search for the scales with the least squared error, where a value's weight grows a little with its
+//                  size (compress/rounding/weights.h).
+//   importance     The same search, weighted with the mean squared input of each column too: the error that is minimised
 //                  is about that of the product with real activations. This is what quantised models should be made
-//                  with; without activations an exact minimum can be worse for a model than a coarse one.
+//                  with.
 //
-// What llama.cpp's encoders choose is among the starts of the searches (compress/rounding/search.h), so that the error
-// of a block is not larger than theirs. Where many choices are nearly equal, the rounding of llama.cpp's own sums can
-// lead it to a luckier one: about one block in 3,000 of Q4_1 and Q5_1; with two levels of scales rather more of those
-// blocks in which only few values count. tools/compare_rounding.py counts them. Results are a function of the arguments
-// alone: neither threads nor the instruction set matter.
+// The scales that llama.cpp's encoder stores are among the starts of the searches (compress/rounding/reference.h): the
+// weighted error of a block is never larger than that of its bytes. tools/compare_rounding.py and the tests compare
+// them. Results are a function of the arguments alone: neither threads nor the instruction set matter.
 #pragma once
 
 #include <atomic>

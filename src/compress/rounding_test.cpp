@@ -55,8 +55,7 @@ std::vector<double> weights_of(const Family& f, std::span<const float> x, std::s
   std::vector<double> out(n);
   for (size_t i = 0; i < n; ++i) {
     if (importance.empty()) {
-      out[i] = f.plain == Plain::square ? static_cast<double>(x[i]) * x[i]
-                                        : std::sqrt(mean_square(i / group * group, group)) + std::fabs(x[i]);
+      out[i] = std::sqrt(4 * mean_square(i / group * group, group) + static_cast<double>(x[i]) * x[i]);
       continue;
     }
     const double own = f.spread == Spread::row ? mean_square(0, n) : mean_square(i / block * block, block);
@@ -124,11 +123,9 @@ double energy(std::span<const float> x, std::span<const double> w, size_t from, 
   return sum;
 }
 
-// The error of each block is at most that of other bytes. Formats with offsets or two levels choose among so many near
-// equals that the rounding of llama.cpp's own sums decides which it takes, and that can be the luckier choice. `lucky`
-// counts such blocks; sums over rows must be no larger even then, as another test says.
+// The error of each block is at most that of other bytes.
 void expect_no_worse(DType dtype, std::span<const float> x, std::span<const float> importance,
-                     std::span<const std::byte> other, const std::string& where, int& lucky) {
+                     std::span<const std::byte> other, const std::string& where) {
   const Family& f = *family(dtype);
   const auto method = importance.empty() ? Rounding::least_squares : Rounding::importance;
   const std::vector<double> w = weights_of(f, x, importance);
@@ -136,13 +133,8 @@ void expect_no_worse(DType dtype, std::span<const float> x, std::span<const floa
              its = block_errors(dtype, x, w, other);
   const size_t n = static_cast<size_t>(f.block);
   for (size_t i = 0; i < mine.size(); ++i) {
-    // Below a rounding step of the F16 scales, as where all values are the same, luck decides too.
-    const double slack = 1e-6 * its[i] + 2e-8 * energy(x, w, i * n, n);
-    if ((f.offset || two_levels(f)) && mine[i] > its[i] + slack && mine[i] < 1.5 * its[i]) {
-      ++lucky;
-      continue;
-    }
-    EXPECT_LE(mine[i], its[i] + slack) << where << " block " << i;
+    // The search measures in float: some 1e-7 of the values are lost in their differences.
+    EXPECT_LE(mine[i], its[i] * (1 + 1e-6) + 1e-13 * energy(x, w, i * n, n)) << where << " block " << i;
   }
 }
 
@@ -150,14 +142,12 @@ TEST(Rounding, SearchIsNeverWorseThanLlamaCpp) {
   const Golden& golden = Golden::get();
   for (DType dtype : kBlockTypes) {
     const std::string all = Golden::bytes(dtype);
-    int lucky = 0;
     for (int64_t r = 0; r < golden.values.rows; ++r) {
       const std::string where = std::string(format(dtype).name) + " row " + std::to_string(r);
-      expect_no_worse(dtype, golden.values.row(r), {}, theirs(all, dtype, r, false), where, lucky);
+      expect_no_worse(dtype, golden.values.row(r), {}, theirs(all, dtype, r, false), where);
       expect_no_worse(dtype, golden.values.row(r), golden.importance.row(r), theirs(all, dtype, r, true),
-                      where + " with importance", lucky);
+                      where + " with importance");
     }
-    EXPECT_LE(lucky, 2) << format(dtype).name << " of " << 4 * golden.values.rows << " blocks";
   }
 }
 
@@ -187,15 +177,13 @@ TEST(Rounding, SearchIsBetterThanLlamaCppForAnyKindOfValues) {
 
 TEST(Rounding, SearchIsNeverWorseThanNearest) {
   const Golden& golden = Golden::get();
-  int lucky = 0;
   for (DType dtype : kBlockTypes) {
     for (int64_t r = 0; r < golden.values.rows; ++r) {
       const auto x = golden.values.row(r);
       expect_no_worse(dtype, x, {}, encoded(dtype, Rounding::nearest, x),
-                      std::string(format(dtype).name) + " row " + std::to_string(r), lucky);
+                      std::string(format(dtype).name) + " row " + std::to_string(r));
     }
   }
-  EXPECT_EQ(lucky, 0);
 }
 
 // The values of any file can be stored again as they are, where the largest code or a common divisor shows the scale.

@@ -49,18 +49,18 @@ void best_values(const Sweep& s, int64_t row, int64_t first, int64_t n, Lanes* y
 // it when all later columns have made up for it as well as they can.
 void choose_scales(const Sweep& s, int64_t row, int64_t lane, int64_t first, int64_t n, const Lanes* y,
                    Scales* scales) {
-  float x[kColumns], weights[kMaxBlock];
+  float x[kColumns], weights[kColumns];
   for (int64_t k = 0; k < n; ++k) x[k] = s.w[static_cast<size_t>(row * s.cols + first + k)] + y[k][lane];
   for (int64_t b = 0; b < n; b += s.f.block) {
     float largest = 0;
     for (int64_t i = 0; i < s.f.block; ++i) {
       const float own = s.feedback.l[static_cast<size_t>((first + b + i) * (s.cols + 1))];
-      weights[i] = own * own;
-      largest = std::max(largest, weights[i]);
+      weights[b + i] = own * own;
+      largest = std::max(largest, weights[b + i]);
     }
-    for (int64_t i = 0; i < s.f.block; ++i) weights[i] /= largest;  // only ratios matter
-    *scales++ = search_scales(s.f, true, x + b, weights);
+    for (int64_t i = 0; i < s.f.block; ++i) weights[b + i] /= largest;  // only ratios matter
   }
+  search_scales(s.f, x, weights, weights, static_cast<int>(n / s.f.block), scales);
 }
 
 // Columns first .. first + n of up to 16 rows.

@@ -32,7 +32,7 @@ struct Job {
   Rounding method;
   const Family* family;  // null: F32, F16, BF16
   int64_t cols;
-  std::vector<float> importance;  // usable_importance; empty: none
+  Importance importance;
 };
 
 Error not_finite(const Job& job, std::span<const float> src, float limit) {
@@ -57,22 +57,31 @@ Result<void> check_values(const Job& job, std::span<const float> src) {
   return {};
 }
 
-void encode_blocks(const Job& job, std::span<const float> src, std::byte* dst) {
-  const Family& f = *job.family;
-  const int bytes = format(f.dtype).bytes;
-  const float row_mean_square = mean_square(src);
+void encode_nearest(const Family& f, std::span<const float> src, std::byte* dst) {
   int8_t codes[kMaxBlock];
-  float w[kMaxBlock];
-  for (size_t i = 0; i < src.size(); i += static_cast<size_t>(f.block), dst += bytes) {
+  for (size_t i = 0; i < src.size(); i += static_cast<size_t>(f.block), dst += format(f.dtype).bytes) {
     Scales scales;
-    if (job.method == Rounding::nearest) {
-      encode_plain(f, &src[i], scales, codes);
-    } else {
-      block_weights(f, &src[i], job.importance.empty() ? nullptr : &job.importance[i], row_mean_square, w);
-      scales = search_scales(f, !job.importance.empty(), &src[i], w);
-      nearest_codes(f, scales, &src[i], codes);
-    }
+    encode_plain(f, &src[i], scales, codes);
     f.pack(scales, codes, dst);
+  }
+}
+
+void encode_searched(const Job& job, std::span<const float> src, std::byte* dst) {
+  const Family& f = *job.family;
+  constexpr size_t kAtOnce = 256;  // values: whole blocks of every format
+  const RowWeights weights(f, src, job.importance);
+  float w[kAtOnce], theirs[kAtOnce];
+  int8_t codes[kMaxBlock];
+  for (size_t i = 0; i < src.size(); i += kAtOnce) {
+    const size_t n = std::min(kAtOnce, src.size() - i);
+    for (size_t b = 0; b < n; b += static_cast<size_t>(f.block)) weights.block(i + b, w + b, theirs + b);
+    Scales scales[kAtOnce / 32];
+    const auto blocks = static_cast<int>(n) / f.block;
+    search_scales(f, &src[i], w, job.importance.empty() ? nullptr : theirs, blocks, scales);
+    for (int b = 0; b < blocks; ++b, dst += format(f.dtype).bytes) {
+      nearest_codes(f, scales[b], &src[i + static_cast<size_t>(b * f.block)], codes);
+      f.pack(scales[b], codes, dst);
+    }
   }
 }
 
@@ -86,8 +95,10 @@ void encode_halves(std::span<const float> src, std::byte* dst, Convert convert) 
 
 Result<void> encode(const Job& job, std::span<const float> src, std::byte* dst) {
   MIAO_CHECK_OK(check_values(job, src));
-  if (job.family) {
-    encode_blocks(job, src, dst);
+  if (job.family && job.method == Rounding::nearest) {
+    encode_nearest(*job.family, src, dst);
+  } else if (job.family) {
+    encode_searched(job, src, dst);
   } else if (job.dtype == DType::f16) {
     encode_halves(src, dst, f32_to_f16);
   } else if (job.dtype == DType::bf16) {

@@ -35,7 +35,6 @@ struct Scales {
 enum class Stored : uint8_t { f16, power_of_two, codes };  // codes: two levels
 // Which weight the squared error of an element has, after llama.cpp; weights.h has the formulas.
 enum class Spread : uint8_t { row, block, twice_block, none };  // where sigma^2 of the importance weight comes from
-enum class Plain : uint8_t { square, rms_plus_abs };            // without importance
 
 struct Family {
   DType dtype;
@@ -47,7 +46,6 @@ struct Family {
   int scale_lo, scale_hi;  // codes of the scales of groups, with two levels
   int min_hi;              // codes of the offsets are 0..min_hi
   Spread spread;
-  Plain plain;
   float largest;  // magnitude that the block can still hold
   void (*pack)(const Scales& scales, const int8_t* codes, std::byte* dst);
 };

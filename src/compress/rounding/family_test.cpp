@@ -59,7 +59,8 @@ TEST(RoundingFamily, NearestCodeIsNearest) {
     if (!f) continue;
     std::vector<float> x(static_cast<size_t>(f->block)), w(x.size(), 1.0f);
     for (float& v : x) v = normal(random);
-    const Scales scales = search_scales(*f, false, x.data(), w.data());
+    Scales scales;
+    search_scales(*f, x.data(), w.data(), nullptr, 1, &scales);
     std::vector<int8_t> codes(x.size());
     nearest_codes(*f, scales, x.data(), codes.data());
     double error = 0;
@@ -84,17 +85,21 @@ TEST(RoundingFamily, InstructionSetsFindTheSameScales) {
   for (const Format& format : all_formats()) {
     const Family* f = family(format.dtype);
     if (!f) continue;
-    std::vector<float> x(static_cast<size_t>(f->block)), w(x.size());
     for (int repeat = 0; repeat < 50; ++repeat) {
+      const int blocks = 1 + repeat % kSearchBlocks;  // as many as are searched side by side, or fewer
+      std::vector<float> x(static_cast<size_t>(f->block * blocks)), w(x.size());
       for (float& v : x) v = normal(random) * std::exp(2 * normal(random));
       for (float& v : w) v = std::exp(normal(random));
       for (bool importance : {false, true}) {
-        const Scales a = search_scales_generic(*f, importance, x.data(), w.data());
-        const Scales b = search_scales_avx2(*f, importance, x.data(), w.data());
-        ASSERT_EQ(a.d, b.d) << format.name;
-        ASSERT_EQ(a.dmin, b.dmin) << format.name;
-        ASSERT_EQ(std::memcmp(a.scale_code, b.scale_code, sizeof(a.scale_code)), 0) << format.name;
-        ASSERT_EQ(std::memcmp(a.min_code, b.min_code, sizeof(a.min_code)), 0) << format.name;
+        Scales a[kSearchBlocks], b[kSearchBlocks];
+        search_scales_generic(*f, x.data(), w.data(), importance ? w.data() : nullptr, blocks, a);
+        search_scales_avx2(*f, x.data(), w.data(), importance ? w.data() : nullptr, blocks, b);
+        for (int i = 0; i < blocks; ++i) {
+          ASSERT_EQ(a[i].d, b[i].d) << format.name;
+          ASSERT_EQ(a[i].dmin, b[i].dmin) << format.name;
+          ASSERT_EQ(std::memcmp(a[i].scale_code, b[i].scale_code, sizeof(a[i].scale_code)), 0) << format.name;
+          ASSERT_EQ(std::memcmp(a[i].min_code, b[i].min_code, sizeof(a[i].min_code)), 0) << format.name;
+        }
       }
     }
   }

@@ -14,7 +14,10 @@ inline namespace MIAO_LANES {
 
 struct UniformLevels {  // the integers lo..hi
   float lo, hi;
-  Vec operator()(Vec y) const { return round_even(lesser(greater(y, splat(lo)), splat(hi))); }
+  template <class T>
+  T operator()(T y) const {
+    return round_even(lesser(greater(y, splat<T>(lo)), splat<T>(hi)));
+  }
   Vec code(Vec y) const { return (*this)(y); }
 };
 
@@ -29,9 +32,10 @@ struct TableLevels {  // ascending
       step[i] = static_cast<float>(table[i + 1] - table[i]);
     }
   }
-  Vec operator()(Vec y) const {
-    Vec level = splat(lo);
-    for (int i = 0; i + 1 < n; ++i) level = level + step_at(y, splat(edge[i]), splat(step[i]));
+  template <class T>
+  T operator()(T y) const {
+    T level = splat<T>(lo);
+    for (int i = 0; i + 1 < n; ++i) level = level + step_at(y, splat<T>(edge[i]), splat<T>(step[i]));
     return level;
   }
   Vec code(Vec y) const {

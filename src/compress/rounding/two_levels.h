@@ -5,78 +5,29 @@
 #include "compress/rounding/fit.h"
 #include "compress/rounding/grids.h"
 #include "compress/rounding/levels.h"
+#include "compress/rounding/search.h"
 
 namespace miao::compress {
 inline namespace MIAO_LANES {
 
-constexpr int kTurns = 6;
-
-// llama.cpp's fit of codes 0..hi and a scale to numbers that are not negative (make_qp_quants): the best of a few
-// scales, then each code by turns, with the scale that least squares gives. Returns the scale.
-static inline float fit_positive(const float* x, const float* w, int n, int hi, int* codes) {
-  float highest = 0;
-  for (int i = 0; i < n; ++i) highest = greater(highest, x[i]);
-  if (highest < 1e-15f) return 0;
-  const auto code = [&](float y) { return lesser(static_cast<int>(round_even(y)), hi); };
-  float inverse = 0, least = 0;
-  for (const int step : {0, -4, -3, -2, -1, 1, 2, 3, 4}) {
-    const float next = (0.1f * static_cast<float>(step) + static_cast<float>(hi)) / highest, scale = 1 / next;
-    float error = 0;
-    for (int i = 0; i < n; ++i) {
-      const float difference = x[i] - scale * static_cast<float>(code(next * x[i]));
-      error += w[i] * difference * difference;
-    }
-    if (step != 0 && !(error < least)) continue;
-    inverse = next;
-    least = error;
-  }
-  float lx = 0, ll = 0;  // sums of w l x and w l^2
-  for (int i = 0; i < n; ++i) {
-    codes[i] = code(inverse * x[i]);
-    const float l = static_cast<float>(codes[i]);
-    lx += w[i] * x[i] * l;
-    ll += w[i] * l * l;
-  }
-  for (int turn = 0, changed = 1; turn < 5 && changed; ++turn) {
-    changed = 0;
-    for (int i = 0; i < n; ++i) {
-      const float l = static_cast<float>(codes[i]);
-      float lx_next = lx - w[i] * x[i] * l, ll_next = ll - w[i] * l * l;
-      if (!(lx_next > 0 && ll_next > 0)) continue;
-      const int next = code(lesser(x[i] * ll_next / lx_next, 1e6f));
-      if (next == codes[i]) continue;
-      const float m = static_cast<float>(next);
-      lx_next += w[i] * x[i] * m;
-      ll_next += w[i] * m * m;
-      if (!(lx_next * lx_next * ll > lx * lx * ll_next)) continue;
-      codes[i] = next;
-      lx = lx_next;
-      ll = ll_next;
-      changed = 1;
-    }
-  }
-  return ll > 0 ? lx / ll : 0;
-}
+constexpr int kTurns = 6, kHalves = kMaxGroups / kLanes;
 
 // One block under search; with_offset: Q2_K, Q4_K, Q5_K, whose codes of scales and offsets are not negative.
 template <bool with_offset, class Levels>
 class SuperBlock {
  public:
-  SuperBlock(const Family& f, bool importance, const Levels& levels, const float* x, const float* w)
-      : f_(f),
-        levels_(levels),
-        groups_(groups_of(f)),
-        search_(search_of(f, importance)),
-        fits_codes_(fits_codes(f, importance)) {
-    for (int g = 0; g < groups_; ++g) {
-      group_[g] = make_group(x + g * f.group, w + g * f.group, f.group);
-      weight_[g] = group_[g].weight;
-      fit_group(g);
+  SuperBlock(const Family& f, const Levels& levels, const float* x, const float* w)
+      : f_(f), levels_(levels), groups_(groups_of(f)), search_(search_of(f)) {
+    for (int h = 0; h < groups_ / kLanes; ++h) {
+      make_bundle(x + h * kLanes * f.group, w + h * kLanes * f.group, f.group, kLanes, bundle_[h]);
+      fit_groups(h);
     }
   }
 
-  Scales search() {
-    State best = starts();
+  // The best scales; `reference` is among the starts.
+  Scales search(const float* x, const float* w, const Scales& reference) {
+    const State theirs = coded_reference(reference);
+    State best = starts(theirs);
     for (int turn = 0; turn < kTurns; ++turn) {
       const float before = best.error;
       if (refit_block(best)) refit_block(best);
@@ -86,16 +37,24 @@ class SuperBlock {
     Scales out;
     out.d = f32_to_f16(best.d);
     out.dmin = f32_to_f16(best.dmin);
-    for (int g = 0; g < groups_; ++g) {
-      out.scale_code[g] = static_cast<int8_t>(best.scale[g]);
-      out.min_code[g] = static_cast<uint8_t>(best.min[g]);
+    float scale[kMaxGroups] = {}, min[kMaxGroups] = {};
+    for (int h = 0; h < halves(); ++h) {
+      store(scale + h * kLanes, best.scale[h]);
+      store(min + h * kLanes, best.min[h]);
     }
-    return out;
+    for (int g = 0; g < groups_; ++g) {
+      out.scale_code[g] = static_cast<int8_t>(scale[g]);
+      out.min_code[g] = static_cast<uint8_t>(min[g]);
+    }
+    float energy = 0;
+    for (int h = 0; h < halves(); ++h) energy += total(bundle_[h].energy);
+    const bool tie = may_tie(best.error, theirs.error, energy);
+    return tie && block_error(f_, reference, x, w) < block_error(f_, out, x, w) ? reference : out;
   }
 
  private:
   struct Starts {  // different F16 numbers
-    float values[Shortlist::kSize + 1] = {};
+    float values[2 * Shortlist::kSize] = {};
     int count = 0;
 
     void add(float value) {
@@ -106,123 +65,187 @@ class SuperBlock {
     }
   };
   struct State {
-    float d = 0, dmin = 0;  // F16 numbers
-    int scale[kMaxGroups] = {}, min[kMaxGroups] = {};
-    Sums sums[kMaxGroups] = {};
+    float d = 0, dmin = 0;                        // F16 numbers
+    Half scale[kHalves] = {}, min[kHalves] = {};  // codes
+    Sums<Half> sums[kHalves] = {};
     float error = 0;
   };
 
-  // A scale and offset that suit a group by itself; q: sum of w q there, by which the best offset follows the scale.
+  // Scales and offsets that suit groups by themselves; q: sums of w q there, by which the best offset follows the scale.
   struct Ideal {
-    float scale, offset, q;
+    Half scale, offset, q;
   };
 
-  // The best few of a group, which may lie far apart (values near one size suit many scales), and what changes cost.
-  void fit_group(int g) {
+  int halves() const { return groups_ / kLanes; }
+
+  // The best few of eight groups, which may lie far apart (values near one size suit many scales), and what changes
+  // cost.
+  void fit_groups(int h) {
+    const Bundle& b = bundle_[h];
+    const int first = h * kLanes;
     Shortlist list;
+    Half extreme;
     if constexpr (with_offset) {
-      list = search_line(levels_, group_[g], search_);
-      move_ends(levels_, group_[g], search_, list.fits[0]);
+      search_line(levels_, b, search_, list);
+      extreme = (b.high - lesser(b.low, splat<Half>(0))) / splat<Half>(levels_.hi);
     } else {
-      list = search_scale(levels_, group_[g], search_);
+      search_scale(levels_, b, search_, list);
+      extreme = if_less(b.high, splat<Half>(0) - b.low, b.low, b.high) / splat<Half>(levels_.lo);
     }
-    reference_scale_[g] = list.reference.scale;
-    reference_min_[g] = -list.reference.offset;
-    const float low = lesser(group_[g].low, 0.0f);
-    plain_scale_[g] = with_offset ? (group_[g].high - low) / levels_.hi : group_[g].extreme() / levels_.lo;
-    plain_min_[g] = -low;
-    ideals_[g] = list.count;
-    for (int i = 0; i < ideals_[g]; ++i) {
-      Fit fit = list.fits[i];
-      if (with_offset) fit.scale = greater(fit.scale, 0.0f);
-      const Sums m = measure<with_offset>(levels_, group_[g], fit.scale, fit.offset);
-      ideal_[g][i] = {fit.scale, fit.offset, m.q};
-      if (i > 0) continue;
-      ideal_scale_[g] = fit.scale;
-      ideal_min_[g] = -fit.offset;
+    store(plain_scale_ + first, extreme);
+    store(plain_min_ + first, splat<Half>(0) - lesser(b.low, splat<Half>(0)));
+    store(weight_ + first, b.weight);
+    for (int k = 0; k < search_.keep; ++k) {
+      Fit<Half> fit = {splat<Half>(0), splat<Half>(0), splat<Half>(3.3e38f)};
+      settle<with_offset>(levels_, b, search_, list.fits[k], fit);
+      if constexpr (with_offset) {
+        if (k == 0) move_ends(levels_, b, search_, fit);
+        fit.scale = greater(fit.scale, splat<Half>(0));
+      }
+      const Sums<Half> m = measure<with_offset>(levels_, b, b.n, fit.scale, fit.offset);
+      store(ideal_[k].scale + first, fit.scale);
+      store(ideal_[k].offset + first, fit.offset);
+      store(ideal_[k].q + first, m.q);
+      if (k > 0) continue;
+      store(ideal_min_ + first, splat<Half>(0) - fit.offset);
       // With an offset, as if it followed the scale: the codes of both are chosen together.
-      scale_cost_[g] = m.qq;
-      if (with_offset && weight_[g] > 0) scale_cost_[g] = greater(m.qq - m.q * m.q / weight_[g], 1e-9f * m.qq);
+      Half cost = m.qq;
+      if (with_offset)
+        cost = if_less(splat<Half>(0), b.weight, greater(cost - m.q * m.q / b.weight, splat<Half>(1e-9f) * cost), cost);
+      store(scale_cost_ + first, cost);
     }
   }
 
-  Search code_search(int lattice) const {
-    return {{-0.9f, 0.1f, 19}, {-0.9f, 0.1f, 19}, 0, false, Snap::f16, lattice, false, search_.keep};
-  }
-
-  // d for which (integer codes) * d is near the given numbers, by what the difference costs and by the weight of the
-  // group.
-  Starts fit_codes(const float* ideal, const float* cost, int lo, int hi) const {
+  // d for which (integer codes) * d is near the ideal numbers, by what the difference costs: the best few of some that
+  // are tried side by side, each with the scale of least squares.
+  void fit_codes(const float* ideal, const float* cost, int lo, int hi, Starts& out, int count) const {
     const UniformLevels codes = {static_cast<float>(lo), static_cast<float>(hi)};
-    const Search search = code_search(hi + (lo < 0));
-    const Group group = make_group(ideal, cost, kMaxGroups);
-    const Shortlist list = search_scale(codes, group, search);
-    Starts out;
-    for (int i = 0; i < list.count; ++i) out.add(list.fits[i].scale);
-    out.add(search_scale(codes, make_group(ideal, weight_, kMaxGroups), search).fits[0].scale);
-    return out;
+    float extreme = 0;
+    for (int g = 0; g < groups_; ++g) extreme = magnitude(ideal[g]) > magnitude(extreme) ? ideal[g] : extreme;
+    if (extreme == 0) return out.add(0);
+    Bundle b;
+    b.n = groups_;
+    for (int g = 0; g < groups_; ++g) {
+      put(b.x, g, splat<Half>(ideal[g]));
+      put(b.w, g, splat<Half>(cost[g]));
+    }
+    Search plain = search_;
+    plain.snap = Snap::none;
+    Shortlist list;
+    const auto attempt = [&](Half end) {
+      Fit<Half> fit = {splat<Half>(0), splat<Half>(0), splat<Half>(3.3e38f)};
+      settle<false>(codes, b, plain, {splat<Half>(extreme) / end, splat<Half>(0), splat<Half>(0)}, fit);
+      list.offer(fit);
+    };
+    alignas(32) float steps[kLanes];
+    for (const float side : {codes.hi, codes.lo}) {
+      for (int i = 0; i < 3 && side != 0; ++i) {
+        for (int lane = 0; lane < kLanes; ++lane) steps[lane] = 0.08f * static_cast<float>(i * kLanes + lane - 11);
+        attempt(splat<Half>(side) + load<Half>(steps));
+      }
+    }
+    for (int k = 1; k < hi; k += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) steps[lane] = static_cast<float>(k + lane);
+      attempt(load<Half>(steps));
+    }
+    best_of_lanes(list, out, count);
   }
 
-  // The best state of those that d and dmin from fit_codes lead to.
-  State starts() const {
-    const Starts d = fit_codes(ideal_scale_, scale_cost_, f_.scale_lo, f_.scale_hi);
-    Starts dmin;
-    if (with_offset) dmin = fit_codes(ideal_min_, weight_, 0, f_.min_hi);
-    State best;
-    for (int i = 0; i < d.count; ++i) keep_better(best, choose_codes(d.values[i], dmin.values[0]), i == 0);
-    for (int i = 1; i < dmin.count; ++i) keep_better(best, choose_codes(best.d, dmin.values[i]), false);
-    keep_better(best, coded(reference_scale_, reference_min_, fits_codes_), false);
-    keep_better(best, coded(reference_scale_, reference_min_, false), false);
-    keep_better(best, coded(plain_scale_, plain_min_, false), false);
+  // The best `count` different ones of all lanes.
+  static void best_of_lanes(const Shortlist& list, Starts& out, int count) {
+    float scale[Shortlist::kSize][kLanes], error[Shortlist::kSize][kLanes];
+    for (int k = 0; k < Shortlist::kSize; ++k) {
+      store(scale[k], list.fits[k].scale);
+      store(error[k], list.fits[k].error);
+    }
+    for (float bar = -1; count > 0; --count) {
+      float least = 3e38f, at = 0;
+      for (int k = 0; k < Shortlist::kSize; ++k) {
+        for (int lane = 0; lane < kLanes; ++lane) {
+          if (!(error[k][lane] < least && error[k][lane] > bar * (1 + 1e-5f))) continue;
+          least = error[k][lane];
+          at = scale[k][lane];
+        }
+      }
+      if (least == 3e38f) break;
+      out.add(snap_f16(at));
+      bar = least;
+    }
+  }
+
+  // The best state of those that d and dmin from fit_codes lead to, of llama.cpp's, and of that without a search.
+  State starts(const State& theirs) const {
+    Starts d, dmin;
+    fit_codes(ideal_[0].scale, scale_cost_, f_.scale_lo, f_.scale_hi, d, search_.keep);
+    fit_codes(ideal_[0].scale, weight_, f_.scale_lo, f_.scale_hi, d, 1);
+    if (with_offset) fit_codes(ideal_min_, weight_, 0, f_.min_hi, dmin, search_.keep);
+    State best = theirs;
+    for (int i = 0; i < d.count; ++i) keep_better(best, choose_codes(d.values[i], dmin.values[0]));
+    for (int i = 1; i < dmin.count; ++i) keep_better(best, choose_codes(best.d, dmin.values[i]));
+    State plain;
+    plain.d = last_code(plain_scale_, f_.scale_lo, f_.scale_hi, plain.scale);
+    if (with_offset) plain.dmin = last_code(plain_min_, 0, f_.min_hi, plain.min);
+    measure_all(plain);
+    keep_better(best, plain);
     return best;
   }
 
-  // What llama.cpp makes of scales and offsets of the groups: numbers to codes, each kind by itself.
-  State coded(const float* scales, const float* mins, bool fitted) const {
+  State coded_reference(const Scales& reference) const {
     State s;
-    s.d = codes_of(scales, f_.scale_lo, f_.scale_hi, fitted, s.scale);
-    if (with_offset) s.dmin = codes_of(mins, 0, f_.min_hi, fitted, s.min);
-    for (int g = 0; g < groups_; ++g) s.sums[g] = measure_group(g, s, s.scale[g], s.min[g]);
-    s.error = total(s);
+    s.d = f16_to_f32(reference.d);
+    s.dmin = f16_to_f32(reference.dmin);
+    float scale[kMaxGroups], min[kMaxGroups];
+    for (int g = 0; g < kMaxGroups; ++g) {
+      scale[g] = static_cast<float>(reference.scale_code[g]);
+      min[g] = static_cast<float>(reference.min_code[g]);
+    }
+    for (int h = 0; h < halves(); ++h) {
+      s.scale[h] = load<Half>(scale + h * kLanes);
+      s.min[h] = load<Half>(min + h * kLanes);
+    }
+    measure_all(s);
     return s;
   }
 
-  // Codes of numbers, and the F16 number that they are multiplied with: fitted, or such that the largest has the last
-  // code.
-  float codes_of(const float* numbers, int lo, int hi, bool fitted, int* codes) const {
-    if (fitted && lo == 0) return snap_f16(fit_positive(numbers, weight_, groups_, hi, codes));
-    const UniformLevels levels = {static_cast<float>(lo), static_cast<float>(hi)};
-    const Group group = make_group(numbers, weight_, kMaxGroups);
-    const float end = lo < 0 ? levels.lo : levels.hi, extreme = group.extreme();
-    float inverse = extreme == 0 ? 0 : end / extreme, d = extreme == 0 ? 0 : extreme / end;
-    if (fitted) {
-      const Shortlist list = search_scale(levels, group, code_search(0));
-      inverse = list.inverse;
-      d = list.reference.scale;
-    }
-    for (int g = 0; g < groups_; ++g)
-      codes[g] = static_cast<int>(round_even(clamped(numbers[g] * inverse, levels.lo, levels.hi)));
-    return snap_f16(d);
+  // Codes of numbers such that the largest has the last, and the F16 number that they are multiplied with.
+  float last_code(const float* numbers, int lo, int hi, Half* codes) const {
+    float extreme = 0;
+    for (int g = 0; g < groups_; ++g) extreme = magnitude(numbers[g]) > magnitude(extreme) ? numbers[g] : extreme;
+    const float d = snap_f16(extreme / static_cast<float>(lo < 0 ? lo : hi));
+    for (int h = 0; h < halves(); ++h) codes[h] = to_code(load<Half>(numbers + h * kLanes), d, lo, hi);
+    return d;
   }
 
-  static void keep_better(State& best, const State& next, bool first) {
-    if (first || next.error < best.error) best = next;
+  // The reference may be infinite or NaN.
+  static void keep_better(State& best, const State& next) {
+    if (next.error < best.error || !(best.error <= 3e38f)) best = next;
   }
 
-  int to_code(float value, float d, int lo, int hi) const {
-    const float y = value * reciprocal(d);
-    return static_cast<int>(round_even(lesser(greater(y, static_cast<float>(lo)), static_cast<float>(hi))));
+  static Half to_code(Half value, float d, int lo, int hi) {
+    const UniformLevels codes = {static_cast<float>(lo), static_cast<float>(hi)};
+    return codes(value * splat<Half>(reciprocal(d)));
+  }
+  Half within(Half code) const {
+    return lesser(greater(code, splat<Half>(static_cast<float>(f_.scale_lo))),
+                  splat<Half>(static_cast<float>(f_.scale_hi)));
   }
 
-  // The offset code that goes best with a scale, for the codes of values that are nearest at `scale` and `offset`.
-  int min_for(int g, float change_of_scale, float q, float offset, float dmin) const {
-    const float shift = weight_[g] > 0 ? q / weight_[g] * change_of_scale : 0;
+  // The offset code that goes best with a scale, for the codes of values that are nearest at another scale and
+  // `offset`.
+  Half min_for(int h, Half change_of_scale, Half q, Half offset, float dmin) const {
+    const Half zero = splat<Half>(0), weight = bundle_[h].weight;
+    const Half shift = if_less(zero, weight, q / weight * change_of_scale, zero);
     return to_code(shift - offset, dmin, 0, f_.min_hi);
   }
 
-  Sums measure_group(int g, const State& s, int scale, int min) const {
-    return measure<with_offset>(levels_, group_[g], s.d * static_cast<float>(scale),
-                                -(s.dmin * static_cast<float>(min)));
+  Sums<Half> measure_groups(int h, const State& s, Half scale, Half min) const {
+    const Bundle& b = bundle_[h];
+    return measure<with_offset>(levels_, b, b.n, splat<Half>(s.d) * scale, splat<Half>(0) - splat<Half>(s.dmin) * min);
+  }
+
+  void measure_all(State& s) const {
+    for (int h = 0; h < halves(); ++h) s.sums[h] = measure_groups(h, s, s.scale[h], s.min[h]);
+    s.error = total(s);
   }
 
   // Codes of all groups for given d and dmin: of those near the ideal scales, the best.
@@ -230,53 +253,66 @@ class SuperBlock {
     State s;
     s.d = d;
     s.dmin = dmin;
-    for (int g = 0; g < groups_; ++g) {
-      s.sums[g].error = -1;
-      for (int i = 0; i < ideals_[g]; ++i) {
-        const Ideal& ideal = ideal_[g][i];
-        const int near = to_code(ideal.scale, d, f_.scale_lo, f_.scale_hi);
-        const bool above = ideal.scale * reciprocal(d) > static_cast<float>(near);
-        try_ideal(s, g, near, ideal);
-        if (i == 0) try_ideal(s, g, above ? near + 1 : near - 1, ideal);
+    const Half one = splat<Half>(1);
+    for (int h = 0; h < halves(); ++h) {
+      s.sums[h].error = splat<Half>(3.3e38f);
+      for (int i = 0; i < search_.keep; ++i) {
+        const int first = h * kLanes;
+        const Ideal ideal = {load<Half>(ideal_[i].scale + first), load<Half>(ideal_[i].offset + first),
+                             load<Half>(ideal_[i].q + first)};
+        const Half near = to_code(ideal.scale, d, f_.scale_lo, f_.scale_hi);
+        try_ideal(s, h, near, ideal);
+        const Half exact = ideal.scale * splat<Half>(reciprocal(d));
+        if (i == 0) try_ideal(s, h, within(near + if_less(near, exact, one, splat<Half>(-1))), ideal);
       }
     }
     s.error = total(s);
     return s;
   }
 
-  void try_ideal(State& s, int g, int code, const Ideal& ideal) const {
-    if (code < f_.scale_lo || code > f_.scale_hi) return;
-    const float change = s.d * static_cast<float>(code) - ideal.scale;
-    const int min = with_offset ? min_for(g, change, ideal.q, ideal.offset, s.dmin) : 0;
-    const Sums m = measure_group(g, s, code, min);
-    if (s.sums[g].error < 0 || m.error < s.sums[g].error) take(s, g, code, min, m);
+  void try_ideal(State& s, int h, Half code, const Ideal& ideal) const {
+    const Half change = splat<Half>(s.d) * code - ideal.scale;
+    const Half min = with_offset ? min_for(h, change, ideal.q, ideal.offset, s.dmin) : splat<Half>(0);
+    take_better(s, h, code, min);
   }
 
-  static void take(State& s, int g, int scale, int min, const Sums& m) {
-    s.scale[g] = scale;
-    s.min[g] = min;
-    s.sums[g] = m;
+  void take_better(State& s, int h, Half scale, Half min) const {
+    const Sums<Half> m = measure_groups(h, s, scale, min);
+    Sums<Half>& old = s.sums[h];
+    const Half before = old.error;
+    if (!any_less(m.error, before)) return;
+    const auto pick = [&](Half next, Half now) { return if_less(m.error, before, next, now); };
+    s.scale[h] = pick(scale, s.scale[h]);
+    s.min[h] = pick(min, s.min[h]);
+    old = {pick(m.error, old.error), pick(m.rq, old.rq), pick(m.qq, old.qq), pick(m.r, old.r), pick(m.q, old.q)};
   }
 
+  static float total(Half v) {
+    float lanes[kLanes], sum = 0;
+    store(lanes, v);
+    for (const float lane : lanes) sum += lane;
+    return sum;
+  }
   float total(const State& s) const {
     float sum = 0;
-    for (int g = 0; g < groups_; ++g) sum += s.sums[g].error;
+    for (int h = 0; h < halves(); ++h) sum += total(s.sums[h].error);
     return sum;
   }
 
   // d and dmin by least squares with all codes fixed; true if that lowers the error.
   bool refit_block(State& best) const {
-    float dd = 0, dm = 0, mm = 0, rd = 0, rm = 0;
-    for (int g = 0; g < groups_; ++g) {
-      const float scale = static_cast<float>(best.scale[g]), min = static_cast<float>(-best.min[g]);
-      const Sums& m = best.sums[g];
-      dd += scale * scale * m.qq;
-      rd += scale * m.rq;
-      if (!with_offset) continue;
-      dm += scale * min * m.q;
-      mm += min * min * weight_[g];
-      rm += min * m.r;
+    const Half zero = splat<Half>(0);
+    Half dds = zero, rds = zero, dms = zero, mms = zero, rms = zero;
+    for (int h = 0; h < halves(); ++h) {
+      const Half scale = best.scale[h], min = zero - best.min[h];
+      const Sums<Half>& m = best.sums[h];
+      dds = dds + scale * scale * m.qq;
+      rds = rds + scale * m.rq;
+      dms = dms + scale * min * m.q;
+      mms = mms + min * min * bundle_[h].weight;
+      rms = rms + min * m.r;
     }
+    const float dd = total(dds), rd = total(rds), dm = total(dms), mm = total(mms), rm = total(rms);
     State next = best;
     const float determinant = dd * mm - dm * dm;
     if (with_offset && determinant > 1e-6f * dd * mm) {
@@ -286,8 +322,7 @@ class SuperBlock {
       next.d = snap_f16(best.d + rd / dd);
     }
     if (next.d == best.d && next.dmin == best.dmin) return false;
-    for (int g = 0; g < groups_; ++g) next.sums[g] = measure_group(g, next, next.scale[g], next.min[g]);
-    next.error = total(next);
+    measure_all(next);
     if (!(next.error < best.error)) return false;
     best = next;
     return true;
@@ -295,50 +330,44 @@ class SuperBlock {
 
   // Moves the codes of each group by one step, as long as that helps.
   void step_codes(State& s) const {
-    for (int g = 0; g < groups_; ++g) {
-      for (const int by : {-1, 1}) try_codes(s, g, s.scale[g] + by, by);
-      if (!with_offset) continue;
-      for (const int by : {-1, 1}) {
-        const int min = s.min[g] + by;
-        if (min < 0 || min > f_.min_hi) continue;
-        const Sums m = measure_group(g, s, s.scale[g], min);
-        if (m.error < s.sums[g].error) take(s, g, s.scale[g], min, m);
+    const Half zero = splat<Half>(0);
+    for (int h = 0; h < halves(); ++h) {
+      const Half weight = bundle_[h].weight;
+      for (const float by : {-1.0f, 1.0f}) {
+        const Half code = within(s.scale[h] + splat<Half>(by));
+        Half min = zero;
+        if (with_offset) {
+          const Half offset = zero - splat<Half>(s.dmin) * s.min[h] + if_less(zero, weight, s.sums[h].r / weight, zero);
+          min = min_for(h, splat<Half>(s.d) * (code - s.scale[h]), s.sums[h].q, offset, s.dmin);
+        }
+        take_better(s, h, code, min);
+      }
+      for (const float by : {-1.0f, 1.0f}) {
+        const Half min = lesser(greater(s.min[h] + splat<Half>(by), zero), splat<Half>(static_cast<float>(f_.min_hi)));
+        if (with_offset) take_better(s, h, s.scale[h], min);
       }
     }
     s.error = total(s);
   }
 
-  void try_codes(State& s, int g, int code, int by) const {
-    if (code < f_.scale_lo || code > f_.scale_hi) return;
-    int min = 0;
-    if (with_offset) {
-      const float weight = weight_[g], offset = -(s.dmin * static_cast<float>(s.min[g]));
-      min = min_for(g, s.d * static_cast<float>(by), s.sums[g].q, weight > 0 ? offset + s.sums[g].r / weight : offset,
-                    s.dmin);
-    }
-    const Sums m = measure_group(g, s, code, min);
-    if (m.error < s.sums[g].error) take(s, g, code, min, m);
-  }
-
   const Family& f_;
   const Levels& levels_;
   const int groups_;
-  Group group_[kMaxGroups];
+  Bundle bundle_[kHalves];
   const Search search_;
-  const bool fits_codes_;
-  float reference_scale_[kMaxGroups] = {}, reference_min_[kMaxGroups] = {};  // llama.cpp's fits
-  float plain_scale_[kMaxGroups] = {}, plain_min_[kMaxGroups] = {};          // from the range of values
-  float ideal_scale_[kMaxGroups] = {}, ideal_min_[kMaxGroups] = {};          // zeros where there is no group
-  Ideal ideal_[kMaxGroups][Shortlist::kSize];
-  int ideals_[kMaxGroups];
-  float scale_cost_[kMaxGroups] = {}, weight_[kMaxGroups] = {};
+  float plain_scale_[kMaxGroups] = {}, plain_min_[kMaxGroups] = {};  // from the range of values
+  float ideal_min_[kMaxGroups] = {}, scale_cost_[kMaxGroups] = {}, weight_[kMaxGroups] = {};
+  struct Ideals {
+    float scale[kMaxGroups], offset[kMaxGroups], q[kMaxGroups];
+  };
+  Ideals ideal_[Shortlist::kSize];
 };
 
-static Scales search_two_levels(const Family& f, bool importance, const float* x, const float* w) {
-  if (f.table) return SuperBlock<false, TableLevels<16>>(f, importance, kIq4Levels, x, w).search();
+static Scales search_two_levels(const Family& f, const float* x, const float* w, const Scales& reference) {
+  if (f.table) return SuperBlock<false, TableLevels<16>>(f, kIq4Levels, x, w).search(x, w, reference);
   const UniformLevels levels = {static_cast<float>(f.lo), static_cast<float>(f.hi)};
-  if (f.offset) return SuperBlock<true, UniformLevels>(f, importance, levels, x, w).search();
-  return SuperBlock<false, UniformLevels>(f, importance, levels, x, w).search();
+  if (f.offset) return SuperBlock<true, UniformLevels>(f, levels, x, w).search(x, w, reference);
+  return SuperBlock<false, UniformLevels>(f, levels, x, w).search(x, w, reference);
 }
 
 }  // namespace MIAO_LANES

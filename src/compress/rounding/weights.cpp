@@ -3,6 +3,7 @@
 #include <cfloat>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "compress/rounding/lanes.h"
 
@@ -13,25 +14,22 @@ namespace {
 constexpr float kFloor = 1e-6f;  // of the mean: below what can decide anything where other columns are alive
 
 void plain_weights(const Family& f, const float* x, float* w) {
-  if (f.plain == Plain::square) {
-    for (int i = 0; i < f.block; ++i) w[i] = x[i] * x[i];
-    return;
-  }
   for (int g = 0; g < f.block; g += f.group) {
-    const float rms = std::sqrt(mean_square({x + g, static_cast<size_t>(f.group)}));
-    for (int i = g; i < g + f.group; ++i) w[i] = rms + std::fabs(x[i]);
+    const float spread = 4 * mean_square({x + g, static_cast<size_t>(f.group)});
+    for (int i = g; i < g + f.group; ++i) w[i] = std::sqrt(spread + x[i] * x[i]);
   }
 }
 
-float variance(const Family& f, const float* x, float row_mean_square) {
-  if (f.spread == Spread::row) return row_mean_square;
-  const float mean = mean_square({x, static_cast<size_t>(f.block)});
-  return f.spread == Spread::twice_block ? 2 * mean : mean;
+// One value after the other, as llama.cpp sums them.
+float mean_square_in_order(std::span<const float> x) {
+  float sum = 0;
+  for (const float v : x) sum += v * v;
+  return sum / static_cast<float>(x.size());
 }
 
 }  // namespace
 
-Result<std::vector<float>> usable_importance(std::span<const float> importance, int64_t cols) {
+Result<Importance> usable_importance(std::span<const float> importance, int64_t cols) {
   if (static_cast<int64_t>(importance.size()) != cols) {
     return Error{Code::invalid,
                  "importance has " + std::to_string(importance.size()) + " columns, the weight has " +
@@ -48,11 +46,11 @@ Result<std::vector<float>> usable_importance(std::span<const float> importance, 
     }
     total += importance[i];
   }
-  if (total == 0) return std::vector<float>();
+  if (total == 0) return Importance{importance, {}};
   const double scale = static_cast<double>(cols) / total;
   std::vector<float> out(importance.size());
   for (size_t i = 0; i < out.size(); ++i) out[i] = std::fmax(static_cast<float>(importance[i] * scale), kFloor);
-  return out;
+  return Importance{importance, std::move(out)};
 }
 
 float mean_square(std::span<const float> x) {
@@ -61,20 +59,38 @@ float mean_square(std::span<const float> x) {
   return sum(squares) / static_cast<float>(x.size());
 }
 
-void block_weights(const Family& f, const float* x, const float* importance, float row_mean_square, float* w) {
-  if (!importance) {
-    plain_weights(f, x, w);
-  } else if (f.spread == Spread::none) {
-    for (int i = 0; i < f.block; ++i) w[i] = importance[i];
+RowWeights::RowWeights(const Family& f, std::span<const float> row, const Importance& importance)
+    : f_(f), row_(row), importance_(importance) {
+  if (!importance.empty() && f.spread == Spread::row) row_mean_square_ = mean_square_in_order(row);
+}
+
+void RowWeights::block(size_t first, float* w, float* theirs) const {
+  const auto n = static_cast<size_t>(f_.block);
+  const float* const x = &row_[first];
+  if (importance_.empty()) {
+    plain_weights(f_, x, w);
   } else {
-    const float sigma2 = variance(f, x, row_mean_square);
-    for (int i = 0; i < f.block; ++i) w[i] = importance[i] * std::sqrt(sigma2 + x[i] * x[i]);
+    const bool own = f_.spread == Spread::block || f_.spread == Spread::twice_block;
+    const float mean = own ? mean_square_in_order(row_.subspan(first, n)) : row_mean_square_;
+    const float sigma2 = f_.spread == Spread::twice_block ? 2 * mean : mean;
+    for (size_t i = 0; i < n; ++i) {
+      const float spread = f_.spread == Spread::none ? 1 : std::sqrt(sigma2 + x[i] * x[i]);
+      w[i] = importance_.usable[first + i] * spread;
+      theirs[i] = importance_.given[first + i] * spread;
+    }
   }
-  float largest = 0;
-  for (int i = 0; i < f.block; ++i) largest = greater(largest, w[i]);
+  Vec most = splat(0);
+  for (size_t i = 0; i < n; i += 16) most = greater(most, load(w + i));
+  float lanes[16], largest = 0;
+  store(lanes, most);
+  for (const float lane : lanes) largest = greater(largest, lane);
   // Squares of values near the ends of the float range are 0 or infinite: all count alike then.
-  const bool usable = largest >= FLT_MIN && largest <= FLT_MAX;
-  for (int i = 0; i < f.block; ++i) w[i] = usable ? w[i] / largest : 1;
+  if (largest >= FLT_MIN && largest <= FLT_MAX) {
+    const float inverse = 1 / largest;
+    for (size_t i = 0; i < n; ++i) w[i] *= inverse;
+  } else {
+    for (size_t i = 0; i < n; ++i) w[i] = 1;
+  }
 }
 
 }  // namespace miao::compress
