@@ -19,7 +19,7 @@ class BeamOptionsTest : public testing::Test {
 
   BeamOptionsTest() {
     const auto folder = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq/whisper";
-    engine_ = std::move(*Engine::open(folder, {.threads = 1, .kv = DType::f32}));
+    engine_ = std::move(*Engine::open(folder, {.threads = 1, .kv = kernels::KvType::f32}));
     const io::Matrix features = *io::read_npy(folder / "features.npy");
     const EncoderInput input{
         .ids = {}, .types = {}, .features = {features.row(0).data(), static_cast<size_t>(100 * features.cols)}};

@@ -491,8 +491,8 @@ TEST(Engine, ErrorsChangeNothing) {
 
 TEST(Engine, BadOptions) {
   const File file(kFloat);
-  const EngineOptions bad[] = {{.threads = -1},           {.threads = 5000}, {.kv = DType::q8_0}, {.ctx = -1},
-                               {.ctx = int64_t{1} << 40}, {.chunk = 0},      {.chunk = 100000},   {.isa = "mips"}};
+  const EngineOptions bad[] = {{.threads = -1}, {.threads = 5000}, {.ctx = -1},    {.ctx = int64_t{1} << 40},
+                               {.chunk = 0},    {.chunk = 100000}, {.isa = "mips"}};
   for (const EngineOptions& options : bad) {
     auto engine = Engine::open(file.path(), options);
     ASSERT_FALSE(engine.ok());
@@ -524,9 +524,9 @@ TEST(Engine, Reports) {
   EXPECT_EQ(engine->spec().family, "llama");
   EXPECT_EQ(engine->vocab(), 72);
   EXPECT_EQ(engine->ctx(), 512);
-  EXPECT_EQ(engine->kv_dtype(), DType::f16);
-  EXPECT_EQ(file.open({.threads = 1, .compute = Compute::f32})->kv_dtype(), DType::f32);
-  EXPECT_EQ(file.open({.threads = 1, .kv = DType::bf16})->kv_dtype(), DType::bf16);
+  EXPECT_EQ(engine->kv_type(), kernels::KvType::f16);
+  EXPECT_EQ(file.open({.threads = 1, .compute = Compute::f32})->kv_type(), kernels::KvType::f32);
+  EXPECT_EQ(file.open({.threads = 1, .kv = kernels::KvType::bf16})->kv_type(), kernels::KvType::bf16);
   EXPECT_FALSE(engine->tokenizer().ok());
   EXPECT_EQ(*engine->chat_template(), nullptr);
 
