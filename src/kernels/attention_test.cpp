@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/generic/kv_test_support.h"
+#include "kernels/generic/test_kv.h"
 
 namespace miao::kernels {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/generic/kv_test_support.h"
+#include "kernels/generic/test_kv.h"
 
 namespace miao::kernels {
 namespace {
