@@ -77,10 +77,14 @@ Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
   const auto keys = checked_mul(pages, static_cast<uint64_t>(state_->kv->bytes_per_token()));
   const auto each = keys ? checked_add(*keys, static_cast<uint64_t>(state_->logits_stride()) * sizeof(float)) : keys;
   const uint64_t bytes = (each ? checked_mul(*each, static_cast<uint64_t>(sequences)) : each).value_or(UINT64_MAX);
+  const int bits = kernels::kv_format(kv_type()).bits;
+  const std::string lower = "lower the context length (ctx)";
+  const std::string mend =
+      bits <= 4 ? "or " + lower : lower + ", or choose " + (bits > 8 ? "int8" : "int4") + " for keys and values (kv)";
   return require_memory(bytes - std::min(bytes, idle),
                         "keys and values of " + std::to_string(sequences) + (sequences == 1 ? " text" : " texts") +
                             " of " + std::to_string(positions) + " positions",
-                        "take fewer, lower the context length (ctx), or choose int8 for keys and values (kv)");
+                        "take fewer, " + mend);
 }
 
 const models::ModelSpec& Engine::spec() const { return state_->model->spec(); }

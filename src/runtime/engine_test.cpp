@@ -636,6 +636,13 @@ TEST(Engine, AContextThatDoesNotFitIsToldButNotRefused) {
   EXPECT_TRUE(engine->forward(sequence, std::vector<int32_t>{1, 2}).ok());
   EXPECT_TRUE(engine->check_memory(1, 100).ok());
   EXPECT_EQ(engine->check_memory(INT64_MAX, 100).error().code, Code::out_of_memory);
+  const std::pair<KvType, const char*> mends[] = {{KvType::f16, "or choose int8 for keys"},
+                                                  {KvType::int8, "or choose int4 for keys"},
+                                                  {KvType::int4, "or lower the context"}};
+  for (const auto& [kv, mend] : mends) {
+    const std::string why = file.open({.threads = 1, .kv = kv})->check_memory(INT64_MAX, 100).error().message;
+    EXPECT_NE(why.find(mend), std::string::npos) << why;
+  }
   EXPECT_EQ(engine->check_memory(1, INT64_MAX - 64).error().code, Code::out_of_memory);
 }
 

@@ -32,7 +32,7 @@ struct CodePage {
 
   template <int R, int V>
   MIAO_NOINLINE void score(const RowTile& t, int r0, int first, Ahead& ahead) const {
-    constexpr Code<kBits> kCode;
+    constexpr Code<kBits> kCode{};
     constexpr int kQuads = 8 / kBits;  // of one load
     const int64_t groups = layout.groups, block = layout.block;
     for (int64_t g = 0; g < groups; ++g) {
