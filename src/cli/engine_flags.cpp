@@ -1,12 +1,23 @@
 #include "cli/engine_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <cctype>
 
 #include "base/log.h"
 #include "cli/interrupt.h"
 #include "io/hub.h"
 
 namespace miao::cli {
+
+std::vector<std::string> kv_names() {
+  std::vector<std::string> names;
+  for (const kernels::KvFormat& f : kernels::kKvFormats) {
+    names.emplace_back(f.name);
+    for (char& c : names.back()) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  names.emplace_back("fp32");
+  return names;
+}
 
 void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
   constexpr const char* kGroup = "Engine";
@@ -27,8 +38,10 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
       ->check(CLI::IsMember({"auto", "fp32", "f32", "bf16x3", "int8"}))
       ->type_name("TYPE")
       ->group(kGroup);
-  app.add_option("--kv", flags.kv, "Keys and values: f16, bf16 or f32; f16 unless the weights compute in FP32")
-      ->check(CLI::IsMember({"f16", "bf16", "f32", "fp32"}))
+  app.add_option("--kv", flags.kv,
+                 "Keys and values: f32, f16, bf16, int8 or int4, the last two in half and a quarter of the memory of "
+                 "f16; f16 unless the weights compute in FP32")
+      ->check(CLI::IsMember(kv_names()))
       ->type_name("TYPE")
       ->group(kGroup);
   app.add_option("--chunk", flags.chunk,
@@ -48,7 +61,7 @@ runtime::EngineOptions EngineFlags::options() const {
   if (dtype == "bf16x3") out.compute = runtime::Compute::bf16x3;
   if (dtype == "int8") out.compute = runtime::Compute::int8;
   if (dtype == "fp32" || dtype == "f32") out.compute = runtime::Compute::f32;
-  if (!kv.empty()) out.kv = kv == "f16" ? DType::f16 : kv == "bf16" ? DType::bf16 : DType::f32;
+  out.kv = kernels::kv_from_name(kv);
   return out;
 }
 

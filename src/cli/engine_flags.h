@@ -17,11 +17,13 @@ struct EngineFlags {
   int threads = 0;
   int64_t ctx = 0;
   std::string dtype = "auto";  // auto, fp32 or f32
-  std::string kv;              // f16, bf16, f32 or fp32; empty = as the engine chooses
+  std::string kv;              // a name that kv_names() takes; empty = as the engine chooses
   int chunk = 256;
 
   runtime::EngineOptions options() const;
 };
+
+std::vector<std::string> kv_names();  // that a flag takes, in lower case
 
 // `threads` false leaves -t out, for verbs with a flag of their own.
 void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads = true);

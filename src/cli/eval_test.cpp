@@ -83,6 +83,21 @@ TEST_F(Eval, AgainstABase) {
   EXPECT_EQ(html.find("<script"), std::string::npos);
 }
 
+TEST_F(Eval, KeysAndValuesOfOneModel) {
+  const std::string file = model(), text = prose();
+  double last = 0;
+  for (const char* kv : {"f16", "int8", "int4"}) {
+    const Json found =
+        json({"eval", file, "--kv", kv, "--against", file, "--base-kv", "f32", "--text", text, "--ctx", "32"});
+    EXPECT_EQ(found["base"]["kv"].get<std::string>(), "F32");
+    EXPECT_NE(found["command"].get<std::string>().find(std::string("--kv ") + kv + " --base-kv f32"),
+              std::string::npos);
+    EXPECT_GT(found["kld_mean"].get<double>(), last) << kv;
+    last = found["kld_mean"].get<double>();
+  }
+  EXPECT_LT(last, 0.3);
+}
+
 TEST_F(Eval, ATableForPeople) {
   const std::string file = model(), text = prose();
   const Outcome few = run(

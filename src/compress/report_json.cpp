@@ -1,3 +1,4 @@
+// A search as JSON: all that was measured and chosen, for programs.
 #include "base/json.h"
 #include "compress/compress_report.h"
 

@@ -1,3 +1,4 @@
+// A search at a terminal: what was chosen, what it keeps and what it takes.
 #include <fmt/format.h>
 
 #include <map>

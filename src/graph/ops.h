@@ -83,7 +83,7 @@ struct Attention {
   bool interleaved = false;            // pairs are (2i, 2i + 1), else (i, i + half)
   std::optional<Norm> q_norm, k_norm;  // per head, before the rotation
   bool norm_each = false;              // every head has its own norm weights: (heads, head_dim)
-  DType kv = DType::f16;
+  kernels::KvType kv = kernels::KvType::f16;
   int64_t window = 0;  // sliding window; 0 = none
   float scale = 1;
   float softcap = 0;
@@ -115,7 +115,7 @@ struct CrossAttention {
   int64_t layer = 0;
   int64_t heads = 0, head_dim = 0;
   int64_t k = 0, v = 0;  // columns of kv where each starts
-  DType kv = DType::f16;
+  kernels::KvType kv = kernels::KvType::f16;
   float scale = 1;
 };
 // In the encoder's program: the keys and values of its rows to their slices' pages.

@@ -282,7 +282,7 @@ struct Pages {
   int64_t capacity = 4;
 
   Pages(int64_t layers, int64_t kv_heads, int64_t head_dim) {
-    const int64_t bytes = kernels::page_bytes(DType::f32, head_dim);
+    const int64_t bytes = kernels::page_bytes(kernels::KvType::f32, head_dim);
     memory = *Memory::allocate(static_cast<size_t>(2 * layers * kv_heads * capacity * bytes));
     for (int64_t i = 0; i < layers * kv_heads * capacity; ++i) {
       k.push_back(memory.data() + 2 * i * bytes);
@@ -383,7 +383,7 @@ TEST(Ops, Attention) {
           a.q_norm = Norm{q_norm.data(), c.head_dim, 1e-6f};
           a.k_norm = Norm{k_norm.data(), c.head_dim, 1e-6f};
         }
-        a.kv = DType::f32;
+        a.kv = kernels::KvType::f32;
         a.window = c.window;
         a.scale = 0.3f;
         a.softcap = c.softcap;

@@ -3,12 +3,13 @@
 
 #include <algorithm>
 
-#include "kernels/generic/test_support.h"
+#include "kernels/generic/test_kv.h"
 
 namespace miao::kernels {
 namespace {
 
-constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16};
+constexpr KvType kElements[] = {KvType::f32, KvType::f16, KvType::bf16};
+constexpr KvType kCoded[] = {KvType::int8, KvType::int4};
 
 struct Case {
   int head_dim = 64;
@@ -17,7 +18,7 @@ struct Case {
   bool causal = true;
   int64_t window = 0;
   float softcap = 0;
-  DType kv = DType::f16;
+  KvType kv = KvType::f16;
   bool bias = false;
 };
 
@@ -51,10 +52,10 @@ struct Pages {
       v_pages.push_back(v.back().as());
     }
     for (int t = 0; t < s.tokens; ++t) {
-      const int i = kv_index(s.kv), slot = t % kPage;
+      const int slot = t % kPage;
       const auto page = static_cast<size_t>(t / kPage);
-      table.store_k[i](k[page].as(), slot, sequence.k.data() + t * s.head_dim, s.head_dim);
-      table.store_v[i](v[page].as(), slot, sequence.v.data() + t * s.head_dim, s.head_dim);
+      table.kv_of(s.kv).store_k(k[page].as(), slot, sequence.k.data() + t * s.head_dim, s.head_dim);
+      table.kv_of(s.kv).store_v(v[page].as(), slot, sequence.v.data() + t * s.head_dim, s.head_dim);
     }
   }
   std::vector<Aligned> k, v;
@@ -64,7 +65,7 @@ struct Pages {
 // Queries first .. first + count - 1; out has room for all tokens, row stride padded.
 void attend(const Kernels& table, const Case& s, const Sequence& sequence, const Pages& pages, int first, int count,
             std::vector<float>& out) {
-  Aligned scratch(static_cast<size_t>(attention_scratch(s.head_dim, s.group)));
+  Aligned scratch(static_cast<size_t>(attention_scratch(s.kv, s.head_dim, s.group)));
   AttentionArgs a;
   a.ldq = a.ldo = s.group * s.head_dim;
   a.q = sequence.q.data() + first * a.ldq;
@@ -83,7 +84,7 @@ void attend(const Kernels& table, const Case& s, const Sequence& sequence, const
   if (s.bias) a.bias = sequence.bias.data() + sequence.reach;
   a.ld_bias = 2 * sequence.reach + 1;
   a.scratch = scratch.as();
-  table.attention[kv_index(s.kv)](a);
+  table.kv_of(s.kv).attention(a);
 }
 
 std::vector<float> all_at_once(const Kernels& table, const Case& s, const Sequence& sequence, bool junk = false) {
@@ -93,32 +94,40 @@ std::vector<float> all_at_once(const Kernels& table, const Case& s, const Sequen
   return out;
 }
 
-float stored(DType kv, float x) {
-  if (kv == DType::f16) return f16_to_f32(f32_to_f16(x));
-  if (kv == DType::bf16) return bf16_to_f32(f32_to_bf16(x));
-  return x;
+// Rows of `dim` values one by one.
+template <class F>
+std::vector<double> each_row(const std::vector<float>& rows, int dim, F f) {
+  std::vector<double> out;
+  for (size_t i = 0; i < rows.size(); i += static_cast<size_t>(dim)) {
+    const std::vector<double> row = f(std::span(rows).subspan(i, static_cast<size_t>(dim)));
+    out.insert(out.end(), row.begin(), row.end());
+  }
+  return out;
 }
 
 std::vector<double> reference(const Case& s, const Sequence& sequence) {
   const int d = s.head_dim;
   std::vector<double> out(sequence.q.size());
+  const auto stored = [&](std::span<const float> row) { return stored_row(s.kv, row); };
+  const std::vector<double> k = each_row(sequence.k, d, stored), v = each_row(sequence.v, d, stored);
+  const std::vector<double> queries = each_row(sequence.q, d, [&](auto row) { return query_row(s.kv, row); });
   for (int t = 0; t < s.tokens; ++t) {
     const int64_t seen = s.window > 0 ? t + s.window : s.tokens;
     const int64_t end = s.causal ? t + 1 : std::min<int64_t>(seen, s.tokens);
     const int64_t begin = s.window > 0 ? std::max<int64_t>(0, t + 1 - s.window) : 0;
     for (int h = 0; h < s.group; ++h) {
-      const float* q = sequence.q.data() + (t * s.group + h) * d;
+      const double* q = queries.data() + (t * s.group + h) * d;
       double* to = out.data() + (t * s.group + h) * d;
       double weight = 0;
       for (int64_t j = begin; j < end; ++j) {
         double score = 0;
-        for (int i = 0; i < d; ++i) score += double{q[i]} * stored(s.kv, sequence.k[static_cast<size_t>(j * d + i)]);
+        for (int i = 0; i < d; ++i) score += q[i] * k[static_cast<size_t>(j * d + i)];
         score /= std::sqrt(static_cast<double>(d));
         if (s.softcap > 0) score = s.softcap * std::tanh(score / s.softcap);
         if (s.bias) score += sequence.bias_of(h, j - t);
         const double p = std::exp(score);
         weight += p;
-        for (int i = 0; i < d; ++i) to[i] += p * stored(s.kv, sequence.v[static_cast<size_t>(j * d + i)]);
+        for (int i = 0; i < d; ++i) to[i] += p * v[static_cast<size_t>(j * d + i)];
       }
       for (int i = 0; i < d; ++i) to[i] /= weight;
     }
@@ -130,24 +139,34 @@ std::vector<Case> cases() {
   std::vector<Case> out;
   for (int d : {4, 20, 48, 64, 80, 96, 128, 256}) out.push_back({.head_dim = d, .group = 2, .tokens = 70});
   for (int group : {1, 2, 3, 4, 5, 6, 7, 8, 100}) out.push_back({.head_dim = 20, .group = group, .tokens = 66});
-  for (DType kv : kTypes) out.push_back({.kv = kv});
+  for (KvType kv : kElements) out.push_back({.kv = kv});
   for (int64_t window : {1, 5, 64, 65, 100, 1000})
     out.push_back({.head_dim = 32, .group = 1, .tokens = 200, .window = window});
   out.push_back({.window = 40, .softcap = 5.0f});
   out.push_back({.softcap = 30.0f});
   for (int tokens : {1, 63, 64, 65, 130})
     out.push_back({.head_dim = 32, .group = 1, .tokens = tokens, .causal = false});
-  out.push_back({.group = 2, .tokens = 129, .causal = false, .kv = DType::f32});
+  out.push_back({.group = 2, .tokens = 129, .causal = false, .kv = KvType::f32});
   for (int64_t window : {1, 30, 64, 65, 500})
-    out.push_back({.head_dim = 32, .group = 1, .tokens = 200, .causal = false, .window = window, .kv = DType::f32});
+    out.push_back({.head_dim = 32, .group = 1, .tokens = 200, .causal = false, .window = window, .kv = KvType::f32});
   out.push_back({.head_dim = 20, .group = 2, .bias = true});
-  out.push_back({.head_dim = 32, .group = 1, .causal = false, .kv = DType::f32, .bias = true});
+  out.push_back({.head_dim = 32, .group = 1, .causal = false, .kv = KvType::f32, .bias = true});
+  for (KvType kv : kCoded) {
+    for (int d : {4, 20, 48, 64, 80, 96, 128, 256}) out.push_back({.head_dim = d, .group = 2, .tokens = 70, .kv = kv});
+    for (int group : {1, 2, 3, 4, 5, 6, 7, 8, 100})
+      out.push_back({.head_dim = 48, .group = group, .tokens = 66, .kv = kv});
+    for (int64_t window : {1, 5, 65, 100})
+      out.push_back({.head_dim = 32, .group = 1, .tokens = 200, .window = window, .kv = kv});
+    for (int tokens : {1, 63, 64, 65, 130})
+      out.push_back({.head_dim = 32, .group = 1, .tokens = tokens, .causal = false, .kv = kv});
+    out.push_back({.window = 40, .softcap = 5.0f, .kv = kv, .bias = true});
+  }
   return out;
 }
 
 std::string label(const Case& s) {
   return "head_dim=" + std::to_string(s.head_dim) + " group=" + std::to_string(s.group) +
-         " tokens=" + std::to_string(s.tokens) + " window=" + std::to_string(s.window) + " kv=" + format(s.kv).name;
+         " tokens=" + std::to_string(s.tokens) + " window=" + std::to_string(s.window) + " kv=" + kv_format(s.kv).name;
 }
 
 TEST(Attention, IsNearTheTruth) {
@@ -206,20 +225,20 @@ TEST(Attention, HiddenKeysDoNotMatter) {
 
 TEST(Attention, StoredRowsLieWhereTheLayoutSays) {
   for (const Kernels* table : tables()) {
-    for (DType kv : kTypes) {
+    for (KvType kv : kElements) {
       const int d = 20, padded = 32;
       const auto row = random_floats(d, 9);
       Aligned k(static_cast<size_t>(page_bytes(kv, d))), v(static_cast<size_t>(page_bytes(kv, d)));
       const int slot = 37;
-      table->store_k[kv_index(kv)](k.as(), slot, row.data(), d);
-      table->store_v[kv_index(kv)](v.as(), slot, row.data(), d);
+      table->kv_of(kv).store_k(k.as(), slot, row.data(), d);
+      table->kv_of(kv).store_v(v.as(), slot, row.data(), d);
       const auto at = [&](Aligned& page, int index) {
-        if (kv == DType::f32) return page.as<float>()[index];
-        return kv == DType::f16 ? f16_to_f32(page.as<uint16_t>()[index]) : bf16_to_f32(page.as<uint16_t>()[index]);
+        if (kv == KvType::f32) return page.as<float>()[index];
+        return kv == KvType::f16 ? f16_to_f32(page.as<uint16_t>()[index]) : bf16_to_f32(page.as<uint16_t>()[index]);
       };
       for (int i = 0; i < padded; ++i) {
         for (int key = 0; key < kPage; ++key) {
-          const float want = key == slot && i < d ? stored(kv, row[static_cast<size_t>(i)]) : 0.0f;
+          const double want = key == slot && i < d ? stored_row(kv, row)[static_cast<size_t>(i)] : 0.0;
           ASSERT_EQ(at(k, (key / 16 * padded + i) * 16 + key % 16), want);
           ASSERT_EQ(at(v, key * padded + i), want);
         }
@@ -237,9 +256,10 @@ TEST(Attention, ConversionsMatchTheScalarOnes) {
   }
   const int n = static_cast<int>(x.size());
   for (const Kernels* k : all) {
-    Aligned f16(static_cast<size_t>(page_bytes(DType::f16, n))), bf16(static_cast<size_t>(page_bytes(DType::bf16, n)));
-    k->store_v[1](f16.as(), 0, x.data(), n);
-    k->store_v[2](bf16.as(), 0, x.data(), n);
+    Aligned f16(static_cast<size_t>(page_bytes(KvType::f16, n))),
+        bf16(static_cast<size_t>(page_bytes(KvType::bf16, n)));
+    k->kv_of(KvType::f16).store_v(f16.as(), 0, x.data(), n);
+    k->kv_of(KvType::bf16).store_v(bf16.as(), 0, x.data(), n);
     for (int i = 0; i < n; ++i) {
       EXPECT_EQ(f16.as<uint16_t>()[i], f32_to_f16(x[static_cast<size_t>(i)]))
           << k->name << " " << x[static_cast<size_t>(i)];

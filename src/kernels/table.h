@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/activations.h"
+#include "kernels/kv.h"
 #include "tensor/dtype.h"
 
 namespace miao::kernels {
@@ -53,6 +54,7 @@ enum class Act : uint8_t { silu, gelu_tanh, gelu, relu, tanh };
 // KV pages of one sequence, layer and KV head. Page p holds the keys of positions 64 p .. 64 p + 63; d is head_dim
 // rounded up to 16, padding is zero.
 //   K page: [64 / 16][d][16]: 16 keys are the lanes.      V page: [64][d]: the head dimensions are the lanes.
+// Pages of codes are drawn in generic/kv_codes.h.
 struct AttentionArgs {
   const float* q = nullptr;  // query t of head h at q + t * ldq + h * head_dim
   int64_t ldq = 0;
@@ -75,7 +77,15 @@ struct AttentionArgs {
   // kPage values more on both sides than there are distances. Null = none.
   const float* bias = nullptr;
   int64_t ld_bias = 0;
-  void* scratch = nullptr;  // attention_scratch(head_dim, group) bytes, private to the thread, 64-byte aligned
+  void* scratch = nullptr;  // attention_scratch(kv, head_dim, group) bytes, private to the thread, 64-byte aligned
+};
+
+// What reads and writes pages of one format.
+struct KvKernels {
+  // The key or value of one position of a page, slot 0 .. 63, from head_dim values.
+  void (*store_k)(void* page, int slot, const float* k, int head_dim) = nullptr;
+  void (*store_v)(void* page, int slot, const float* v, int head_dim) = nullptr;
+  void (*attention)(const AttentionArgs& args) = nullptr;
 };
 
 struct Kernels {
@@ -118,10 +128,8 @@ struct Kernels {
   void (*softcap)(float* x, float cap, int64_t n) = nullptr;  // x = cap * tanh(x / cap)
   void (*softmax)(const float* x, int64_t n, float temperature, float* out) = nullptr;
   int64_t (*argmax)(const float* x, int64_t n) = nullptr;  // the first of equals; NaN never wins
-  // KV cache rows of one head: element type f32, f16 or bf16 by index 0, 1, 2 (see kv_index).
-  void (*store_k[3])(void* page, int slot, const float* k, int head_dim) = {};
-  void (*store_v[3])(void* page, int slot, const float* v, int head_dim) = {};
-  void (*attention[3])(const AttentionArgs& args) = {};
+  KvKernels kv[static_cast<size_t>(KvType::count)];
+  const KvKernels& kv_of(KvType type) const { return kv[static_cast<size_t>(type)]; }
 };
 
 // Quantising rows is cut into units that may run in any order: a row where rows stand one after another, else a group
@@ -141,11 +149,6 @@ static inline void quantize_unit(const Kernels& k, const float* x, int64_t ldx, 
     out.scale[i] = out.dsum[i] = out.dsum16[0][i] = out.dsum16[1][i] = 0;
 }
 
-static inline int kv_index(DType kv) { return kv == DType::f32 ? 0 : kv == DType::f16 ? 1 : 2; }
-// Bytes of one K or V page of one head.
-static inline int64_t page_bytes(DType kv, int64_t head_dim) {
-  return kPage * round_up(head_dim, kLanes) * (kv == DType::f32 ? 4 : 2);
-}
-int64_t attention_scratch(int64_t head_dim, int64_t group);
+int64_t attention_scratch(KvType kv, int64_t head_dim, int64_t group);
 
 }  // namespace miao::kernels

@@ -37,7 +37,7 @@ TEST(Vector, EveryTableIsComplete) {
   for (const Kernels* k : tables()) {
     EXPECT_TRUE(k->quantize && k->rms_norm && k->layer_norm && k->rope && k->gated && k->activate && k->add &&
                 k->scale && k->softcap && k->softmax && k->argmax);
-    for (int i = 0; i < 3; ++i) EXPECT_TRUE(k->store_k[i] && k->store_v[i] && k->attention[i]);
+    for (const KvKernels& kv : k->kv) EXPECT_TRUE(kv.store_k && kv.store_v && kv.attention);
   }
 }
 

@@ -23,7 +23,7 @@ using QkNorm = AttentionSpec::QkNorm;
 
 class Builder {
  public:
-  Builder(const ModelSpec& spec, const Weights& weights, DType kv, int64_t ctx, graph::Program& program)
+  Builder(const ModelSpec& spec, const Weights& weights, kernels::KvType kv, int64_t ctx, graph::Program& program)
       : s_(spec), w_(weights), kv_(kv), ctx_(ctx), p_(program) {}
 
   void build() {
@@ -319,7 +319,7 @@ class Builder {
 
   const ModelSpec& s_;
   const Weights& w_;
-  DType kv_;
+  kernels::KvType kv_;
   int64_t ctx_;
   graph::Program& p_;
   Buffer* x_ = nullptr;
@@ -330,11 +330,13 @@ class Builder {
 
 }  // namespace
 
-void build_program(const ModelSpec& spec, const Weights& weights, DType kv, int64_t ctx, graph::Program& program) {
+void build_program(const ModelSpec& spec, const Weights& weights, kernels::KvType kv, int64_t ctx,
+                   graph::Program& program) {
   Builder(spec, weights, kv, ctx, program).build_alone();
 }
 
-void build_encoder(const ModelSpec& spec, const Weights& weights, DType kv, int64_t ctx, graph::Program& program) {
+void build_encoder(const ModelSpec& spec, const Weights& weights, kernels::KvType kv, int64_t ctx,
+                   graph::Program& program) {
   Builder(*spec.encoder, *weights.encoder, kv, ctx, program).build_for(spec, weights.blocks);
 }
 

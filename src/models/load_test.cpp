@@ -233,7 +233,7 @@ TEST(Load, GoodGguf) {
   EXPECT_EQ(s.vocab, 48);
   EXPECT_TRUE(s.block.attn.interleaved);
   EXPECT_FALSE(s.tied);
-  EXPECT_EQ((*model)->kv(), DType::f32);
+  EXPECT_EQ((*model)->kv(), kernels::KvType::f32);
   EXPECT_EQ((*model)->ctx(), 512);
 }
 

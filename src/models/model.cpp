@@ -48,15 +48,10 @@ Result<void> check_tables(const ModelSpec& s, int64_t ctx) {
   return require_memory(floats * sizeof(float), "tables of positions", "lower the context length (ctx)");
 }
 
-Result<DType> choose_kv(const LoadOptions& options, bool all_f32) {
+kernels::KvType choose_kv(const LoadOptions& options, bool all_f32) {
   const bool exact = options.precision == graph::Precision::f32 || options.precision == graph::Precision::bf16x3 ||
                      (all_f32 && options.precision == graph::Precision::file);
-  const DType kv = options.kv.value_or(exact ? DType::f32 : DType::f16);
-  if (kv != DType::f32 && kv != DType::f16 && kv != DType::bf16) {
-    return Error{
-        Code::invalid, std::string("keys and values cannot be ") + format(kv).name + "; use F32, F16 or BF16", {}};
-  }
-  return kv;
+  return options.kv.value_or(exact ? kernels::KvType::f32 : kernels::KvType::f16);
 }
 
 }  // namespace
@@ -114,7 +109,7 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
              scaling_name(s.rope.scaling) + "), for shorter texts too");
   }
   MIAO_TRY(model->weights_, describe_weights(source, s, context, options.precision));
-  MIAO_TRY(model->kv_, choose_kv(options, model->weights_.all_f32));
+  model->kv_ = choose_kv(options, model->weights_.all_f32);
   MIAO_CHECK_OK(model->build_programs());
   if (!options.weights) return model;
   MIAO_CHECK_OK(model->check_memory());

@@ -32,7 +32,7 @@ struct LoadOptions {
   // f32: integer formats are decoded and everything computes in FP32; int8: floating matrices of blocks become int8.
   graph::Precision precision = graph::Precision::file;
   // Of keys and values. Unset: F32 with f32, or where the file's matrices are F32 and stay so; else F16.
-  std::optional<DType> kv;
+  std::optional<kernels::KvType> kv;
   int64_t ctx = 0;      // longest sequence; 0 = the model's own, at most kDefaultCtx. Of an encoder-decoder: of both
   int64_t chunk = 256;  // rows of a pass
   std::filesystem::path packs;                // folder of packed weights (pack_cache.h); empty = none
@@ -69,7 +69,7 @@ class Model {
   graph::Program* encoder() { return encoder_ ? &*encoder_ : nullptr; }
   graph::Program* convolution() { return convolution_ ? &*convolution_ : nullptr; }
   int64_t encoder_ctx() const { return encoder_ctx_; }
-  DType kv() const { return kv_; }
+  kernels::KvType kv() const { return kv_; }
   int64_t ctx() const { return ctx_; }
   int64_t weight_bytes() const { return packed_bytes(weights_); }
   int64_t buffer_bytes() const {
@@ -105,7 +105,7 @@ class Model {
   Weights weights_;
   std::map<std::string, TensorView, std::less<>> replacements_;  // by name
   std::map<const graph::Linear*, Memory> repacked_;
-  DType kv_ = DType::f16;
+  kernels::KvType kv_ = kernels::KvType::f16;
   int64_t ctx_ = 0, encoder_ctx_ = 0;
   graph::Program program_;
   std::optional<graph::Program> encoder_, convolution_;

@@ -33,13 +33,12 @@ Result<std::shared_ptr<Session>> open(const std::filesystem::path& ref, runtime:
   return Session::open(path, options);
 }
 
-std::optional<DType> kv_type(nb::handle kv) {
+std::optional<kernels::KvType> kv_type(nb::handle kv) {
   if (kv.is_none()) return std::nullopt;
   const std::string name = to_text(kv, "kv");
-  if (name == "f16") return DType::f16;
-  if (name == "bf16") return DType::bf16;
-  if (name == "f32" || name == "fp32") return DType::f32;
-  raise({Code::invalid, "is '" + name + "'; choose f16, bf16 or f32, or None for the engine's choice", "kv"});
+  if (const auto type = kernels::kv_from_name(name)) return type;
+  raise(
+      {Code::invalid, "is '" + name + "'; choose f32, f16, bf16, int8 or int4, or None for the engine's choice", "kv"});
 }
 
 runtime::Compute compute_type(const std::string& name) {
@@ -262,11 +261,12 @@ void bind_model(nb::module_& module) {
       "matrices of blocks as int8.\n"
       "threads: 0 = the cores that this machine or container allows.\n"
       "ctx: positions of a text, of decoders with its answer; 0 = the model's own limit, of decoders at most 4096.\n"
-      "kv: format of keys and values: 'f16', 'bf16' or 'f32'; None = f16 unless the weights compute in FP32.\n"
+      "kv: format of keys and values: 'f32', 'f16', 'bf16', 'int8' or 'int4'; None = f16 unless the weights compute in "
+      "FP32.\n"
       "isa: 'scalar', 'avx2', 'avx512' or 'amx'; '' = MIAO_ISA, else the best one.",
       nb::sig("def load(path_or_ref: str | os.PathLike[str], *, dtype: typing.Literal['auto', 'fp32', 'bf16x3', "
               "'int8'] = 'auto', "
-              "threads: int = 0, ctx: int = 0, kv: typing.Literal['f16', 'bf16', 'f32'] | None = None, "
+              "threads: int = 0, ctx: int = 0, kv: typing.Literal['f32', 'f16', 'bf16', 'int8', 'int4'] | None = None, "
               "isa: str = '') -> Model"));
 }
 

@@ -19,7 +19,7 @@ class BeamOptionsTest : public testing::Test {
 
   BeamOptionsTest() {
     const auto folder = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq/whisper";
-    engine_ = std::move(*Engine::open(folder, {.threads = 1, .kv = DType::f32}));
+    engine_ = std::move(*Engine::open(folder, {.threads = 1, .kv = kernels::KvType::f32}));
     const io::Matrix features = *io::read_npy(folder / "features.npy");
     const EncoderInput input{
         .ids = {}, .types = {}, .features = {features.row(0).data(), static_cast<size_t>(100 * features.cols)}};
@@ -96,6 +96,35 @@ TEST_F(BeamOptionsTest, TheEndMayNotCount) {
       const bool ended = h.tokens.back() == kEnd;
       const auto length = std::max<size_t>(1, h.tokens.size() - (ended && !counts ? 1 : 0));
       EXPECT_NEAR(h.score, h.log_probability / static_cast<double>(length), 1e-12);
+    }
+  }
+}
+
+// Keys and values as codes, of the text and of the input: neighbours and threads change nothing.
+TEST(BeamSearch, CodedKeysAndValues) {
+  const auto folder = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq/bart";
+  BeamOptions options;
+  options.beams = options.best = 3;
+  options.ends = {2};
+  options.max_tokens = 12;
+  const std::vector<std::vector<int32_t>> sources{{5, 9, 13, 17, 21}, {8, 4, 30}};
+  for (const kernels::KvType kv : {kernels::KvType::int8, kernels::KvType::int4}) {
+    std::vector<std::vector<Hypothesis>> all;
+    for (const int threads : {1, 2}) {
+      const auto engine = std::move(*Engine::open(folder, {.threads = threads, .kv = kv}));
+      const EncoderInput both[] = {{sources[0], {}, {}}, {sources[1], {}, {}}};
+      const std::vector<Sequence> memory = std::move(*engine->encode(both));
+      const BeamInput inputs[] = {{&memory[0], {2}}, {&memory[1], {2}}};
+      for (std::vector<Hypothesis>& found : *beam_search(*engine, inputs, options, {})) all.push_back(std::move(found));
+      for (const BeamInput& input : inputs)
+        all.push_back(std::move((*beam_search(*engine, {&input, 1}, options, {}))[0]));
+    }
+    for (size_t i = 2; i < all.size(); ++i) {
+      ASSERT_EQ(all[i].size(), all[i % 2].size());
+      for (size_t n = 0; n < all[i].size(); ++n) {
+        EXPECT_EQ(all[i][n].tokens, all[i % 2][n].tokens);
+        EXPECT_EQ(all[i][n].score, all[i % 2][n].score);
+      }
     }
   }
 }

@@ -129,7 +129,7 @@ TEST(Blocks, TapsOfReads) {
 // Weights in another type give what a file of that type gives.
 TEST(Blocks, ReplacedWeights) {
   const io::TempDir dir, other;
-  const EngineOptions options{.threads = 2, .kv = DType::f32};
+  const EngineOptions options{.threads = 2, .kv = kernels::KvType::f32};
   const auto engine = open({.dtype = DType::f32}, dir, options);
   const auto wanted = open({.dtype = DType::bf16}, other, options);  // the same weights, rounded, and the same norms
   const auto ids = some_ids(20);

@@ -32,7 +32,7 @@ std::vector<float> all_of(const Rows& logits) {
 }
 
 std::vector<float> logits_of(const fs::path& model, const std::vector<int32_t>& ids) {
-  auto engine = Engine::open(model, {.threads = 1, .kv = DType::f32});
+  auto engine = Engine::open(model, {.threads = 1, .kv = kernels::KvType::f32});
   EXPECT_TRUE(engine.ok()) << engine.error().str();
   Sequence sequence = (*engine)->new_sequence();
   auto logits = (*engine)->forward(sequence, ids, Want::all);
@@ -41,7 +41,7 @@ std::vector<float> logits_of(const fs::path& model, const std::vector<int32_t>& 
 }
 
 std::vector<float> answers_of(const fs::path& model, const Json& input) {
-  auto engine = Engine::open(model, {.threads = 1, .kv = DType::f32});
+  auto engine = Engine::open(model, {.threads = 1, .kv = kernels::KvType::f32});
   EXPECT_TRUE(engine.ok()) << engine.error().str();
   const auto ids = input["ids"].get<std::vector<int32_t>>();
   auto memory = (*engine)->encode(std::vector<EncoderInput>{{.ids = ids}});

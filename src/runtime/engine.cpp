@@ -122,10 +122,14 @@ Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
   const auto keys = kv_bytes(*state_->kv, sequences, positions);
   const auto logits = state_->logits_bytes(sequences);
   const uint64_t bytes = (keys && logits ? checked_add(*keys, *logits) : std::nullopt).value_or(UINT64_MAX);
+  const int bits = kernels::kv_format(kv_type()).bits;
+  const std::string lower = "lower the context length (ctx)";
+  const std::string mend =
+      bits <= 4 ? "or " + lower : lower + ", or choose " + (bits > 8 ? "int8" : "int4") + " for keys and values (kv)";
   return require_memory(bytes - std::min(bytes, idle),
                         "keys and values of " + std::to_string(sequences) + (sequences == 1 ? " text" : " texts") +
                             " of " + std::to_string(positions) + " positions",
-                        "take fewer, lower the context length (ctx), or choose f16 for keys and values (kv)");
+                        "take fewer, " + mend);
 }
 
 const models::ModelSpec& Engine::spec() const { return state_->model->spec(); }
@@ -146,7 +150,7 @@ const char* Engine::isa() const { return state_->loaded->context.kernels.name; }
 int64_t Engine::ctx() const { return state_->model->ctx(); }
 int64_t Engine::input_ctx() const { return state_->model->encoder_ctx(); }
 int64_t Engine::vocab() const { return state_->vocab(); }
-DType Engine::kv_dtype() const { return state_->model->kv(); }
+kernels::KvType Engine::kv_type() const { return state_->model->kv(); }
 double Engine::load_seconds() const { return state_->load_seconds; }
 Sequence Engine::new_sequence() { return Sequence(*state_->kv); }
 

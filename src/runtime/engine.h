@@ -55,10 +55,10 @@ graph::Precision precision_of(Compute compute);
 struct EngineOptions {
   int threads = 0;  // 0 = what the machine allows (base/cpu.h)
   Compute compute = Compute::automatic;
-  std::optional<DType> kv;  // f32, f16 or bf16; unset = f16, or f32 where all weights compute in FP32
-  int64_t ctx = 0;          // positions a sequence may have; 0 = the model's own limit, at most 4096
-  int chunk = 256;          // tokens of a prompt that go through the model together
-  std::string isa;          // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
+  std::optional<kernels::KvType> kv;  // unset = f16, or f32 where all weights compute in FP32
+  int64_t ctx = 0;                    // positions a sequence may have; 0 = the model's own limit, at most 4096
+  int chunk = 256;                    // tokens of a prompt that go through the model together
+  std::string isa;                    // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
   // Folder of packed weights that other Engines left there; the destructor adds those of this one. Empty = none.
   std::filesystem::path packs;
   // Once true, open() ends with Error cancelled, and the destructor writes nothing more; with `packs` it outlives the
@@ -135,7 +135,7 @@ class Engine {
   int64_t ctx() const;        // the limit of a sequence
   int64_t input_ctx() const;  // of an encoder-decoder: rows that an input may have
   int64_t vocab() const;
-  DType kv_dtype() const;
+  kernels::KvType kv_type() const;
   MemoryReport memory() const;
   // What memory() comes to when each of so many sequences has so many positions, with logits of one row each, and an
   // input as long as input_ctx(); INT64_MAX where that is too large to count.

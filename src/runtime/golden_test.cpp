@@ -23,7 +23,7 @@ void check_run(const Json& c, const std::filesystem::path& model, const Json& ru
   const auto positions = run["positions"].get<std::vector<int64_t>>();
   EngineOptions options;
   options.threads = 1;
-  options.kv = DType::f32;
+  options.kv = kernels::KvType::f32;
   options.ctx = static_cast<int64_t>(ids.size());
   options.chunk = 64;
   options.isa = isa;

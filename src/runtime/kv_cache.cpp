@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "kernels/table.h"
 
 namespace miao::runtime {
 
@@ -18,7 +17,7 @@ constexpr int64_t kMarkBytes = 64;  // behind a page: how many of its positions 
 
 }  // namespace
 
-int64_t KvShape::page_bytes() const { return 2 * heads() * kernels::page_bytes(dtype, head_dim); }
+int64_t KvShape::page_bytes() const { return 2 * heads() * kernels::page_bytes(type, head_dim); }
 
 KvCache::KvCache(const KvShape& shape) : shape_(shape) {}
 
@@ -52,9 +51,9 @@ Result<std::byte*> KvCache::take_any() {
 
 namespace {
 
-// Bytes of a page's parts that hold the positions before `end`: keys stand in groups of 16, values one by one.
+// Bytes of a page's parts that hold the positions before `end`: all formats put 16 positions into a block.
 int64_t part_bytes(const KvShape& shape, int64_t end) {
-  const int64_t part = kernels::page_bytes(shape.dtype, shape.head_dim);
+  const int64_t part = kernels::page_bytes(shape.type, shape.head_dim);
   return part / kernels::kPage * kernels::round_up(end, kernels::kLanes);
 }
 
@@ -62,7 +61,7 @@ int64_t part_bytes(const KvShape& shape, int64_t end) {
 
 Result<std::byte*> KvCache::take() {
   MIAO_TRY(std::byte* const page, take_any());
-  const int64_t part = kernels::page_bytes(shape_.dtype, shape_.head_dim), old = part_bytes(shape_, written(page));
+  const int64_t part = kernels::page_bytes(shape_.type, shape_.head_dim), old = part_bytes(shape_, written(page));
   for (int64_t i = 0; old > 0 && i < 2 * shape_.heads(); ++i) std::memset(page + i * part, 0, static_cast<size_t>(old));
   written(page) = 0;
   return page;
@@ -70,7 +69,7 @@ Result<std::byte*> KvCache::take() {
 
 Result<std::byte*> KvCache::take_copy(const std::byte* from, int64_t positions) {
   MIAO_TRY(std::byte* const page, take_any());
-  const int64_t part = kernels::page_bytes(shape_.dtype, shape_.head_dim), old = part_bytes(shape_, written(page)),
+  const int64_t part = kernels::page_bytes(shape_.type, shape_.head_dim), old = part_bytes(shape_, written(page)),
                 copied = part_bytes(shape_, positions);
   for (int64_t i = 0; i < 2 * shape_.heads(); ++i) {
     std::memcpy(page + i * part, from + i * part, static_cast<size_t>(copied));
@@ -143,7 +142,7 @@ Result<void> Sequence::reserve(int64_t size) {
 
 void Sequence::set_page(int64_t index, std::byte* page) {
   const KvShape& shape = cache_->shape();
-  const int64_t part = kernels::page_bytes(shape.dtype, shape.head_dim);
+  const int64_t part = kernels::page_bytes(shape.type, shape.head_dim);
   pages_[static_cast<size_t>(index)] = page;
   for (int64_t h = 0; h < shape.heads(); ++h) {
     k_[static_cast<size_t>(h * capacity_ + index)] = page + 2 * h * part;

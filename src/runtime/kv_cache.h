@@ -1,10 +1,11 @@
 // KvCache: the keys and values of all sequences, in pages of 64 positions handed out on demand.
 //
 // One page holds 64 positions of every layer and KV head: [layer][kv_head][K | V], each part in the layout that the
-// attention kernels read (kernels/table.h). A sequence owns whole pages and keeps one array of page pointers per layer
-// and head, so that attention walks it without arithmetic. Freed pages are kept, and zeroed when handed out again.
-// Sequences that begin alike (beams) share pages; who writes into one that others have too takes a copy first. Each
-// page knows how many of its positions were ever written to, so that zeroing and copying touch no more than these.
+// attention kernels read (kernels/kv.h, kernels/table.h). A sequence owns whole pages and keeps one array of page
+// pointers per layer and head, so that attention walks it without arithmetic. Freed pages are kept, and zeroed when
+// handed out again. Sequences that begin alike (beams) share pages; who writes into one that others have too takes a
+// copy first. Each page knows how many of its positions were ever written to, so that zeroing and copying touch no more
+// than these.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,7 @@
 #include "base/memory.h"
 #include "base/result.h"
 #include "graph/pass.h"
-#include "tensor/dtype.h"
+#include "kernels/kv.h"
 
 namespace miao::runtime {
 
@@ -23,7 +24,7 @@ struct KvShape {
   int64_t layers = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
-  DType dtype = DType::f16;  // f32, f16 or bf16
+  kernels::KvType type = kernels::KvType::f16;
 
   int64_t heads() const { return layers * kv_heads; }
   int64_t page_bytes() const;  // of one page: 64 positions of all layers

@@ -11,7 +11,7 @@
 namespace miao::runtime {
 namespace {
 
-constexpr KvShape kShape{.layers = 3, .kv_heads = 2, .head_dim = 20, .dtype = DType::f16};
+constexpr KvShape kShape{.layers = 3, .kv_heads = 2, .head_dim = 20, .type = kernels::KvType::f16};
 
 TEST(KvCache, Sizes) {
   KvCache cache(kShape);
@@ -76,7 +76,7 @@ TEST(KvCache, EveryPartHasItsOwnMemory) {
   KvCache cache(kShape);
   Sequence a(cache);
   Sequence b(cache);
-  const int64_t part = kernels::page_bytes(kShape.dtype, kShape.head_dim);
+  const int64_t part = kernels::page_bytes(kShape.type, kShape.head_dim);
   std::set<const void*> parts;
   for (Sequence* s : {&a, &b}) {
     ASSERT_TRUE(s->reserve(64 * 3).ok());
@@ -109,7 +109,7 @@ TEST(KvCache, CopiesAreOfWhatWasWritten) {
     cache.give(used);
     std::byte* const copy = *cache.take_copy(from, positions);
     EXPECT_EQ(copy, used);
-    const int64_t part = kernels::page_bytes(kShape.dtype, kShape.head_dim);
+    const int64_t part = kernels::page_bytes(kShape.type, kShape.head_dim);
     for (int64_t i = 0; i < kShape.page_bytes(); ++i) {
       const bool there = i % part < part / 64 * kernels::round_up(positions, 16);
       ASSERT_EQ(copy[i], there ? std::byte{5} : std::byte{0}) << positions << " at " << i;

@@ -44,7 +44,7 @@ struct Case {
 void check_logits(const Json& json, const std::filesystem::path& model, const Case& c, const std::string& isa) {
   EngineOptions options;
   options.threads = 1;
-  options.kv = DType::f32;
+  options.kv = kernels::KvType::f32;
   options.isa = isa;
   auto engine = Engine::open(model, options);
   ASSERT_TRUE(engine.ok()) << engine.error().str();
@@ -112,7 +112,7 @@ TEST(Seq2SeqGolden, SequencesOfGenerate) {
   size_t compared = 0;
   for (const Json& json : all["cases"]) {
     const Case c(json);
-    auto engine = Engine::open(kModels / c.name, {.threads = 2, .kv = DType::f32});
+    auto engine = Engine::open(kModels / c.name, {.threads = 2, .kv = kernels::KvType::f32});
     ASSERT_TRUE(engine.ok()) << engine.error().str();
     const Json config = *parse_json(*read_file(kModels / c.name / "generation_config.json"), "config");
     for (const auto& [name, options] : all["searches"].items()) {

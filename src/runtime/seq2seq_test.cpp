@@ -15,7 +15,7 @@ namespace {
 const std::filesystem::path kModels = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden/seq2seq";
 
 std::unique_ptr<Engine> open(const char* name) {
-  auto engine = Engine::open(kModels / name, {.threads = 2, .kv = DType::f32});
+  auto engine = Engine::open(kModels / name, {.threads = 2, .kv = kernels::KvType::f32});
   EXPECT_TRUE(engine.ok()) << engine.error().str();
   return std::move(*engine);
 }

@@ -55,7 +55,7 @@ Result<void> measure_decoder(const BenchFlags& o, const Common& common, const st
     if (report.family.empty()) {
       report.family = engine->spec().family;
       report.isa = engine->isa();
-      report.kv = format(engine->kv_dtype()).name;
+      report.kv = kernels::kv_format(engine->kv_type()).name;
       report.load_seconds = engine->load_seconds();
       report.kernels = engine->kernels();
     }

@@ -14,7 +14,7 @@ namespace miao::cli {
 runtime::EngineOptions EvalFlags::base_options() const {
   EngineFlags flags = engine;
   flags.dtype = base_dtype;
-  flags.kv.clear();
+  flags.kv = base_kv;
   return flags.options();
 }
 
@@ -37,6 +37,7 @@ std::string EvalFlags::command() const {
   if (engine.dtype != "auto") add("--dtype", engine.dtype);
   if (base_dtype != "auto") add("--base-dtype", base_dtype);
   add("--kv", engine.kv);
+  add("--base-kv", base_kv);
   for (const std::string& budget : max_loss) add("--max-loss", budget);
   if (level != 95) add("--level", fmt::format("{:g}", level));
   return out;
@@ -71,7 +72,7 @@ measure::Subject common_subject(const std::string& name, const std::string& dtyp
 
 measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Engine& engine) {
   measure::Subject out = common_subject(name, dtype, engine);
-  out.kv = format(engine.kv_dtype()).name;
+  out.kv = kernels::kv_format(engine.kv_type()).name;
   return out;
 }
 

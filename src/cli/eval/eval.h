@@ -17,7 +17,7 @@ namespace miao::cli {
 
 struct EvalFlags {
   ModelArgument model;
-  std::string against, base_dtype = "auto";
+  std::string against, base_dtype = "auto", base_kv;
   std::string text, choices, labels, texts, pairs, speech;  // one of them names a file
   int64_t chunks = 0;                                       // of a text; 0 = all
   int64_t near = 10;                                        // texts that are looked for among others
@@ -27,7 +27,7 @@ struct EvalFlags {
   std::string html;
   EngineFlags engine;
 
-  runtime::EngineOptions base_options() const;  // the base is as its file says, but for its dtype
+  runtime::EngineOptions base_options() const;  // the base is as its file says, but for --base-...
   std::string command() const;
 };
 

@@ -112,6 +112,9 @@ Run add(CLI::App& app, const Common& common) {
   app.add_option("--base-dtype", o->base_dtype, "How the base computes, as --dtype of the model")
       ->check(CLI::IsMember({"auto", "fp32", "f32", "bf16x3", "int8"}))
       ->type_name("TYPE");
+  app.add_option("--base-kv", o->base_kv, "Keys and values of the base, as --kv of the model")
+      ->check(CLI::IsMember(kv_names()))
+      ->type_name("TYPE");
   app.add_option("--max-loss", o->max_loss,
                  "A budget: METRIC:VALUE with a metric of " + measure::loss_metrics() +
                      "; or a share alone, of what is measured first. May be given several times")
@@ -153,7 +156,8 @@ const Verb verb_eval = {
         "miao eval q4.gguf --against f16.gguf --choices arc.jsonl --max-loss accuracy:1%\n"
         "miao eval minilm --dtype int8 --against minilm --texts reviews.txt --max-loss overlap:5%\n"
         "miao eval whisper-base --speech recordings.tsv --language en       # word error rate\n"
-        "miao eval smollm2 --against smollm2 --base-dtype fp32 --text prose.txt --json   # what fast kernels cost",
+        "miao eval smollm2 --against smollm2 --base-dtype fp32 --text prose.txt --json   # what fast kernels cost\n"
+        "miao eval q4.gguf --kv int4 --against q4.gguf --text prose.txt --ctx 2048          # what coded keys cost",
     .json = true,
     .add = add,
 };

@@ -21,7 +21,6 @@ class AttentionStep final : public Step {
       : Step(std::move(name), rotation ? std::vector{qkv, rotation, out} : std::vector{qkv, out}, out),
         a_(a),
         group_(a.heads / a.kv_heads),
-        kv_(kernels::kv_index(a.kv)),
         qkv_(qkv),
         rotation_(rotation),
         out_(out) {
@@ -52,7 +51,7 @@ class AttentionStep final : public Step {
           args.k_after = then.kv.k[page];
           args.v_after = then.kv.v[page];
         }
-        io.kernels.attention[kv_](args);
+        io.kernels.kv_of(a_.kv).attention(args);
       }
       return;
     }
@@ -71,14 +70,14 @@ class AttentionStep final : public Step {
       for (; task < base + tiles * a_.kv_heads; task = worker.next(next_)) {
         const int64_t tile = tiles - 1 - (task - base) / a_.kv_heads;
         const int64_t first = tile * tile_rows;
-        io.kernels.attention[kv_](
+        io.kernels.kv_of(a_.kv).attention(
             arguments(io, s, (task - base) % a_.kv_heads, first, std::min(tile_rows, s.rows - first)));
       }
       base += tiles * a_.kv_heads;
     }
   }
 
-  int64_t own_bytes(int64_t) const override { return kernels::attention_scratch(a_.head_dim, group_); }
+  int64_t own_bytes(int64_t) const override { return kernels::attention_scratch(a_.kv, a_.head_dim, group_); }
 
  private:
   void norm(const StepIo& io, const std::optional<Norm>& n, float* x, int64_t first, int64_t heads) const {
@@ -106,11 +105,12 @@ class AttentionStep final : public Step {
     }
     const int64_t position = s.position + t;
     const auto slot = static_cast<int>(position % kernels::kPage);
+    const kernels::KvKernels& kv = io.kernels.kv_of(a_.kv);
     for (int64_t h = 0; h < count; ++h) {
       const int64_t page = first_page(s, first + h) + position / kernels::kPage;
       const auto dim = static_cast<int>(a_.head_dim);
-      io.kernels.store_k[kv_](const_cast<void*>(s.kv.k[page]), slot, k + h * a_.head_dim, dim);
-      io.kernels.store_v[kv_](const_cast<void*>(s.kv.v[page]), slot, v + h * a_.head_dim, dim);
+      kv.store_k(const_cast<void*>(s.kv.k[page]), slot, k + h * a_.head_dim, dim);
+      kv.store_v(const_cast<void*>(s.kv.v[page]), slot, v + h * a_.head_dim, dim);
     }
   }
 
@@ -147,7 +147,6 @@ class AttentionStep final : public Step {
 
   Attention a_;
   int64_t group_;
-  int kv_;
   Buffer *qkv_, *rotation_, *out_;
 };
 

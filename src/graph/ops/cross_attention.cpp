@@ -14,8 +14,7 @@ constexpr int64_t kTileRows = 128;  // queries of a task at most
 
 class StoreMemory final : public Step {
  public:
-  StoreMemory(std::string name, const CrossAttention& a, Buffer* kv)
-      : Step(std::move(name), {kv}, kv), a_(a), kv_(kernels::kv_index(a.kv)), in_(kv) {
+  StoreMemory(std::string name, const CrossAttention& a, Buffer* kv) : Step(std::move(name), {kv}, kv), a_(a), in_(kv) {
     MIAO_CHECK(a.v + a.heads * a.head_dim <= kv->cols);
   }
 
@@ -31,22 +30,22 @@ class StoreMemory final : public Step {
   void store(const StepIo& io, const PassSlice& s, int64_t row) const {
     const int64_t position = s.position + row - s.row;
     const auto slot = static_cast<int>(position % kernels::kPage), dim = static_cast<int>(a_.head_dim);
+    const kernels::KvKernels& kv = io.kernels.kv_of(a_.kv);
     for (int64_t h = 0; h < a_.heads; ++h) {
       const int64_t page = (a_.layer * a_.heads + h) * s.kv.capacity + position / kernels::kPage;
-      io.kernels.store_k[kv_](const_cast<void*>(s.kv.k[page]), slot, in_->row(row) + a_.k + h * dim, dim);
-      io.kernels.store_v[kv_](const_cast<void*>(s.kv.v[page]), slot, in_->row(row) + a_.v + h * dim, dim);
+      kv.store_k(const_cast<void*>(s.kv.k[page]), slot, in_->row(row) + a_.k + h * dim, dim);
+      kv.store_v(const_cast<void*>(s.kv.v[page]), slot, in_->row(row) + a_.v + h * dim, dim);
     }
   }
 
   CrossAttention a_;
-  int kv_;
   Buffer* in_;
 };
 
 class CrossAttentionStep final : public Step {
  public:
   CrossAttentionStep(std::string name, const CrossAttention& a, Buffer* q, Buffer* out)
-      : Step(std::move(name), {q, out}, out), a_(a), kv_(kernels::kv_index(a.kv)), q_(q), out_(out) {
+      : Step(std::move(name), {q, out}, out), a_(a), q_(q), out_(out) {
     MIAO_CHECK(out->cols == a.heads * a.head_dim && q->cols >= out->cols);
   }
 
@@ -67,7 +66,7 @@ class CrossAttentionStep final : public Step {
     }
   }
 
-  int64_t own_bytes(int64_t) const override { return kernels::attention_scratch(a_.head_dim, 1); }
+  int64_t own_bytes(int64_t) const override { return kernels::attention_scratch(a_.kv, a_.head_dim, 1); }
 
  private:
   void attend(const StepIo& io, const PassSlice& s, int64_t head, int64_t row, int64_t count) const {
@@ -85,11 +84,10 @@ class CrossAttentionStep final : public Step {
     args.keys = s.memory_rows;
     args.scale = a_.scale;
     args.scratch = io.own;
-    io.kernels.attention[kv_](args);
+    io.kernels.kv_of(a_.kv).attention(args);
   }
 
   CrossAttention a_;
-  int kv_;
   Buffer *q_, *out_;
 };
 

@@ -13,7 +13,7 @@ namespace {
 using kernels::kPage;
 
 constexpr int64_t kTileRows = 128;
-constexpr int kF32 = 0;  // kernels::kv_index(DType::f32)
+constexpr kernels::KvType kType = kernels::KvType::f32;
 
 class SelfAttentionStep final : public Step {
  public:
@@ -54,8 +54,8 @@ class SelfAttentionStep final : public Step {
   Layout layout(int64_t rows) const {
     const int64_t pages = (rows + kPage - 1) / kPage;
     Layout l{};
-    l.page = kernels::page_bytes(DType::f32, a_.head_dim);
-    l.pointers = kernels::round_up(kernels::attention_scratch(a_.head_dim, 1), 64);
+    l.page = kernels::page_bytes(kType, a_.head_dim);
+    l.pointers = kernels::round_up(kernels::attention_scratch(kType, a_.head_dim, 1), 64);
     l.k = l.pointers + kernels::round_up(2 * pages * static_cast<int64_t>(sizeof(void*)), 64);
     l.v = l.k + pages * l.page;
     l.bytes = l.v + pages * l.page;
@@ -78,11 +78,12 @@ class SelfAttentionStep final : public Step {
       k[p] = io.own + l.k + p * l.page;
       v[p] = io.own + l.v + p * l.page;
     }
+    const kernels::KvKernels& kv = io.kernels.kv_of(kType);
     for (int64_t t = 0; t < s.rows; ++t) {
       const float* const row = qkv_->row(s.row + t) + column;
       const auto slot = static_cast<int>(t % kPage), dim = static_cast<int>(a_.head_dim);
-      io.kernels.store_k[kF32](const_cast<void*>(k[t / kPage]), slot, row + a_.k, dim);
-      io.kernels.store_v[kF32](const_cast<void*>(v[t / kPage]), slot, row + a_.v, dim);
+      kv.store_k(const_cast<void*>(k[t / kPage]), slot, row + a_.k, dim);
+      kv.store_v(const_cast<void*>(v[t / kPage]), slot, row + a_.v, dim);
     }
     kernels::AttentionArgs args;
     args.q = qkv_->row(s.row + first) + a_.q + column;
@@ -103,7 +104,7 @@ class SelfAttentionStep final : public Step {
       args.bias = a_.bias + head * (2 * a_.reach + 1) + a_.reach;
     }
     args.scratch = io.own;
-    io.kernels.attention[kF32](args);
+    kv.attention(args);
   }
 
   SelfAttention a_;

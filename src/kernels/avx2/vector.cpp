@@ -9,6 +9,7 @@ namespace miao::kernels {
 void fill_vector_avx2(Kernels& table) {
   avx2::fill_vector(table);
   avx2::fill_attention(table);
+  avx2::fill_attention_codes(table);
   avx2::fill_float(table);
   avx2::fill_parts(table);
 }

@@ -9,6 +9,7 @@ namespace miao::kernels {
 void fill_vector_avx512(Kernels& table) {
   avx512::fill_vector(table);
   avx512::fill_attention(table);
+  avx512::fill_attention_codes(table);
   avx512::fill_float(table);
   avx512::fill_parts(table);
 }

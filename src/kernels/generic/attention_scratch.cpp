@@ -3,8 +3,8 @@
 
 namespace miao::kernels {
 
-int64_t attention_scratch(int64_t head_dim, int64_t group) {
-  return attention_layout(head_dim, group).floats * static_cast<int64_t>(sizeof(float));
+int64_t attention_scratch(KvType kv, int64_t head_dim, int64_t group) {
+  return attention_layout(kv, head_dim, group).floats * static_cast<int64_t>(sizeof(float));
 }
 
 }  // namespace miao::kernels

@@ -18,10 +18,11 @@
 
 namespace miao::kernels::MIAO_ISA {
 
-void fill_vector(Kernels& table);     // vector.inl
-void fill_attention(Kernels& table);  // attention.inl
-void fill_float(Kernels& table);      // float_product.inl
-void fill_parts(Kernels& table);      // float_parts.inl
-void fill_row_codes(Kernels& table);  // row_codes.inl
+void fill_vector(Kernels& table);           // vector.inl
+void fill_attention(Kernels& table);        // attention.inl
+void fill_attention_codes(Kernels& table);  // attention_codes.inl
+void fill_float(Kernels& table);            // float_product.inl
+void fill_parts(Kernels& table);            // float_parts.inl
+void fill_row_codes(Kernels& table);        // row_codes.inl
 
 }  // namespace miao::kernels::MIAO_ISA

@@ -183,5 +183,71 @@ inline float reduce_max(Vec a) {
   return _mm_cvtss_f32(_mm_max_ss(d, _mm_movehdup_ps(d)));
 }
 
+template <int H>
+inline Vec swap_lanes(Vec a) {
+  if constexpr (H == 1) return {_mm256_permute_ps(a.lo, 0xb1), _mm256_permute_ps(a.hi, 0xb1)};
+  if constexpr (H == 2) return {_mm256_permute_ps(a.lo, 0x4e), _mm256_permute_ps(a.hi, 0x4e)};
+  if constexpr (H == 4) return {_mm256_permute2f128_ps(a.lo, a.lo, 1), _mm256_permute2f128_ps(a.hi, a.hi, 1)};
+  if constexpr (H == 8) return {a.hi, a.lo};
+}
+
+struct Ints {
+  __m256i lo, hi;
+};
+template <int kBits>
+struct Code {};
+
+inline Ints load_words(const uint8_t* p) {
+  const auto* const words = reinterpret_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(words), _mm256_loadu_si256(words + 1)};
+}
+inline Ints set_word(const int8_t* p) {
+  int32_t word;
+  __builtin_memcpy(&word, p, 4);
+  return {_mm256_set1_epi32(word), _mm256_set1_epi32(word)};
+}
+inline Vec to_float(Ints a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+inline Ints codes_of(Code<8>, Ints words, int) {
+  const __m256i flip = _mm256_set1_epi8(-128);
+  return {_mm256_xor_si256(words.lo, flip), _mm256_xor_si256(words.hi, flip)};
+}
+inline Ints codes_of(Code<4>, Ints words, int part) {
+  const __m256i mask = _mm256_set1_epi8(15);
+  if (part == 0) return {_mm256_and_si256(words.lo, mask), _mm256_and_si256(words.hi, mask)};
+  return {_mm256_and_si256(_mm256_srli_epi16(words.lo, 4), mask),
+          _mm256_and_si256(_mm256_srli_epi16(words.hi, 4), mask)};
+}
+// Products of signed codes take |x| and codes with x's sign: pairs sum to 2 x 127 x 127 at most, which does not
+// saturate. Those of 4 bits are unsigned.
+inline Ints dot_start(Code<8>, int32_t) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline Ints dot_start(Code<4>, int32_t sum) { return {_mm256_set1_epi32(-8 * sum), _mm256_set1_epi32(-8 * sum)}; }
+inline __m256i add_quads(__m256i acc, __m256i pairs) {
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+inline Ints dot(Code<8>, Ints acc, Ints codes, Ints x) {
+  const auto pairs = [](__m256i c, __m256i y) {
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(y), _mm256_sign_epi8(c, y));
+  };
+  return {add_quads(acc.lo, pairs(codes.lo, x.lo)), add_quads(acc.hi, pairs(codes.hi, x.hi))};
+}
+inline Ints dot(Code<4>, Ints acc, Ints codes, Ints x) {
+  return {add_quads(acc.lo, _mm256_maddubs_epi16(codes.lo, x.lo)),
+          add_quads(acc.hi, _mm256_maddubs_epi16(codes.hi, x.hi))};
+}
+inline __m256 widen_codes(const uint8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+inline Vec load_codes(Code<8>, const uint8_t* row, int64_t c) {
+  return {widen_codes(row + c * 16), widen_codes(row + c * 16 + 8)};
+}
+inline Vec load_codes(Code<4>, const uint8_t* row, int64_t c) {
+  const auto* const bytes = reinterpret_cast<const __m128i*>(row + c / 2 * 16);
+  const __m128i both = _mm_loadu_si128(bytes), mask = _mm_set1_epi8(15);
+  const __m128i half = _mm_and_si128(c % 2 == 0 ? both : _mm_srli_epi16(both, 4), mask);
+  const __m128i codes = _mm_sub_epi8(half, _mm_set1_epi8(8));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(codes, codes)))};
+}
+
 }  // namespace
 }  // namespace miao::kernels::avx2

@@ -120,5 +120,48 @@ inline float reduce_max(Vec a) {
   return _mm_cvtss_f32(_mm_max_ss(d, _mm_movehdup_ps(d)));
 }
 
+template <int H>
+inline Vec swap_lanes(Vec a) {
+  if constexpr (H == 1) return {_mm512_permute_ps(a.v, 0xb1)};
+  if constexpr (H == 2) return {_mm512_permute_ps(a.v, 0x4e)};
+  if constexpr (H == 4) return {_mm512_shuffle_f32x4(a.v, a.v, 0xb1)};
+  if constexpr (H == 8) return {_mm512_shuffle_f32x4(a.v, a.v, 0x4e)};
+}
+
+struct Ints {
+  __m512i v;
+};
+template <int kBits>
+struct Code {};
+
+inline Ints load_words(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+inline Ints set_word(const int8_t* p) {
+  int32_t word;
+  __builtin_memcpy(&word, p, 4);
+  return {_mm512_set1_epi32(word)};
+}
+inline Vec to_float(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline Ints codes_of(Code<8>, Ints words, int) { return words; }
+inline Ints codes_of(Code<4>, Ints words, int part) {
+  return {_mm512_and_si512(part == 0 ? words.v : _mm512_srli_epi16(words.v, 4), _mm512_set1_epi8(15))};
+}
+// The instruction takes unsigned codes; what they are too large by is taken off at the start.
+inline Ints dot_start(Code<8>, int32_t sum) { return {_mm512_set1_epi32(-128 * sum)}; }
+inline Ints dot_start(Code<4>, int32_t sum) { return {_mm512_set1_epi32(-8 * sum)}; }
+template <int kBits>
+inline Ints dot(Code<kBits>, Ints acc, Ints codes, Ints x) {
+  return {_mm512_dpbusd_epi32(acc.v, codes.v, x.v)};
+}
+inline Vec load_codes(Code<8>, const uint8_t* row, int64_t c) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + c * 16));
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
+}
+inline Vec load_codes(Code<4>, const uint8_t* row, int64_t c) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + c / 2 * 16));
+  const __m512i wide = _mm512_cvtepu8_epi32(bytes);
+  const __m512 table = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+  return {_mm512_permutexvar_ps(c % 2 == 0 ? wide : _mm512_srli_epi32(wide, 4), table)};  // it looks at four bits
+}
+
 }  // namespace
 }  // namespace miao::kernels::avx512

@@ -172,5 +172,61 @@ inline float reduce_max(Vec a) {
   return a.v[0];
 }
 
+// Lane i gets lane i ^ H.
+template <int H>
+inline Vec swap_lanes(Vec a) {
+  return each([&](int i) { return a.v[i ^ H]; });
+}
+
+// Sixteen int32 lanes, or words of four bytes. Sums of products of codes, see kv_codes.h.
+struct Ints {
+  int32_t v[16];
+};
+template <int kBits>
+struct Code {};
+
+inline Ints load_words(const uint8_t* p) {
+  Ints out;
+  __builtin_memcpy(out.v, p, sizeof out.v);
+  return out;
+}
+inline Ints set_word(const int8_t* p) {
+  Ints out;
+  for (int32_t& lane : out.v) __builtin_memcpy(&lane, p, 4);
+  return out;
+}
+inline Vec to_float(Ints a) {
+  return each([&](int i) { return static_cast<float>(a.v[i]); });
+}
+// The codes of keys in loaded words, as dot() takes them: those of 4 bits in two parts.
+inline Ints codes_of(Code<8>, Ints words, int) { return words; }
+inline Ints codes_of(Code<4>, Ints words, int part) {
+  for (int32_t& lane : words.v) lane = static_cast<int32_t>(static_cast<uint32_t>(lane) >> 4 * part & 0x0f0f0f0fu);
+  return words;
+}
+// dot_start() and then dot() of all words sums code * x over the bytes of each lane, x being int8 of the sum `sum`.
+template <int kBits>
+inline Ints dot_start(Code<kBits>, int32_t) {
+  return {};
+}
+template <int kBits>
+inline Ints dot(Code<kBits>, Ints acc, Ints codes, Ints x) {
+  for (int i = 0; i < 16; ++i) {
+    uint8_t c[4];
+    int8_t y[4];
+    __builtin_memcpy(c, codes.v + i, 4);
+    __builtin_memcpy(y, x.v + i, 4);
+    for (int b = 0; b < 4; ++b) acc.v[i] += (c[b] - (kBits == 8 ? 128 : 8)) * y[b];
+  }
+  return acc;
+}
+// Vector c of a row of codes of values.
+inline Vec load_codes(Code<8>, const uint8_t* row, int64_t c) {
+  return each([&](int i) { return static_cast<float>(static_cast<int8_t>(row[c * 16 + i])); });
+}
+inline Vec load_codes(Code<4>, const uint8_t* row, int64_t c) {
+  return each([&](int i) { return static_cast<float>((row[c / 2 * 16 + i] >> c % 2 * 4 & 15) - 8); });
+}
+
 }  // namespace
 }  // namespace miao::kernels::scalar

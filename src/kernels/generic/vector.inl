@@ -259,12 +259,13 @@ void fill_vector(Kernels& table) {
   table.softcap = softcap;
   table.softmax = softmax;
   table.argmax = argmax;
-  table.store_k[0] = store_k<float>;
-  table.store_k[1] = store_k<F16>;
-  table.store_k[2] = store_k<BF16>;
-  table.store_v[0] = store_v<float>;
-  table.store_v[1] = store_v<F16>;
-  table.store_v[2] = store_v<BF16>;
+  const auto set = [&](KvType type, auto store_k, auto store_v) {
+    table.kv[static_cast<size_t>(type)].store_k = store_k;
+    table.kv[static_cast<size_t>(type)].store_v = store_v;
+  };
+  set(KvType::f32, store_k<float>, store_v<float>);
+  set(KvType::f16, store_k<F16>, store_v<F16>);
+  set(KvType::bf16, store_k<BF16>, store_v<BF16>);
 }
 
 }  // namespace miao::kernels::MIAO_ISA

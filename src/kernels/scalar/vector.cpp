@@ -9,6 +9,7 @@ namespace miao::kernels {
 void fill_vector_scalar(Kernels& table) {
   scalar::fill_vector(table);
   scalar::fill_attention(table);
+  scalar::fill_attention_codes(table);
   scalar::fill_float(table);
   scalar::fill_parts(table);
 }
