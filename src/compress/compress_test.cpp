@@ -100,7 +100,7 @@ TEST_F(CompressTest, TheLossOfAnAllocationIsThatOfItsFile) {
   o.choice.pure = true;
   for (const auto& [name, type] : mixed) o.choice.overrides.push_back({name, type, true});
   ASSERT_TRUE(quantize(engine_->checkpoint(), dir_ / "mixed.gguf", o).ok());
-  const auto other = std::move(*runtime::Engine::open(dir_ / "mixed.gguf", {.threads = 1, .kv = engine_->kv_dtype()}));
+  const auto other = std::move(*runtime::Engine::open(dir_ / "mixed.gguf", {.threads = 1, .kv = engine_->kv_type()}));
   Streams own(*engine_, windows_, nullptr), theirs(*other, windows_, nullptr);
   const Base base = std::move(*Base::of(*engine_, own, windows_));
   EXPECT_EQ(*base.divergence(*other, theirs), (*losses)[1]);

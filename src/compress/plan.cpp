@@ -9,6 +9,7 @@
 
 #include "base/cpu.h"
 #include "compress/quantize.h"
+#include "kernels/kv.h"
 #include "models/model.h"
 #include "models/source.h"
 #include "runtime/encoder.h"
@@ -187,7 +188,7 @@ class Planner {
     const Engine* const engine = described.engine();
     if (!engine) return;
     plan_.input_ctx = engine->input_ctx();
-    plan_.kv = format(engine->kv_dtype()).name;
+    plan_.kv = kernels::kv_format(engine->kv_type()).name;
     plan_.kv_per_token = engine->memory().kv_per_token;
     count_what_fits(described);
   }

@@ -65,7 +65,7 @@ TEST(Described, SaysWhatALoadedEngineSays) {
       expect_same((*described)->memory(), (*loaded)->memory());
       expect_same((*described)->kernels(), (*loaded)->kernels());
       EXPECT_EQ((*described)->ctx(), (*loaded)->ctx());
-      EXPECT_EQ((*described)->kv_dtype(), (*loaded)->kv_dtype());
+      EXPECT_EQ((*described)->kv_type(), (*loaded)->kv_type());
     }
   }
 }
