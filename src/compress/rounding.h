@@ -3,11 +3,13 @@
 // Blocks have the byte layout of ggml, and what the decoder gives back is what was meant here. A row is whole blocks.
 // Three ways to choose the scales of a block:
 //
-//   nearest        From the largest values, without a search: the bytes of llama.cpp's reference encoders for Q8_0, Q4_0,
+//   nearest        From the largest values, without a search: the bytes of llama.cpp's reference encoders for Q8_0,
+//   Q4_0,
 //                  Q4_1, Q5_0, Q5_1, MXFP4, F16 and BF16.
 //   least_squares  A search for the scales with the least squared error, where a value's weight grows a little with its
 //                  size (compress/rounding/weights.h).
-//   importance     The same search, weighted with the mean squared input of each column too: the error that is minimised
+//   importance     The same search, weighted with the mean squared input of each column too: the error that is
+//   minimised
 //                  is about that of the product with real activations. This is what quantised models should be made
 //                  with.
 //

@@ -71,7 +71,8 @@ class SuperBlock {
     float error = 0;
   };
 
-  // Scales and offsets that suit groups by themselves; q: sums of w q there, by which the best offset follows the scale.
+  // Scales and offsets that suit groups by themselves; q: sums of w q there, by which the best offset follows the
+  // scale.
   struct Ideal {
     Half scale, offset, q;
   };

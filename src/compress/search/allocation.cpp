@@ -1,5 +1,5 @@
-// Lagrange multipliers by bisection, each the exchange rate of a limited quantity against the goal; then moves of single
-// matrices and of pairs, which use what the multipliers leave over.
+// Lagrange multipliers by bisection, each the exchange rate of a limited quantity against the goal; then moves of
+// single matrices and of pairs, which use what the multipliers leave over.
 #include "compress/allocation.h"
 
 #include <algorithm>
