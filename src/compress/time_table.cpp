@@ -81,17 +81,19 @@ class Timing {
     std::map<std::string, std::vector<double>> first, step;
     std::vector<double> other_first, other_step;
     for (int round = 0; round < options_.rounds; ++round) {
-      const measure::BenchOptions bench{
-          .reps = 1, .seed = static_cast<uint64_t>(round), .profile = true, .stop = options_.cancel};
-      if (request_.prompt > 0) {
-        MIAO_TRY(const measure::BenchRow row, measure::bench(engine_, request_.prefill(), bench));
-        other_first.push_back(split(row.prefill_seconds[0], row.prefill_profile, 1, first));
-      }
-      if (request_.gen > 0) {
-        const int64_t steps = std::min(request_.gen, kSteps);
-        MIAO_TRY(const measure::BenchRow row, measure::bench(engine_, request_.decode(steps), bench));
-        const double share = 1.0 / static_cast<double>(steps);
-        other_step.push_back(split(row.decode_seconds[0] * share, row.decode_profile, share, step));
+      measure::BenchOptions bench{.reps = 1, .seed = static_cast<uint64_t>(round), .stop = options_.cancel};
+      const int64_t steps = std::min(request_.gen, kSteps);
+      for (const bool decode : {false, true}) {
+        if ((decode ? steps : request_.prompt) == 0) continue;
+        const measure::BenchCase what = decode ? request_.decode(steps) : request_.prefill();
+        bench.profile = false;
+        MIAO_TRY(const measure::BenchRow plain, measure::bench(engine_, what, bench));
+        bench.profile = true;
+        MIAO_TRY(const measure::BenchRow row, measure::bench(engine_, what, bench));
+        const double total = decode ? plain.decode_seconds[0] / static_cast<double>(steps) : plain.prefill_seconds[0];
+        (decode ? other_step : other_first)
+            .push_back(split(total, decode ? row.decode_profile : row.prefill_profile,
+                             decode ? row.decode_seconds[0] : row.prefill_seconds[0], decode ? step : first));
       }
     }
     if (!other_first.empty()) rest_first_.push_back(median(other_first));
@@ -111,15 +113,17 @@ class Timing {
     return {};
   }
 
-  // Adds the seconds of each kind of product; returns what is left.
-  double split(double total, const std::vector<std::pair<std::string, double>>& profile, double share,
+  // Adds each kind of product's share of `total`, which was taken without the profile that says the shares: to look at
+  // the clock behind each step takes time too. Returns what is left. `profiled`: seconds of all that the profile saw.
+  double split(double total, const std::vector<std::pair<std::string, double>>& profile, double profiled,
                std::map<std::string, std::vector<double>>& kinds) const {
+    double rest = total;
     for (const auto& [kind, seconds] : profile) {
       if (!weights_.contains(kind)) continue;
-      kinds[kind].push_back(seconds * share);
-      total -= seconds * share;
+      kinds[kind].push_back(total * seconds / profiled);
+      rest -= total * seconds / profiled;
     }
-    return total;
+    return rest;
   }
 
   Engine& engine_;
