@@ -21,6 +21,7 @@ enum class Mark {
   dashes,  // a line, for limits
   dots,    // with a whisker from low to high
   linked,  // dots and a line
+  rings,   // dots with nothing inside
   cloud,   // many small dots without tooltips
   band,    // between low and high
   bars,    // from 0 to y
@@ -30,7 +31,8 @@ struct Series {
   std::string name;
   std::vector<Point> points;  // finite; positive on a logarithmic axis
   Mark mark = Mark::linked;
-  int colour = 1;  // 1 .. 4; 0 = muted
+  int colour = 1;       // 1 .. 4; 0 = muted
+  double radius = 3.5;  // of dots and rings
 };
 
 struct Chart {
@@ -54,6 +56,24 @@ struct IntervalRow {
   int colour = 1;
 };
 std::string svg(std::string_view title, std::string_view x_label, const std::vector<IntervalRow>& rows);
+
+// A table of positive values, the larger the stronger their colour, on a logarithmic scale; other values are not
+// coloured.
+struct HeatCell {
+  std::string text, tip;  // in it (empty: no cell), and in its tooltip
+  double value = 0;
+};
+struct HeatMap {
+  struct Row {
+    std::string name;
+    std::vector<HeatCell> cells;
+    bool whole = false;  // its one cell is as wide as all columns
+  };
+  std::string title, description, value_label;
+  std::vector<std::string> columns;  // "attn_output" takes two lines
+  std::vector<Row> rows;
+};
+std::string svg(const HeatMap& map);
 
 // Round numbers that cover low .. high in about `count` steps of at least `least`.
 std::vector<double> ticks(double low, double high, int count, double least = 0);
