@@ -54,11 +54,7 @@ std::string checks(const CompressReport& r) {
 std::string time_section(const CompressReport& r) {
   const FactTable t = times(r);
   if (t.rows.empty()) return {};
-  return muted(fmt::format("Milliseconds of a request ({} tokens read, {} written, {} side by side) that all matrices "
-                           "of a kind take in a type; below, those before the first token and those of each further "
-                           "one.",
-                           r.request.prompt, r.request.gen, r.request.batch)) +
-         html(t);
+  return muted(times_in_words(r)) + html(t);
 }
 
 std::string statistics_section(const CompressReport& r) {

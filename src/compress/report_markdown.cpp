@@ -23,6 +23,12 @@ std::string escape(const std::string& text) {
   return out;
 }
 
+// Of an indented block of code, which a line without indent would end.
+std::string escape_code(std::string text) {
+  for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 5) text.insert(at + 1, "    ");
+  return text;
+}
+
 std::string section(const char* title, const FactTable& t, const std::string& words = {}) {
   if (t.rows.empty()) return {};
   return fmt::format("\n## {}\n\n{}{}", title, words.empty() ? "" : words + "\n\n",
@@ -44,16 +50,12 @@ std::string to_markdown(const CompressReport& r, const ReportContext& context) {
   out += section("Chosen types", matrix_types(r));
   out += section("Types of the result", types(r));
   out += section("Predicted and measured losses of random mixes", mixes(r), additivity(r));
-  out +=
-      section("Times by kind and type", times(r),
-              fmt::format("Milliseconds of a request ({} tokens read, {} written, {} side by side) that all matrices "
-                          "of a kind take in a type (before the first token + of each further one).",
-                          r.request.prompt, r.request.gen, r.request.batch));
+  out += section("Times by kind and type", times(r), times_in_words(r));
   out += section("Statistics of the result", statistics(r));
   out += section("Sets of text", sets(r), "Text: " + escape(r.text_name) + ". The sets share nothing.");
   out += "\n## Measured with\n\n" + escape(machine(r, context)) + "\n\n";
   for (const std::string& line : energy(r, context)) out += escape(line) + "\n\n";
-  out += escape(origin(r, context)) + "\n\n    " + context.command + "\n";
+  out += escape(origin(r, context)) + "\n\n    " + escape_code(context.command) + "\n";
   return out;
 }
 

@@ -57,24 +57,6 @@ struct IntervalRow {
 };
 std::string svg(std::string_view title, std::string_view x_label, const std::vector<IntervalRow>& rows);
 
-// A table of positive values, the larger the stronger their colour, on a logarithmic scale; other values are not
-// coloured.
-struct HeatCell {
-  std::string text, tip;  // in it (empty: no cell), and in its tooltip
-  double value = 0;
-};
-struct HeatMap {
-  struct Row {
-    std::string name;
-    std::vector<HeatCell> cells;
-    bool whole = false;  // its one cell is as wide as all columns
-  };
-  std::string title, description, value_label;
-  std::vector<std::string> columns;  // "attn_output" takes two lines
-  std::vector<Row> rows;
-};
-std::string svg(const HeatMap& map);
-
 // Round numbers that cover low .. high in about `count` steps of at least `least`.
 std::vector<double> ticks(double low, double high, int count, double least = 0);
 // 1, 2 and 5 times powers of ten that cover low .. high, or the powers alone where that would be many. 0 < low.

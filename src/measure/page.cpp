@@ -26,9 +26,10 @@ p { margin: .3rem 0; max-width: 48rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem .3rem 0; text-align: left; border-bottom: 1px solid var(--grid); vertical-align: top; }
 th { font-weight: 600; color: var(--muted); white-space: normal; vertical-align: bottom; }
-td small { display: block; color: var(--muted); }
+td small, th small { display: block; color: var(--muted); }
 td.n, th.n { text-align: right; padding: .3rem 0 .3rem .8rem; }
 td.n { white-space: nowrap; }
+td.n + td:not(.n), th.n + th:not(.n) { padding-left: 1rem; }
 .figures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr));
   margin: 1rem 0; max-width: 72rem; }
 figure { margin: 0; padding: .8rem; background: var(--card); border: 1px solid var(--grid); border-radius: 8px;

@@ -6,6 +6,7 @@
 
 #include "compress/report/facts.h"
 #include "measure/chart.h"
+#include "measure/heat_map.h"
 #include "measure/page.h"
 
 namespace miao::compress {
@@ -79,12 +80,10 @@ void add_candidates(Chart& chart, const View& view, Window& seen) {
 // Limits that are about what is drawn, where they are near enough to what is drawn.
 void add_budgets(Chart& chart, const View& view, const Window& seen) {
   const Budgets& b = view.r.budgets;
-  const std::vector<double> xs = measure::log_ticks(seen.x_low, seen.x_high);
-  const std::vector<double> ys = measure::log_ticks(seen.y_low, seen.y_high);
   const auto upright = [&](std::optional<double> x, const char* name) {
     if (!x || *x < seen.x_low / 1.5 || *x > seen.x_high * 1.5) return;
     chart.series.push_back({.name = name,
-                            .points = {{.x = *x, .y = ys.back(), .label = name}, {.x = *x, .y = ys.front()}},
+                            .points = {{.x = *x, .y = seen.y_high, .label = name}, {.x = *x, .y = seen.y_low}},
                             .mark = Mark::dashes,
                             .colour = 0});
   };
@@ -126,7 +125,6 @@ std::string front_figure(const View& view, const std::vector<Allocation>& front)
               .x_label = view.time() ? "ms a request" : "MB",
               .y_label = "KL divergence, nats a token",
               .series = {},
-              .log_x = true,
               .log_y = true};
   Window seen;
   add_references(chart, view, seen);
@@ -223,9 +221,7 @@ std::string time_check_figure(const CompressReport& r) {
               .description = "Predicted from times of kinds and types, and measured.",
               .x_label = "predicted ms a request",
               .y_label = "measured",
-              .series = {diagonal(low, high), std::move(dots)},
-              .log_x = true,
-              .log_y = true};
+              .series = {diagonal(low, high), std::move(dots)}};
   if (!base.points.empty()) chart.series.push_back(std::move(base));
   return measure::figure(chart);
 }

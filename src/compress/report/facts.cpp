@@ -100,7 +100,7 @@ FactTable comparison(const CompressReport& r) {
     out.rows.push_back({{what}, number(show(base)), number(show(own)), number(base > 0 ? quotient(own / base) : "-")});
   };
   row("file", static_cast<double>(r.base_bytes), static_cast<double>(c->bytes), mb);
-  row("memory of the running model", static_cast<double>(r.base_memory), static_cast<double>(c->memory), mb);
+  row("memory", static_cast<double>(r.base_memory), static_cast<double>(c->memory), mb);
   if (c->speeds) {
     const Speeds& s = *c->speeds;
     if (r.request.prompt > 0) row(fmt::format("first token, {} read", r.request.prompt), s.base.first, s.own.first, ms);
@@ -197,6 +197,17 @@ std::string additivity(const CompressReport& r) {
       "The search adds up losses of single matrices. Over {} random mixes near the budget, predicted and measured "
       "losses have a rank correlation (Spearman) of {:.3f}; measured is {:.2f} of predicted.",
       a.predicted.size(), a.spearman, a.slope);
+}
+
+std::string times_in_words(const CompressReport& r) {
+  if (!r.times) return {};
+  const Times rest = r.times->rest();
+  return fmt::format(
+      "Milliseconds of a request ({} tokens read, {} written, {} side by side) that all matrices of a kind take in a "
+      "type; in small, those before the first token and those of each further one. What no type changes takes {} ms "
+      "({} + {}).",
+      r.request.prompt, r.request.gen, r.request.batch, measure::short_number(1e3 * rest.request(r.request)),
+      measure::short_number(1e3 * rest.first), measure::short_number(1e3 * rest.step));
 }
 
 std::string origin(const CompressReport& r, const ReportContext& context) {

@@ -29,6 +29,7 @@ FactTable references(const CompressReport& report);
 FactTable front_points(const std::vector<Allocation>& front);  // some of them
 FactTable mixes(const CompressReport& report);                 // random ones: predicted, measured
 FactTable times(const CompressReport& report);                 // types, by kind of matrix
+std::string times_in_words(const CompressReport& report);      // what the figures of times() are
 FactTable types(const CompressReport& report);                 // of the chosen: how many matrices, how large
 FactTable matrix_types(const CompressReport& report);          // of the chosen: layers and kinds of matrices
 

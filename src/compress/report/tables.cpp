@@ -190,10 +190,6 @@ FactTable times(const CompressReport& r) {
     }
     out.rows.push_back(std::move(row));
   }
-  std::vector<measure::Cell> rest{{"all that has no types"}, cell(r.times->rest())};
-  rest.resize(std::max<size_t>(2, out.head.size()));
-  out.head.resize(rest.size());
-  out.rows.push_back(std::move(rest));
   return out;
 }
 

@@ -1,4 +1,5 @@
-// Heat maps: cells in a table, the larger their value the stronger their colour, on a logarithmic scale.
+#include "measure/heat_map.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
