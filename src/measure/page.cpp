@@ -50,6 +50,13 @@ svg .grid { stroke: var(--grid); stroke-width: 1; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; font-size: .85rem; }
 details { margin-top: .5rem; font-size: .9rem; }
 summary { cursor: pointer; color: var(--muted); }
+@media (max-width: 30rem) {
+  body { padding: 1rem .7rem 2rem; }
+  table { font-size: .8rem; }
+  th, td { padding-right: .4rem; }
+  td.n, th.n { padding-left: .4rem; }
+  td small, th small { font-size: .7rem; }
+}
 )";
 
 const char* key_shape(Mark mark) {
