@@ -151,6 +151,7 @@ Result<CompressReport> Search::run() {
   calibrated_on_ =
       fmt::format("{}, {} windows of {} tokens", o_.text.empty() ? "the model's own text" : "calibration.txt",
                   sets_[kCalibration].size(), sets_[kCalibration][0].size());
+  report_.threads = base_->pool().threads();
   const runtime::MemoryReport memory = base_->memory();
   report_.base_memory =
       memory.weights + memory.embedding + memory.buffers + memory.kv_per_token * o_.request.ctx() * o_.request.batch;

@@ -110,6 +110,7 @@ struct CompressReport {
   Request request;
   Budgets budgets;
   double level = 0.95;
+  int threads = 0;  // that everything was timed with
   uint64_t base_bytes = 0;
   int64_t base_memory = 0;
   std::vector<MatrixLoss> matrices;

@@ -4,33 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+
+#include "measure/chart/svg.h"
 
 namespace miao::measure {
 
 namespace {
 
-constexpr double kWidth = 600, kHeight = 340;
+constexpr double kWidth = kChartWidth, kHeight = 340;
 constexpr double kLeft = 62, kRight = 18, kTop = 12, kBottom = 50;
-
-std::string text(double x, double y, const char* anchor, const char* css, std::string_view words) {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" class=\"{}\">{}</text>\n", x, y, anchor, css,
-                     escape_html(words));
-}
-
-std::string line(const char* css, double x1, double y1, double x2, double y2) {
-  return fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", css, x1, y1, x2,
-                     y2);
-}
-
-std::string begin(std::string_view title, std::string_view description, double height) {
-  return fmt::format(
-      "<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" xmlns=\"http://www.w3.org/2000/svg\"><title>{}</title>"
-      "<desc>{}</desc>\n",
-      kWidth, height, escape_html(title), escape_html(description));
-}
-
-std::string colour(int index) { return index == 0 ? "var(--muted)" : fmt::format("var(--s{})", index); }
 
 // Values of one axis and their place in the picture.
 struct Axis {
@@ -47,14 +29,11 @@ struct Axis {
   double scaled(double value) const { return log ? std::log10(value) : value; }
 };
 
-struct Range {
-  double low = std::numeric_limits<double>::max(), high = -low;
-  void add(double v) { low = std::min(low, v), high = std::max(high, v); }
-};
+bool marked(Mark mark) { return mark == Mark::dots || mark == Mark::linked || mark == Mark::rings; }
 
 std::string draw(const Series& s, const Axis& px, const Axis& py) {
   std::string out;
-  const std::string paint = colour(s.colour);
+  const std::string paint = svg_colour(s.colour);
   if (s.mark == Mark::band) {
     out += fmt::format("<polygon fill=\"{}\" opacity=\"0.18\" points=\"", paint);
     for (const Point& p : s.points) out += fmt::format("{:.1f},{:.1f} ", px(p.x), py(p.high));
@@ -77,7 +56,7 @@ std::string draw(const Series& s, const Axis& px, const Axis& py) {
           left, y, width, bottom - y, paint, escape_html(p.label));
     } else if (s.mark == Mark::cloud) {
       out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2\" fill=\"{}\" opacity=\"0.45\"/>\n", x, y, paint);
-    } else if (s.mark == Mark::dots || s.mark == Mark::linked) {
+    } else if (marked(s.mark)) {
       const std::string tip = fmt::format("{}{}: {}, {}", s.name, p.label.empty() ? "" : " " + p.label,
                                           short_number(p.x), short_number(p.y));
       if (p.high > p.low) {
@@ -85,13 +64,32 @@ std::string draw(const Series& s, const Axis& px, const Axis& py) {
             fmt::format("<path stroke=\"{0}\" d=\"M{1:.1f} {2:.1f}V{3:.1f}M{4:.1f} {2:.1f}h6M{4:.1f} {3:.1f}h6\"/>\n",
                         paint, x, py(p.low), py(p.high), x - 3);
       }
-      out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.5\" fill=\"{}\"><title>{}</title></circle>\n", x, y,
-                         paint, escape_html(tip));
+      out += fmt::format(
+          "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\" {}><title>{}</title></circle>\n", x, y, s.radius,
+          s.mark == Mark::rings ? fmt::format("fill=\"transparent\" stroke=\"{}\" stroke-width=\"1.5\"", paint)
+                                : fmt::format("fill=\"{}\"", paint),
+          escape_html(tip));
     }
-    if (s.mark == Mark::bars || p.label.empty() || p.plain) continue;
-    // The name of a line begins where the line does; that of a dot stays inside the picture.
-    const bool left = s.mark == Mark::dots && x > (kLeft + kWidth) / 2;
-    out += text(left ? x - 8 : x + 8, y + 16, left ? "end" : "start", "label", p.label);
+  }
+  return out;
+}
+
+// The name of a line begins where the line does; those of dots stay inside the picture.
+std::string names(const Chart& chart, const Axis& px, const Axis& py) {
+  Labels labels({kLeft, 0, kWidth, kHeight - kBottom});
+  for (const Series& s : chart.series) {
+    for (const Point& p : s.points) {
+      if (marked(s.mark)) labels.keep_off(px(p.x), py(p.y), s.radius);
+    }
+  }
+  std::string out;
+  for (const Series& s : chart.series) {
+    if (s.mark == Mark::bars) continue;
+    for (const Point& p : s.points) {
+      if (p.label.empty() || p.plain) continue;
+      const double x = px(p.x);
+      out += labels.put(x, py(p.y), marked(s.mark) && s.mark != Mark::linked && x > (kLeft + kWidth) / 2, p.label);
+    }
   }
   return out;
 }
@@ -162,7 +160,7 @@ Series& series_of(Chart& chart, const std::string& name, Mark mark) {
 }
 
 std::string svg(const Chart& chart) {
-  std::string out = begin(chart.title, chart.description, kHeight);
+  std::string out = svg_begin(chart.title, chart.description, kWidth, kHeight);
   Range xs, ys;
   for (const Series& s : chart.series) {
     for (const Point& p : s.points) {
@@ -173,26 +171,27 @@ std::string svg(const Chart& chart) {
       }
     }
   }
-  if (xs.high < xs.low) return out + text(kWidth / 2, kHeight / 2, "middle", "axis", "nothing measured") + "</svg>\n";
+  if (xs.high < xs.low)
+    return out + svg_text(kWidth / 2, kHeight / 2, "middle", "axis", "nothing measured") + "</svg>\n";
   const double bottom = kHeight - kBottom, right = kWidth - kRight;
   const Axis px{chart.log_x, kLeft, right,
                 chart.log_x ? log_ticks(xs.low, xs.high) : ticks(xs.low, xs.high, 7, chart.whole_x ? 1 : 0)};
   const Axis py{chart.log_y, bottom, kTop,
                 chart.log_y ? log_ticks(ys.low, ys.high) : ticks(std::min(0.0, ys.low), ys.high, 5)};
   for (double y : py.at) {
-    out += line("grid", kLeft, py(y), right, py(y));
-    out += text(kLeft - 7, py(y) + 4, "end", "axis", short_number(y));
+    out += svg_line("grid", kLeft, py(y), right, py(y));
+    out += svg_text(kLeft - 7, py(y) + 4, "end", "axis", short_number(y));
   }
   for (double x : px.at) {
-    out += line("grid", px(x), bottom, px(x), chart.log_x ? kTop : bottom + 5);
-    out += text(px(x), bottom + 18, "middle", "axis", short_number(x));
+    out += svg_line("grid", px(x), bottom, px(x), chart.log_x ? kTop : bottom + 5);
+    out += svg_text(px(x), bottom + 18, "middle", "axis", short_number(x));
   }
-  out += text((kLeft + right) / 2, kHeight - 10, "middle", "axis", chart.x_label);
+  out += svg_text((kLeft + right) / 2, kHeight - 10, "middle", "axis", chart.x_label);
   out += fmt::format(
       "<text transform=\"translate(14 {:.1f}) rotate(-90)\" text-anchor=\"middle\" class=\"axis\">{}</text>\n",
       (kTop + bottom) / 2, escape_html(chart.y_label));
   for (const Series& s : chart.series) out += draw(s, px, py);
-  return out + "</svg>\n";
+  return out + names(chart, px, py) + "</svg>\n";
 }
 
 std::string svg(std::string_view title, std::string_view x_label, const std::vector<IntervalRow>& rows) {
@@ -205,22 +204,22 @@ std::string svg(std::string_view title, std::string_view x_label, const std::vec
     description +=
         fmt::format("{} {} ({} to {}). ", r.name, short_number(r.value), short_number(r.low), short_number(r.high));
   }
-  std::string out = begin(title, description, bottom + kBottom);
+  std::string out = svg_begin(title, description, kWidth, bottom + kBottom);
   const Axis px{false, kNames, kWidth - kRight, ticks(xs.low, xs.high, 6)};
   for (double x : px.at) {
-    out += line("grid", px(x), kTop, px(x), bottom);
-    out += text(px(x), bottom + 18, "middle", "axis", short_number(x));
+    out += svg_line("grid", px(x), kTop, px(x), bottom);
+    out += svg_text(px(x), bottom + 18, "middle", "axis", short_number(x));
   }
-  out += text((kNames + kWidth - kRight) / 2, bottom + kBottom - 10, "middle", "axis", x_label);
+  out += svg_text((kNames + kWidth - kRight) / 2, bottom + kBottom - 10, "middle", "axis", x_label);
   for (size_t i = 0; i < rows.size(); ++i) {
     const IntervalRow& r = rows[i];
     const double y = kTop + kLine * (static_cast<double>(i) + 0.5);
-    out += text(kNames - 12, y + 4, "end", "label", r.name);
+    out += svg_text(kNames - 12, y + 4, "end", "label", r.name);
     out += fmt::format(
         "<path stroke=\"{0}\" stroke-width=\"2\" d=\"M{1:.1f} {3:.1f}H{2:.1f}M{1:.1f} {4:.1f}v12M{2:.1f} "
         "{4:.1f}v12\"/>\n<circle cx=\"{5:.1f}\" cy=\"{3:.1f}\" r=\"5\" fill=\"{0}\"/>\n",
-        colour(r.colour), px(r.low), px(r.high), y, y - 6, px(r.value));
-    out += text(px(r.value), y - 10, "middle", "label", short_number(r.value));
+        svg_colour(r.colour), px(r.low), px(r.high), y, y - 6, px(r.value));
+    out += svg_text(px(r.value), y - 10, "middle", "label", short_number(r.value));
   }
   return out + "</svg>\n";
 }

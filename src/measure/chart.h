@@ -21,6 +21,7 @@ enum class Mark {
   dashes,  // a line, for limits
   dots,    // with a whisker from low to high
   linked,  // dots and a line
+  rings,   // dots with nothing inside
   cloud,   // many small dots without tooltips
   band,    // between low and high
   bars,    // from 0 to y
@@ -30,7 +31,8 @@ struct Series {
   std::string name;
   std::vector<Point> points;  // finite; positive on a logarithmic axis
   Mark mark = Mark::linked;
-  int colour = 1;  // 1 .. 4; 0 = muted
+  int colour = 1;       // 1 .. 4; 0 = muted
+  double radius = 3.5;  // of dots and rings
 };
 
 struct Chart {

@@ -196,6 +196,7 @@ Machine describe_machine() {
   if (const size_t open = pages.find('['); open != std::string::npos) {
     out.huge_pages = pages.substr(open + 1, pages.find(']') - open - 1);
   }
+  out.energy_counter = !first_line("/sys/class/powercap/intel-rapl:0/energy_uj").empty();  // root's, as a rule
   double load = 0;
   if (getloadavg(&load, 1) == 1) out.load = load;
   return out;

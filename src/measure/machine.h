@@ -33,9 +33,10 @@ struct Machine {
   std::string brand;
   std::vector<std::string> isas;  // that this processor runs, the best last
   CpuLimits limits;
-  std::string kernel;      // "Linux 6.1.0-18-amd64"
-  std::string huge_pages;  // "always", "madvise", "never"; empty = not known
-  double load = 0;         // processes that wanted to run in the last minute, before the probes
+  std::string kernel;           // "Linux 6.1.0-18-amd64"
+  std::string huge_pages;       // "always", "madvise", "never"; empty = not known
+  bool energy_counter = false;  // the processor's (RAPL) is there and may be read
+  double load = 0;              // processes that wanted to run in the last minute, before the probes
   std::vector<ReadPoint> read;
   std::vector<PeakPoint> peaks;
 

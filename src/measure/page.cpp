@@ -26,9 +26,10 @@ p { margin: .3rem 0; max-width: 48rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem .3rem 0; text-align: left; border-bottom: 1px solid var(--grid); vertical-align: top; }
 th { font-weight: 600; color: var(--muted); white-space: normal; vertical-align: bottom; }
-td small { display: block; color: var(--muted); }
+td small, th small { display: block; color: var(--muted); }
 td.n, th.n { text-align: right; padding: .3rem 0 .3rem .8rem; }
 td.n { white-space: nowrap; }
+td.n + td:not(.n), th.n + th:not(.n) { padding-left: 1rem; }
 .figures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr));
   margin: 1rem 0; max-width: 72rem; }
 figure { margin: 0; padding: .8rem; background: var(--card); border: 1px solid var(--grid); border-radius: 8px;
@@ -40,12 +41,22 @@ figcaption b { display: block; }
 .key i.line { height: .2rem; }
 .key i.dashes { height: 0; border-top: 2px dashed var(--muted); border-radius: 0; }
 .key i.dot { width: .6rem; border-radius: 50%; }
+.key i.ring { width: .6rem; border: 2px solid; border-radius: 50%; }
 svg { width: 100%; min-width: 26rem; height: auto; display: block; font-family: inherit; }
 svg text { fill: var(--muted); font-size: 13px; }
-svg text.label { fill: var(--ink); }
+svg text.label { fill: var(--ink); paint-order: stroke; stroke: var(--card); stroke-width: 3px; }
+svg text.cell { fill: var(--ink); font-size: 11px; }
 svg .grid { stroke: var(--grid); stroke-width: 1; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; font-size: .85rem; }
 details { margin-top: .5rem; font-size: .9rem; }
 summary { cursor: pointer; color: var(--muted); }
+@media (max-width: 30rem) {
+  body { padding: 1rem .7rem 2rem; }
+  table { font-size: .8rem; }
+  th, td { padding-right: .4rem; }
+  td.n, th.n { padding-left: .4rem; }
+  td small, th small { font-size: .7rem; }
+}
 )";
 
 const char* key_shape(Mark mark) {
@@ -58,6 +69,8 @@ const char* key_shape(Mark mark) {
     case Mark::linked:
     case Mark::cloud:
       return "dot";
+    case Mark::rings:
+      return "ring";
     case Mark::band:
     case Mark::bars:
       break;
@@ -71,12 +84,16 @@ std::string legend(const Chart& chart) {
   for (const Series& s : chart.series) {
     const std::string colour = s.colour == 0 ? "var(--muted)" : fmt::format("var(--s{})", s.colour);
     out += fmt::format("<span class=\"key\"><i class=\"{}\" style=\"{}\"></i>{}</span>\n", key_shape(s.mark),
-                       s.mark == Mark::dashes
+                       s.mark == Mark::dashes || s.mark == Mark::rings
                            ? "border-color:" + colour
                            : fmt::format("background:{}{}", colour, s.mark == Mark::band ? ";opacity:.3" : ""),
                        escape_html(s.name));
   }
   return out;
+}
+
+std::string folded(std::string details) {
+  return details.empty() ? details : "<details><summary>As a table</summary>\n" + std::move(details) + "</details>\n";
 }
 
 std::string points_table(const Chart& chart) {
@@ -124,6 +141,27 @@ std::string table(const std::vector<Cell>& head, const std::vector<std::vector<C
   return out + "</table></div>\n";
 }
 
+std::string markdown_table(const std::vector<Cell>& head, const std::vector<std::vector<Cell>>& rows) {
+  const auto line = [](const std::vector<Cell>& cells) {
+    std::string out = "|";
+    for (const Cell& cell : cells) {
+      std::string words = cell.text + (cell.note.empty() ? "" : " (" + cell.note + ")");
+      for (size_t at = 0; (at = words.find_first_of("|<\n", at)) != std::string::npos;) {
+        const char* const safe = words[at] == '|' ? "\\|" : words[at] == '<' ? "&lt;" : " ";
+        words.replace(at, 1, safe);
+        at += std::string_view(safe).size();
+      }
+      out += " " + words + " |";
+    }
+    return out + "\n";
+  };
+  std::string out = line(head) + "|";
+  for (const Cell& cell : head) out += cell.number ? "--:|" : ":--|";
+  out += "\n";
+  for (const auto& row : rows) out += line(row);
+  return out;
+}
+
 std::string profile_table(std::string_view title, const std::vector<std::pair<std::string, double>>& seconds,
                           double tokens) {
   double sum = 0;
@@ -141,14 +179,13 @@ std::string profile_table(std::string_view title, const std::vector<std::pair<st
 
 std::string figure(const Chart& chart, std::string details) {
   if (details.empty()) details = points_table(chart);
-  if (!details.empty()) details = "<details><summary>As a table</summary>\n" + details + "</details>\n";
   return fmt::format("<figure><figcaption><b>{}</b>\n{}</figcaption>\n<div class=\"scroll\">{}</div>\n{}</figure>\n",
-                     escape_html(chart.title), legend(chart), svg(chart), details);
+                     escape_html(chart.title), legend(chart), svg(chart), folded(std::move(details)));
 }
 
-std::string figure(std::string_view title, std::string_view svg) {
-  return fmt::format("<figure><figcaption><b>{}</b></figcaption>\n<div class=\"scroll\">{}</div></figure>\n",
-                     escape_html(title), svg);
+std::string figure(std::string_view title, std::string_view svg, std::string details) {
+  return fmt::format("<figure><figcaption><b>{}</b></figcaption>\n<div class=\"scroll\">{}</div>\n{}</figure>\n",
+                     escape_html(title), svg, folded(std::move(details)));
 }
 
 std::string side_by_side(std::string_view figures) {

@@ -21,6 +21,8 @@ struct Cell {
 inline Cell number(std::string text, std::string note = {}) { return {std::move(text), true, std::move(note)}; }
 
 std::string table(const std::vector<Cell>& head, const std::vector<std::vector<Cell>>& rows);
+// The same for Markdown, notes in brackets.
+std::string markdown_table(const std::vector<Cell>& head, const std::vector<std::vector<Cell>>& rows);
 // Where the time of `tokens` tokens went, by kind of step; empty without steps.
 std::string profile_table(std::string_view title, const std::vector<std::pair<std::string, double>>& seconds,
                           double tokens);
@@ -28,7 +30,7 @@ std::string profile_table(std::string_view title, const std::vector<std::pair<st
 // A chart under its title and legend; `details` is HTML that a reader may open. Empty = the points of its dots and bars
 // as a table.
 std::string figure(const Chart& chart, std::string details = {});
-std::string figure(std::string_view title, std::string_view svg);
+std::string figure(std::string_view title, std::string_view svg, std::string details = {});
 // Figures side by side where the page is wide enough.
 std::string side_by_side(std::string_view figures);
 

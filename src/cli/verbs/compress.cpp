@@ -169,6 +169,8 @@ Result<int> run(const Options& o, const Common& common) {
       .version = kVersion, .date = utc_now(), .command = command_of(o), .machine = measure::describe_machine()};
   const std::filesystem::path folder = o.output;
   MIAO_CHECK_OK(write_file_atomic(folder / "report.json", dump_json(to_json(report, context), 2) + "\n"));
+  MIAO_CHECK_OK(write_file_atomic(folder / "report.html", to_html(report, context)));
+  MIAO_CHECK_OK(write_file_atomic(folder / "report.md", to_markdown(report, context)));
   MIAO_CHECK_OK(write_file_atomic(folder / "reproduce.sh", reproduction(o, path, report)));
   if (common.json) {
     out().line(dump_json(to_json(report, context)));
@@ -181,7 +183,8 @@ Result<int> run(const Options& o, const Common& common) {
 Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<Options>();
   add_model_argument(app, o->model);
-  app.add_option("-o,--output", o->output, "The folder to write: model.gguf, report.json, reproduce.sh")
+  app.add_option("-o,--output", o->output,
+                 "The folder to write: model.gguf, report.html, report.md, report.json, reproduce.sh")
       ->type_name("FOLDER");
   const auto text = [&](const char* flag, std::string& value, const char* type, const std::string& help) {
     return app.add_option(flag, value, help)->type_name(type)->check(not_empty());
