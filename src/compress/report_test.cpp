@@ -136,7 +136,7 @@ TEST(CompressPage, SaysWhatWasFoundAndIsSound) {
                     "miao compress 'a&lt;b&gt;.gguf' -o out",
                     "no energy counter",
                     "10 CPU-ms, the base 25 CPU-ms",
-                    "37.80 to 43.90"});
+                    "37.800 to 43.900"});
 }
 
 // Layers in their order, not in that of names; kinds as a block computes them; what is outside below.
