@@ -10,8 +10,9 @@
 
 namespace miao::compress {
 
-enum Quantity : uint8_t { kLoss, kSeconds, kFirst, kBytes };  // kFirst: seconds before the first token
-constexpr size_t kQuantities = 4;
+// kSeconds: of a request; kFirst: before its first token; kStep: of each later one.
+enum Quantity : uint8_t { kLoss, kSeconds, kFirst, kBytes, kStep };
+constexpr size_t kQuantities = 5;
 using Costs = std::array<double, kQuantities>;
 using CostLimits = std::array<std::optional<double>, kQuantities>;
 

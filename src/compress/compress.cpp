@@ -41,11 +41,7 @@ Candidate Search::candidate_of(const Allocation& allocation) const {
     c.types[m.tensor] = type;
     text += m.tensor + "=" + format(type).name + "\n";
   }
-  Hasher hasher;
-  hasher.add(text);
-  for (const auto& w : sets_[kCalibration])
-    hasher.add({reinterpret_cast<const char*>(w.data()), w.size() * sizeof(int32_t)});
-  c.key = hasher.hex();
+  c.key = sha256_hex(text + hash_of(sets_[kCalibration]));
   return c;
 }
 
@@ -59,22 +55,18 @@ CostLimits Search::limits() const {
     for (size_t k = 0; k < kQuantities; ++k) base[k] += options[0][k];
   }
   // What passed and what failed is known better than any prediction: the next lies between.
-  if (passed_ > 0 && failed_ < kInfinity) {
+  if (passed_ > 0 && passed_ < failed_ && failed_ < kInfinity) {
     out[kLoss] = std::clamp(out[kLoss].value_or(failed_), passed_, std::sqrt(passed_ * failed_));
   } else if (failed_ < kInfinity) {
     least(kLoss, kSafety * failed_);
   }
-  if (b.speed) least(kSeconds, base[kSeconds] / *b.speed / time_ratio_);
-  if (b.request) least(kSeconds, *b.request / time_ratio_);
-  if (b.first) least(kFirst, *b.first / time_ratio_);
-  if (b.step) {  // a request's seconds are those before the first token and those of the steps
-    least(kSeconds, (*b.step * static_cast<double>(o_.request.gen) + base[kFirst]) / time_ratio_);
-  }
-  if (b.size) least(kBytes, *b.size);
-  if (b.size_share) least(kBytes, *b.size_share * static_cast<double>(report_.base_bytes));
-  if (b.memory) {
-    least(kBytes, *b.memory - static_cast<double>(report_.base_memory) + static_cast<double>(report_.base_bytes));
-  }
+  if (b.speed) least(kSeconds, base[kSeconds] / *b.speed / time_ratio_[kSeconds]);
+  if (b.request) least(kSeconds, *b.request / time_ratio_[kSeconds]);
+  if (b.first) least(kFirst, *b.first / time_ratio_[kFirst]);
+  if (b.step) least(kStep, *b.step / time_ratio_[kStep]);
+  if (b.size) least(kBytes, *b.size - bytes_over_);
+  if (b.size_share) least(kBytes, *b.size_share * static_cast<double>(report_.base_bytes) - bytes_over_);
+  if (b.memory) least(kBytes, *b.memory - memory_over_);
   return out;
 }
 
@@ -91,16 +83,23 @@ void Search::learn_from(const Candidate& c) {
     double& end = passes ? passed_ : failed_;
     end = passes ? std::max(end, c.predicted[kLoss]) : std::min(end, c.predicted[kLoss]);
   }
+  bytes_over_ = static_cast<double>(c.bytes) - c.predicted[kBytes];
+  memory_over_ = static_cast<double>(c.memory) - c.predicted[kBytes];
   const double own = c.speeds->own.request(o_.request);
-  const double base = c.speeds->base.request(o_.request);
   // What a budget of speed is about is the ratio, and its lower bound: a busy spell hits both.
   Costs predicted = problem_.fixed;
   for (const auto& options : problem_.items) predicted[kSeconds] += options[0][kSeconds];
   const double scale = o_.budgets.speed ? predicted[kSeconds] / c.speeds->ratio_low : own;
-  time_ratio_ = scale / c.predicted[kSeconds] / (c.misses.empty() ? 1 : kSafety);
+  const double safety = c.misses.empty() ? 1 : kSafety;
+  const auto ratio = [&](Quantity q, double is) {
+    if (c.predicted[q] > 0) time_ratio_[q] = is / c.predicted[q] / safety;
+  };
+  ratio(kSeconds, scale);
+  ratio(kFirst, c.speeds->own.first);
+  ratio(kStep, c.speeds->own.step);
   say(fmt::format("{}: divergence {:.4f} (predicted {:.4f}), {:.2f} times as fast (predicted {:.2f}), {:.1f} MB{}",
                   c.name, c.quality->find("kld_mean")->value, c.predicted[kLoss], c.speeds->ratio,
-                  base / c.predicted[kSeconds], static_cast<double>(c.bytes) / 1e6,
+                  predicted[kSeconds] / c.predicted[kSeconds], static_cast<double>(c.bytes) / 1e6,
                   c.misses.empty() ? ": keeps all budgets" : ": " + c.misses[0]));
 }
 
@@ -144,7 +143,8 @@ Result<CompressReport> Search::run() {
   report_.request = o_.request;
   report_.budgets = o_.budgets;
   report_.level = o_.level;
-  for (const measure::Budget& b : o_.budgets.losses) ratio_.push_back(b.margin / first_guess(b) * kGptq);
+  for (const measure::Budget& b : o_.budgets.losses)
+    ratio_.push_back(b.margin > 0 ? b.margin / first_guess(b) * kGptq : kGptq);
   goal_ = o_.budgets.losses.empty() ? kLoss : kSeconds;
   MIAO_CHECK_OK(open());
   MIAO_CHECK_OK(cut_texts());
@@ -152,9 +152,8 @@ Result<CompressReport> Search::run() {
       fmt::format("{}, {} windows of {} tokens", o_.text.empty() ? "the model's own text" : "calibration.txt",
                   sets_[kCalibration].size(), sets_[kCalibration][0].size());
   report_.threads = base_->pool().threads();
-  const runtime::MemoryReport memory = base_->memory();
-  report_.base_memory =
-      memory.weights + memory.embedding + memory.buffers + memory.kv_per_token * o_.request.ctx() * o_.request.batch;
+  report_.base_memory = memory_of(*base_);
+  memory_over_ = static_cast<double>(report_.base_memory) - static_cast<double>(report_.base_bytes);
   MIAO_CHECK_OK(learn());
   MIAO_CHECK_OK(compare());
   say(fmt::format("losses of single matrices add up: Spearman {:.3f}, measured {:.2f} of predicted",

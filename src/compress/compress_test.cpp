@@ -130,13 +130,17 @@ TEST_F(CompressTest, FindsAModelWithinItsBudgetsAndDoesNotMeasureTwice) {
   ASSERT_TRUE(store.ok());
   CompressOptions o = options();
   o.store = &*store;
+  o.tries = 1;
   o.budgets.losses = {*measure::parse_budget("kld:0.5")};
   o.budgets.size_share = 0.5;
+  fs::create_directories(dir_ / "out" / "work");
+  ASSERT_TRUE(write_file_atomic(dir_ / "out" / "work" / "mine.txt", "mine").ok());
   const auto found = compress(path(), dir_ / "out", o);
   ASSERT_TRUE(found.ok()) << found.error().str();
   EXPECT_TRUE(found->kept) << (found->misses.empty() ? "" : found->misses[0]);
   EXPECT_TRUE(fs::exists(dir_ / "out" / "model.gguf"));
-  EXPECT_FALSE(fs::exists(dir_ / "out" / "work"));
+  EXPECT_TRUE(fs::exists(dir_ / "out" / "work" / "mine.txt")) << "a folder of the user's";
+  EXPECT_FALSE(fs::exists(dir_ / "out" / ".miao-compress"));
   EXPECT_LT(static_cast<double>(fs::file_size(dir_ / "out" / "model.gguf")),
             0.5 * static_cast<double>(found->base_bytes));
   ASSERT_TRUE(found->final_quality);
@@ -151,7 +155,6 @@ TEST_F(CompressTest, FindsAModelWithinItsBudgetsAndDoesNotMeasureTwice) {
   // Again: nothing is measured but speeds, and the same types give the same bytes.
   const int64_t entries = store->size();
   const auto bytes = *read_file(dir_ / "out" / "model.gguf");
-  o.tries = 1;
   const auto again = compress(path(), dir_ / "out", o);
   ASSERT_TRUE(again.ok()) << again.error().str();
   EXPECT_EQ(store->size(), entries);
@@ -169,6 +172,38 @@ TEST_F(CompressTest, WhatCannotBeReachedIsSaidAndTheNearestIsThere) {
   EXPECT_FALSE(found->misses.empty());
   EXPECT_TRUE(fs::exists(dir_ / "out" / "nearest.gguf"));
   EXPECT_FALSE(fs::exists(dir_ / "out" / "model.gguf"));
+}
+
+TEST_F(CompressTest, OnItsOwnTextWithinTimesAndMemory) {
+  CompressOptions o = options();
+  o.text.clear();
+  o.text_name = "the model's own text";
+  o.tries = 1;
+  o.budgets.first = o.budgets.step = o.budgets.request = 60;
+  o.budgets.memory = 1e9;
+  o.budgets.size_share = 0.5;
+  const auto found = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(found.ok()) << found.error().str();
+  EXPECT_TRUE(found->kept) << (found->misses.empty() ? "" : found->misses[0]);
+  EXPECT_GT(found->candidates[0].predicted[kStep], 0);
+  EXPECT_GT(found->candidates[0].memory, 0);
+  EXPECT_LT(found->candidates[0].memory, found->base_memory);
+  EXPECT_FALSE(fs::exists(dir_ / "out" / "calibration.txt"));
+  o.budgets = {};
+  o.budgets.step = 1e-9;
+  const auto none = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(none.ok()) << none.error().str();
+  ASSERT_EQ(none->misses.size(), 1u);
+  EXPECT_NE(none->misses[0].find("a token is"), std::string::npos) << none->misses[0];
+}
+
+TEST_F(CompressTest, NothingMayBeLost) {
+  CompressOptions o = options();
+  o.tries = 2;
+  o.budgets.losses = {{.metric = "kld", .margin = 0}};
+  const auto found = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(found.ok()) << found.error().str();
+  EXPECT_FALSE(found->kept) << "a bound is never below zero";
 }
 
 TEST_F(CompressTest, BadInputEndsClearly) {

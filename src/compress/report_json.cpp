@@ -7,7 +7,11 @@ namespace miao::compress {
 namespace {
 
 Json of(const Costs& c) {
-  return {{"loss", c[kLoss]}, {"seconds", c[kSeconds]}, {"first_token_seconds", c[kFirst]}, {"bytes", c[kBytes]}};
+  return {{"loss", c[kLoss]},
+          {"seconds", c[kSeconds]},
+          {"first_token_seconds", c[kFirst]},
+          {"token_seconds", c[kStep]},
+          {"bytes", c[kBytes]}};
 }
 
 Json of(const TypesByName& types) {

@@ -86,7 +86,8 @@ class Measurement {
   // Of the matrices of a block; of kOutside, those that `streams` can still feel: the embedding at the beginning, the
   // others behind the last block.
   Result<void> of_block(Streams& streams, int64_t layer, bool first) {
-    std::deque<Rendered> probes, eights;
+    std::deque<Rendered> kept;
+    std::vector<TensorView> probes, eights;  // of `here`; those in Q8_0
     std::vector<MatrixLoss*> here;
     for (MatrixLoss& m : out_) {
       if (m.layer != layer || (layer == kOutside && first != (m.tensor == "token_embd.weight"))) continue;
@@ -97,24 +98,23 @@ class Measurement {
         MIAO_TRY(Rendered made, render(engine_, source, t.type, round_));
         t.bytes = made.view.bytes;
         t.error = made.error;
-        if (t.type == DType::q8_0) eights.push_back({made.view, made.bytes, made.error});
-        if (t.type == DType::q8_0) eights.back().view.data = eights.back().bytes.data();
-        if (t.type == m.probe) probes.push_back(std::move(made));
+        if (t.type != DType::q8_0 && t.type != m.probe) continue;
+        kept.push_back(std::move(made));
+        if (t.type == DType::q8_0) eights.push_back(kept.back().view);
+        if (t.type == m.probe) probes.push_back(kept.back().view);
       }
     }
     if (here.empty()) return {};
     double act = 0;  // of each of them
     Replaced replaced(engine_);
     if (!eights.empty()) {
-      std::vector<TensorView> all;
-      for (const Rendered& r : eights) all.push_back(r.view);
-      MIAO_CHECK_OK(replaced.put(all));
+      MIAO_CHECK_OK(replaced.put(eights));
       MIAO_TRY(const double loss, loss_now(streams));
       act = loss / static_cast<double>(eights.size());
       MIAO_CHECK_OK(replaced.restore());
     }
     for (size_t i = 0; i < here.size(); ++i) {
-      MIAO_CHECK_OK(replaced.put({&probes[i].view, 1}));
+      MIAO_CHECK_OK(replaced.put({&probes[i], 1}));
       MIAO_TRY(here[i]->probe_loss, loss_now(streams));
       MIAO_CHECK_OK(replaced.restore());
       settle(*here[i], act);

@@ -18,6 +18,7 @@
 #include "compress/compress.h"
 #include "compress/compress_report.h"
 #include "compress/measurements.h"
+#include "compress/rounding.h"
 
 namespace miao::cli {
 
@@ -139,7 +140,7 @@ Result<int> run(const Options& o, const Common& common) {
                                     .cancel = &interrupted()};
   for (const std::string& name : o.types) {
     const auto type = dtype_from_name(name);
-    if (!type || format(*type).gguf < 0)
+    if (!type || !compress::can_encode(*type))
       return usage_error(verb_compress, "--types: '" + name + "' is no type of weights");
     options.types.push_back(*type);
   }

@@ -25,13 +25,6 @@ constexpr std::array<int64_t, kSets> kOwn = {64, 4, 48, 96};     // of text that
 constexpr int64_t kLeastWindows = 8;                             // of the sets that verdicts are about
 constexpr int64_t kLogitsBytes = int64_t{1} << 30;               // of the search set, kept
 
-std::string hash_of(const std::vector<std::vector<int32_t>>& windows) {
-  Hasher hasher;
-  for (const auto& window : windows)
-    hasher.add({reinterpret_cast<const char*>(window.data()), window.size() * sizeof(int32_t)});
-  return hasher.hex();
-}
-
 Json names_of(std::span<const DType> types) {
   Json out = Json::array();
   for (const DType t : types) out.push_back(format(t).name);
@@ -39,6 +32,13 @@ Json names_of(std::span<const DType> types) {
 }
 
 }  // namespace
+
+std::string hash_of(const std::vector<std::vector<int32_t>>& windows) {
+  Hasher hasher;
+  for (const auto& window : windows)
+    hasher.add({reinterpret_cast<const char*>(window.data()), window.size() * sizeof(int32_t)});
+  return hasher.hex();
+}
 
 Result<Json> Search::kept(Json key, const std::function<Result<Json>()>& measure) {
   key["model"] = report_.sha256;
@@ -60,7 +60,7 @@ Result<void> Search::open() {
               DType::q5_0, DType::q5_k,   DType::q5_1, DType::q6_k,   DType::q8_0};
   }
   std::error_code error;
-  std::filesystem::create_directories(out_ / "work", error);
+  std::filesystem::create_directories(work_folder(), error);
   if (error) return Error{Code::io, "cannot make the folder: " + error.message(), out_.string()};
   MIAO_TRY(const io::Checkpoint checkpoint, io::Checkpoint::open(model_));
   MIAO_TRY(const auto shape, models::shape_of(checkpoint));
@@ -70,7 +70,7 @@ Result<void> Search::open() {
   const QuantizeOptions plan{.recipe = recipe_of(types_[0]), .calibration = {}, .progress = {}, .cancel = o_.cancel};
   MIAO_CHECK_OK(plan_types(checkpoint, plan));  // what is quantised already is told before the long part
   MIAO_TRY(GgufCopy copy, GgufCopy::of(
-                              checkpoint, out_ / "work" / "model.gguf",
+                              checkpoint, work_folder() / "model.gguf",
                               [&](uint64_t done, uint64_t total) {
                                 progress("converting", static_cast<int64_t>(done), static_cast<int64_t>(total));
                               },
@@ -161,13 +161,13 @@ Result<void> Search::find_importance() {
           [&](int64_t n) { progress("reading calibration text", n, static_cast<int64_t>(sets_[kCalibration].size())); },
           o_.cancel));
   // What is read back has been rounded: a second run must not see other values than the first.
-  const auto path = o_.store ? file : out_ / "work" / "importance.gguf";
+  const auto path = o_.store ? file : work_folder() / "importance.gguf";
   std::error_code ignored;
   std::filesystem::create_directories(path.parent_path(), ignored);
   if (auto written = fresh.write(path, {o_.text_name}); !written.ok()) {
     if (!o_.store) return written;
     log_warn(written.error().str());
-    return fresh.write(out_ / "work" / "importance.gguf", {o_.text_name});
+    return fresh.write(work_folder() / "importance.gguf", {o_.text_name});
   }
   MIAO_TRY(importance_, Importance::read(path));
   return {};
@@ -209,7 +209,9 @@ Result<void> Search::find_times() {
 void Search::make_problem() {
   const TimeTable& times = *report_.times;
   const Times rest = times.rest();
-  double fixed_bytes = static_cast<double>(report_.base_bytes);
+  // What the writer adds: a checksum for each tensor, the canary and a few keys. The first candidate tells exactly.
+  double fixed_bytes =
+      static_cast<double>(report_.base_bytes) + static_cast<double>(80 * base_->checkpoint().tensors().size() + 1024);
   for (size_t i = 0; i < report_.matrices.size(); ++i) {
     MatrixLoss& m = report_.matrices[i];
     fixed_bytes -= static_cast<double>(m.types[0].bytes);
@@ -217,10 +219,10 @@ void Search::make_problem() {
     std::vector<Costs>& options = problem_.items.emplace_back();
     for (const TypeLoss& t : m.types) {
       const Times of = times.of(m.tensor, t.type);
-      options.push_back({t.loss, of.request(o_.request), of.first, static_cast<double>(t.bytes)});
+      options.push_back({t.loss, of.request(o_.request), of.first, static_cast<double>(t.bytes), of.step});
     }
   }
-  problem_.fixed = {0, rest.request(o_.request), rest.first, fixed_bytes};
+  problem_.fixed = {0, rest.request(o_.request), rest.first, fixed_bytes, rest.step};
 }
 
 Result<void> Search::learn() {

@@ -129,14 +129,17 @@ Result<void> Search::compare() {
     types.push_back(r.types);
     for (const auto& [name, type] : r.types) names.push_back(format(type).name);
   }
-  Json sets = Json::array();
-  for (const Set set : {kCalibration, kSearch}) sets.push_back(sets_[set]);
   const LossOptions options{.progress = [&](int64_t n, int64_t total) { progress("checking additivity", n, total); },
                             .cancel = o_.cancel};
-  MIAO_TRY(const Json json, kept({{"what", "references"}, {"types", names}, {"windows", sets}}, [&]() -> Result<Json> {
-             MIAO_TRY(const auto losses, measure_losses(*base_, sets_[kSearch], importance_, types, options));
-             return Json(losses);
-           }));
+  MIAO_TRY(const Json json, kept({{"what", "references"},
+                                  {"types", names},
+                                  {"calibration", hash_of(sets_[kCalibration])},
+                                  {"windows", hash_of(sets_[kSearch])}},
+                                 [&]() -> Result<Json> {
+                                   MIAO_TRY(const auto losses,
+                                            measure_losses(*base_, sets_[kSearch], importance_, types, options));
+                                   return Json(losses);
+                                 }));
   const auto losses = json.get<std::vector<std::vector<double>>>();
   double xy = 0, xx = 0;
   for (size_t i = 0; i < all.size(); ++i) {

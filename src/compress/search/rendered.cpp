@@ -9,7 +9,7 @@ namespace miao::compress {
 
 namespace {
 
-// Sum over rows of importance * (values - decoded)^2. `scale`: of the importance, by the rows that the matrix read.
+// Sum over rows of importance * (values - decoded)^2.
 double error_of(runtime::Engine& engine, DType type, int64_t cols, std::span<const float> values,
                 std::span<const std::byte> bytes, std::span<const float> importance) {
   const int64_t rows = static_cast<int64_t>(values.size()) / cols, size = row_bytes(type, cols);

@@ -29,7 +29,6 @@ class Search {
   // prepare.cpp
   Result<void> open();
   Result<void> cut_texts();
-  Result<void> own_texts();
   Result<void> learn();  // importance, losses, times
   Result<void> find_importance();
   Result<void> find_losses();
@@ -46,7 +45,9 @@ class Search {
   Result<void> judge(Candidate& candidate);
   Result<std::filesystem::path> build(const Candidate& candidate);
   Result<measure::Quality> quality_of(const Candidate& candidate, Set set);
-  Result<Speeds> speeds_of(const std::filesystem::path& file);
+  Result<std::unique_ptr<runtime::Engine>> open_candidate(const std::filesystem::path& file) const;
+  Result<Speeds> speeds_of(runtime::Engine& engine);
+  int64_t memory_of(const runtime::Engine& engine) const;
   void find_misses(Candidate& candidate) const;
   Result<void> write_result(const Candidate& candidate);
 
@@ -65,6 +66,8 @@ class Search {
     if (o_.progress) o_.progress(what, static_cast<uint64_t>(done), static_cast<uint64_t>(total));
   }
   bool time_left(double needed) const;
+  // What is only there while a search is not finished. No name that a user would give a folder: it is removed.
+  std::filesystem::path work_folder() const { return out_ / ".miao-compress"; }
 
   std::filesystem::path model_, out_;
   const CompressOptions& o_;
@@ -79,11 +82,13 @@ class Search {
   Problem problem_;
   std::vector<size_t> items_;  // of report_.matrices, in the problem
   Quantity goal_ = kSeconds;
-  std::vector<double> ratio_;  // of each loss budget: upper bound by predicted divergence
-  double time_ratio_ = 1;      // measured by predicted request
+  std::vector<double> ratio_;                // of each loss budget: upper bound by predicted divergence
+  Costs time_ratio_ = {1, 1, 1, 1, 1};       // measured by predicted, of the quantities that are times
+  double bytes_over_ = 0, memory_over_ = 0;  // what a file, and a running model, have more than predicted bytes
   double passed_ = 0, failed_ = std::numeric_limits<double>::infinity();  // predicted losses of candidates
 };
 
+std::string hash_of(const std::vector<std::vector<int32_t>>& windows);
 Json to_json(const TimeTable& table);
 Result<TimeTable> time_table_of(const Json& json);
 Json to_json(const std::vector<MatrixLoss>& matrices);

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/sha256.h"
 #include "compress/quantize.h"
 #include "compress/search/search.h"
 #include "io/checkpoint.h"
@@ -41,7 +40,7 @@ std::string types_text(const TypesByName& types) {
 }  // namespace
 
 Result<std::filesystem::path> Search::build(const Candidate& candidate) {
-  const auto file = out_ / "work" / (candidate.key.substr(0, 16) + ".gguf");
+  const auto file = work_folder() / (candidate.key.substr(0, 16) + ".gguf");
   std::error_code error;
   if (std::filesystem::exists(file, error)) return file;  // it got its name when it was whole
   QuantizeOptions options{.recipe = recipe_of(most_of(report_.matrices, candidate.types)),
@@ -64,15 +63,10 @@ Result<std::filesystem::path> Search::build(const Candidate& candidate) {
 }
 
 Result<measure::Quality> Search::quality_of(const Candidate& candidate, Set set) {
-  Hasher windows;
-  for (const auto& w : sets_[set]) windows.add({reinterpret_cast<const char*>(w.data()), w.size() * sizeof(int32_t)});
-  const Json key{{"what", "text"}, {"candidate", candidate.key}, {"windows", windows.hex()}};
+  const Json key{{"what", "text"}, {"candidate", candidate.key}, {"windows", hash_of(sets_[set])}};
   MIAO_TRY(const Json json, kept(key, [&]() -> Result<Json> {
              MIAO_TRY(const auto file, build(candidate));
-             MIAO_TRY(
-                 const auto engine,
-                 runtime::Engine::open(
-                     file, {.threads = o_.threads, .ctx = base_->ctx(), .isa = {}, .packs = {}, .cancel = o_.cancel}));
+             MIAO_TRY(const auto engine, open_candidate(file));
              const measure::QualityRun run{.stop = o_.cancel, .progress = [&](int64_t n, int64_t total) {
                                              progress(candidate.name + ": loss, " + kSetNames[set] + " text", n, total);
                                            }};
@@ -85,15 +79,23 @@ Result<measure::Quality> Search::quality_of(const Candidate& candidate, Set set)
   return out;
 }
 
-Result<Speeds> Search::speeds_of(const std::filesystem::path& file) {
-  MIAO_TRY(const auto engine,
-           runtime::Engine::open(
-               file, {.threads = o_.threads, .ctx = base_->ctx(), .isa = {}, .packs = {}, .cancel = o_.cancel}));
+Result<std::unique_ptr<runtime::Engine>> Search::open_candidate(const std::filesystem::path& file) const {
+  return runtime::Engine::open(
+      file, {.threads = o_.threads, .ctx = base_->ctx(), .isa = {}, .packs = {}, .cancel = o_.cancel});
+}
+
+// What running takes besides the program itself: for the request, as the engine counts it.
+int64_t Search::memory_of(const runtime::Engine& engine) const {
+  const runtime::MemoryReport m = engine.memory(o_.request.batch, o_.request.ctx());
+  return m.weights + m.embedding + m.buffers + m.kv_reserved;
+}
+
+Result<Speeds> Search::speeds_of(runtime::Engine& engine) {
   struct Side {
     runtime::Engine& engine;
     std::vector<double> first, step, request;
   };
-  std::array<Side, 2> sides{Side{*base_, {}, {}, {}}, Side{*engine, {}, {}, {}}};
+  std::array<Side, 2> sides{Side{*base_, {}, {}, {}}, Side{engine, {}, {}, {}}};
   const int64_t steps = std::min(kSteps, o_.request.gen);
   for (int round = 0; round < kRounds; ++round) {
     progress("timing", round, kRounds);
@@ -169,15 +171,9 @@ Result<void> Search::judge(Candidate& c) {
   MIAO_TRY(const auto file, build(c));
   std::error_code error;
   c.bytes = std::filesystem::file_size(file, error);
-  MIAO_TRY(c.speeds, speeds_of(file));
-  {
-    MIAO_TRY(const auto engine,
-             runtime::Engine::open(
-                 file, {.threads = o_.threads, .ctx = base_->ctx(), .isa = {}, .packs = {}, .cancel = o_.cancel}));
-    const runtime::MemoryReport memory = engine->memory();
-    c.memory =
-        memory.weights + memory.embedding + memory.buffers + memory.kv_per_token * o_.request.ctx() * o_.request.batch;
-  }
+  MIAO_TRY(const auto engine, open_candidate(file));
+  c.memory = memory_of(*engine);
+  MIAO_TRY(c.speeds, speeds_of(*engine));
   find_misses(c);
   trial_seconds_ = now_seconds() - start;
   return {};
@@ -194,7 +190,7 @@ Result<void> Search::write_result(const Candidate& c) {
   MIAO_CHECK_OK(write_file_atomic(out_ / "types.txt", types_text(c.types)));
   if (!calibration_text_.empty()) MIAO_CHECK_OK(write_file_atomic(out_ / "calibration.txt", calibration_text_));
   copy_.reset();
-  std::filesystem::remove_all(out_ / "work", error);
+  std::filesystem::remove_all(work_folder(), error);
   return {};
 }
 
