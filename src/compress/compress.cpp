@@ -108,7 +108,6 @@ Result<void> Search::choose() {
   const auto goal_of = [&](const Candidate& c) {
     return goal_ == kLoss ? c.quality->find("kld_mean")->value : c.speeds->own.request(o_.request);
   };
-  const auto excess = [](const Candidate& c) { return c.misses.size(); };
   for (int i = 0; i < std::max(1, o_.tries); ++i) {
     if (i > 0 && !time_left(trial_seconds_)) {
       say("the time budget leaves no room for another candidate");
@@ -127,9 +126,10 @@ Result<void> Search::choose() {
     all.push_back(std::move(c));
     const auto now = all.size() - 1;
     const Candidate* best = report_.chosen < 0 ? nullptr : &all[static_cast<size_t>(report_.chosen)];
-    const bool better =
-        !best || excess(all[now]) < excess(*best) ||
-        (excess(all[now]) == excess(*best) && all[now].misses.empty() && goal_of(all[now]) < goal_of(*best));
+    const bool passes = all[now].misses.empty();
+    const bool better = !best || (passes != best->misses.empty() ? passes
+                                  : passes                       ? goal_of(all[now]) < goal_of(*best)
+                                                                 : all[now].over < best->over);
     if (better) report_.chosen = static_cast<int>(now);
     if (!next.feasible) break;  // nothing nearer can be had
   }

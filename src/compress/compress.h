@@ -84,6 +84,7 @@ struct Candidate {
   std::optional<measure::Quality> quality;  // on the third set
   std::optional<Speeds> speeds;
   std::vector<std::string> misses;  // budgets that are not shown to be kept, in words; empty = it passes
+  double over = 0;                  // the largest share by which one of them is missed
 };
 
 // A mix that others would take, predicted and measured as candidates are before they are built.

@@ -138,8 +138,10 @@ Result<Speeds> Search::speeds_of(runtime::Engine& engine) {
 
 void Search::find_misses(Candidate& c) const {
   c.misses.clear();
+  c.over = 0;
   for (const measure::Verdict& v : c.quality->verdicts) {
     if (v.outcome == measure::Outcome::passes) continue;
+    c.over = std::max(c.over, v.loss.upper.value_or(2 * v.loss.value) / std::max(v.budget.margin, 1e-9) - 1);
     c.misses.push_back(
         fmt::format("{} is {:.4g}, {}", v.budget.text(), v.loss.value,
                     v.loss.upper ? fmt::format("with {:g} % confidence below {:.4g}", 100 * o_.level, *v.loss.upper)
@@ -147,8 +149,9 @@ void Search::find_misses(Candidate& c) const {
   }
   const Budgets& b = o_.budgets;
   const auto at_most = [&](const char* what, std::optional<double> limit, double is, double unit, const char* name) {
-    if (limit && is > *limit)
-      c.misses.push_back(fmt::format("{} is {:.4g} {}, the budget {:.4g}", what, is / unit, name, *limit / unit));
+    if (!limit || is <= *limit) return;
+    c.over = std::max(c.over, is / *limit - 1);
+    c.misses.push_back(fmt::format("{} is {:.4g} {}, the budget {:.4g}", what, is / unit, name, *limit / unit));
   };
   std::optional<double> size = b.size;
   if (b.size_share) size = std::min(size.value_or(kInfinity), *b.size_share * static_cast<double>(report_.base_bytes));
@@ -156,6 +159,7 @@ void Search::find_misses(Candidate& c) const {
   at_most("memory", b.memory, static_cast<double>(c.memory), 1e6, "MB");
   if (!c.speeds) return;
   if (b.speed && c.speeds->ratio_low < *b.speed) {
+    c.over = std::max(c.over, *b.speed / c.speeds->ratio_low - 1);
     c.misses.push_back(
         fmt::format("it is {:.2f} times as fast, with {:g} % confidence above {:.2f}; the budget is {:g}",
                     c.speeds->ratio, 100 * o_.level, c.speeds->ratio_low, *b.speed));
