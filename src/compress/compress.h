@@ -52,7 +52,12 @@ struct CompressOptions {
   std::string text;        // what the model should stay good at; empty = what it writes by itself
   std::string final_text;  // the fourth set, where it is a text of its own
   std::string text_name = "the model's own text";
-  std::vector<DType> types;  // to choose from; empty = all that are worth it
+  // Of encoders, whose text is a text a line: what they are judged by too, divided among the sets as the text is.
+  std::vector<measure::ScoredPair> pairs;     // of models that give vectors
+  std::vector<measure::LabelledText> labels;  // of those that classify
+  int64_t near = 10;                          // neighbours whose changes are counted
+  std::optional<int64_t> tokens;              // of each text of a request; none = as they are in the text
+  std::vector<DType> types;                   // to choose from; empty = all that are worth it
   double level = 0.95;
   int tries = 5;       // candidates that are built at most
   double seconds = 0;  // after so many no further candidate is begun; 0 = no limit
@@ -101,12 +106,24 @@ struct Additivity {
 };
 
 struct SetSize {
-  std::string name;                 // "calibration"
-  int64_t windows = 0, tokens = 0;  // tokens of each
+  std::string name;                            // "calibration"
+  int64_t windows = 0, tokens = 0, total = 0;  // tokens: of each, of texts the mean
 };
+
+// What a report calls things, which depends on the kind of model.
+struct Wording {
+  bool encoder = false;
+  std::string item = "window";      // of the sets
+  std::string loss = "divergence";  // what is predicted of matrices and mixes
+  std::string unit = "nats a token", axis = "KL divergence, nats a token";
+  std::string metric = "kld_mean";                                        // of a Quality: the same, measured
+  std::vector<std::string> told = {"ppl_rise", "kld_mean", "same_top1"};  // metrics to tell first
+};
+std::string in_words(const Request& request, const Wording& wording);  // "512 tokens read and 128 written"
 
 struct CompressReport {
   std::string model, architecture, sha256, text_name;
+  Wording wording;
   std::vector<SetSize> sets;
   Request request;
   Budgets budgets;
@@ -130,8 +147,8 @@ struct CompressReport {
 };
 
 // Writes `out`/model.gguf (nearest.gguf where no budget was kept), types.txt and calibration.txt. `model`: GGUF or a
-// Hugging Face directory, a decoder. Errors: invalid for texts that are too short, budgets that contradict themselves;
-// those of its parts; cancelled: what was measured is kept for the next run.
+// Hugging Face directory, a decoder or an encoder. Errors: invalid for texts that are too short and for budgets of
+// another kind of model; those of its parts; cancelled: what was measured is kept for the next run.
 Result<CompressReport> compress(const std::filesystem::path& model, const std::filesystem::path& out,
                                 const CompressOptions& options);
 
