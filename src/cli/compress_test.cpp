@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "cli/testing.h"
 #include "compress/measurements.h"
+#include "runtime/encoder_testing.h"
 
 namespace miao::cli {
 namespace {
@@ -60,6 +61,57 @@ TEST_F(CompressVerb, TheExitCodeSaysThatNothingKeepsTheBudgets) {
   EXPECT_GE(report["misses"].size(), 1u);
   EXPECT_TRUE(fs::exists(fs::path(folder()) / "nearest.gguf"));
   EXPECT_FALSE(fs::exists(fs::path(folder()) / "model.gguf"));
+}
+
+TEST_F(CompressVerb, AnEncoderFromTextsToAKeptBudget) {
+  runtime::write_tiny_bert(dir_ / "bert");
+  std::string text, pairs;
+  for (int i = 0; i < 400; ++i) {
+    text += "The cat " + std::to_string(i * i) + " sat in Paris " + std::to_string(i) + "\n";
+    pairs += "The cat " + std::to_string(i) + "\tThe cat " + std::to_string(i + i % 7) + "\t" +
+             std::to_string(7 - i % 7) + "\n";
+  }
+  ASSERT_TRUE(write_file_atomic(dir_ / "lines.txt", text).ok());
+  ASSERT_TRUE(write_file_atomic(dir_ / "pairs.tsv", pairs).ok());
+  const std::vector<std::string> arguments{"compress",   dir_ / "bert",
+                                           "-o",         folder(),
+                                           "--types",    "Q4_0,Q5_0,Q8_0",
+                                           "--batch",    "8",
+                                           "--text",     dir_ / "lines.txt",
+                                           "--pairs",    dir_ / "pairs.tsv",
+                                           "--near",     "5",
+                                           "--tries",    "2",
+                                           "--max-loss", "cosine:2%,spearman:50%",
+                                           "--max-size", "70%"};
+  const Outcome done = run(arguments);
+  ASSERT_EQ(done.code, kOk) << done.err << done.out;
+  EXPECT_NE(done.out.find("passes (budget spearman:50%)"), std::string::npos) << done.out;
+  const Json report = Json::parse(*read_file(fs::path(folder()) / "report.json"));
+  EXPECT_TRUE(report["kept"].get<bool>());
+  EXPECT_EQ(report["loss"].get<std::string>(), "distance of vectors, 1 - cosine");
+  EXPECT_EQ(report["sets"]["final"]["texts"].get<int>(), 180);
+  EXPECT_TRUE(report["final"]["metrics"].contains("spearman"));
+  EXPECT_EQ(run({"verify", folder() + "/model.gguf"}).code, kOk);
+  // What reproduce.sh says, in this program.
+  const std::string script = *read_file(fs::path(folder()) / "reproduce.sh");
+  EXPECT_NE(script.find("--calibration calibration.txt"), std::string::npos) << script;
+  const size_t type = script.find("--type ") + 7;
+  const auto before = fs::current_path();
+  fs::current_path(folder());
+  const Outcome again =
+      run({"quantize", dir_ / "bert", "-o", "again.gguf", "--type", script.substr(type, script.find(' ', type) - type),
+           "--pure", "--tensor-types", "types.txt", "--calibration", "calibration.txt"});
+  fs::current_path(before);
+  ASSERT_EQ(again.code, kOk) << again.err;
+  EXPECT_EQ(*read_file(fs::path(folder()) / "again.gguf"), *read_file(fs::path(folder()) / "model.gguf"));
+  // Budgets of the other kind.
+  const Outcome wrong =
+      run({"compress", dir_ / "bert", "-o", folder(), "--text", dir_ / "lines.txt", "--max-loss", "ppl:1%"});
+  EXPECT_EQ(wrong.code, kFailed);
+  EXPECT_NE(wrong.err.find("is not measured of an encoder"), std::string::npos) << wrong.err;
+  const Outcome decoder = compress({"--max-loss", "overlap:1%"});
+  EXPECT_EQ(decoder.code, kFailed);
+  EXPECT_NE(decoder.err.find("is not measured of a decoder"), std::string::npos) << decoder.err;
 }
 
 TEST_F(CompressVerb, WrongUsage) {

@@ -51,7 +51,7 @@ class Table {
 
  private:
   int64_t total() const { return static_cast<int64_t>(types_.size()) + 1; }
-  static double median(std::vector<double> v) { return measure::median(std::move(v)); }
+  static double median(std::vector<double> v) { return v.empty() ? 0 : measure::median(std::move(v)); }
 
   // Whether all matrices of a kind can have the type.
   bool fits(const std::string& kind, DType type) const {
