@@ -88,12 +88,20 @@ TEST_F(CompressVerb, BadTextsAndStores) {
     EXPECT_EQ(wrong.code, kFailed) << name;
     EXPECT_NE(wrong.err.find(name), std::string::npos) << wrong.err;
   }
-  // A store that is none costs a warning, not the work.
+  // A store that is none costs a warning, not the work, and a new one takes its place.
   fs::create_directories(dir_ / "cache");
   ASSERT_TRUE(write_file_atomic(dir_ / "cache" / "measurements.sqlite", std::string(5000, 'x')).ok());
   const Outcome done = compress({"--max-loss", "kld:0.5", "--tries", "1"});
   EXPECT_EQ(done.code, kOk) << done.err;
-  EXPECT_NE(done.err.find("delete it"), std::string::npos) << done.err;
+  EXPECT_NE(done.err.find("is set aside as measurements.sqlite.damaged"), std::string::npos) << done.err;
+  EXPECT_TRUE(fs::exists(dir_ / "cache" / "measurements.sqlite.damaged"));
+  EXPECT_GT(compress::Measurements::open(dir_ / "cache" / "measurements.sqlite")->size(), 10);
+
+  EXPECT_NE(run({"ls"}).err.find("miao rm --measurements deletes them"), std::string::npos);
+  EXPECT_EQ(run({"rm", "--measurements", "--yes"}).code, kOk);
+  EXPECT_FALSE(fs::exists(dir_ / "cache" / "measurements.sqlite"));
+  EXPECT_FALSE(fs::exists(dir_ / "cache" / "measurements.sqlite.damaged"));
+  EXPECT_TRUE(fs::is_empty(dir_ / "cache" / "importance"));
 }
 
 }  // namespace

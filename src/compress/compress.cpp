@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/sha256.h"
 #include "compress/measurements.h"
 #include "compress/search/search.h"
@@ -124,6 +125,7 @@ Result<void> Search::choose() {
     MIAO_CHECK_OK(judge(c));
     learn_from(c);
     all.push_back(std::move(c));
+    fault_point("compress.candidate");
     const auto now = all.size() - 1;
     const Candidate* best = report_.chosen < 0 ? nullptr : &all[static_cast<size_t>(report_.chosen)];
     const bool passes = all[now].misses.empty();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "compress/gptq.h"
 #include "compress/importance.h"
 #include "compress/rounding.h"
@@ -138,6 +139,7 @@ class Layers {
         auto done = encode_gptq(fresh_.back().dtype, w, *feedback, {.cancel = options_.cancel, .progress = {}},
                                 engine_.context(), to);
         if (!done.ok()) return std::move(done.error()).at(t->name);
+        fault_point("gptq.matrix");
       }
     }
     for (const auto& [name, input] : experts_.inputs()) {

@@ -72,7 +72,7 @@ Result<compress::Budgets> budgets_of(const Options& o) {
 // What was measured goes on living in the cache; a search works without it too.
 std::optional<compress::Measurements> open_store(const Options& o) {
   if (o.fresh) return std::nullopt;
-  auto store = compress::Measurements::open(measure::cache_folder() / "measurements.sqlite");
+  auto store = compress::Measurements::open(compress::store_file(measure::cache_folder()));
   if (store.ok()) return std::move(*store);
   log_warn(store.error().str() + "; nothing that is measured is kept for the next run");
   return std::nullopt;
