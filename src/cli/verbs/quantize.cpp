@@ -20,6 +20,7 @@
 #include "compress/gguf_copy.h"
 #include "compress/importance.h"
 #include "compress/quantize.h"
+#include "compress/round_tensor.h"
 #include "models/model.h"
 #include "runtime/engine.h"
 
@@ -181,6 +182,7 @@ class Job {
     MIAO_TRY(const auto engine,
              runtime::Engine::open(
                  path, {.threads = o_.threads, .ctx = o_.window, .isa = {}, .packs = {}, .cancel = &interrupted()}));
+    MIAO_CHECK_OK(compress::check_numbers(engine->checkpoint(), engine->pool(), &interrupted()));
     const compress::WindowOptions size{o_.windows, o_.window};
     if (o_.calibration == "own") {
       compress::OwnTextOptions own{.size = size, .seed = o_.seed, .progress = {}, .cancel = &interrupted()};
@@ -314,6 +316,7 @@ const Verb verb_quantize = {
         "rounding: a search for the scales of each block, weighted with what the inputs of its columns look like, or "
         "GPTQ, "
         "where later columns of a matrix make up for the rounding of earlier ones, layer by layer.\n\n"
+        "Whisper is taken in Hugging Face's and in CTranslate2's form; llama.cpp does not read what becomes of it.\n\n"
         "The same command gives the same bytes. The file holds a checksum of each tensor and a canary (miao verify).",
     .examples =
         "miao quantize model-f16.gguf -o small.gguf --type Q4_K_M --calibration notes.txt\n"
