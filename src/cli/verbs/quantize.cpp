@@ -17,6 +17,7 @@
 #include "cli/verb.h"
 #include "cli/version.h"
 #include "compress/calibration_text.h"
+#include "compress/float_copy.h"
 #include "compress/gguf_copy.h"
 #include "compress/importance.h"
 #include "compress/quantize.h"
@@ -133,6 +134,7 @@ class Job {
 
   Result<Quantized> run(const std::filesystem::path& path, compress::QuantizeOptions options) {
     MIAO_TRY(const io::Checkpoint model, io::Checkpoint::open(path));
+    if (folder_wanted()) return to_folder(model, options);
     if (o_.dry_run) return compress::plan_types(model, options);
     MIAO_CHECK_OK(replaceable(o_.output));
     MIAO_TRY(const auto same_file, is_same(path));
@@ -158,6 +160,26 @@ class Job {
 
  private:
   bool gptq() const { return o_.rounding == "gptq" || (o_.rounding == "auto" && !o_.calibration.empty()); }
+
+  // Hugging Face's form: an output that is a folder, or is written as one.
+  bool folder_wanted() const {
+    std::error_code error;
+    return o_.output.ends_with('/') || (!o_.output.empty() && std::filesystem::is_directory(o_.output, error));
+  }
+  Result<Quantized> to_folder(const io::Checkpoint& model, compress::QuantizeOptions& options) {
+    const DType type = options.recipe.base();
+    if (!compress::is_float_type(type) || !o_.calibration.empty() || !o_.importance.empty() ||
+        !options.choice.overrides.empty()) {
+      return Error{Code::unsupported,
+                   "folders hold a model in F32, F16 or BF16, all of it; give quantised ones a name: -o FILE.gguf",
+                   o_.output};
+    }
+    if (o_.dry_run) return compress::plan_float_copy(model, type);
+    options.progress = [&](std::string_view, uint64_t done, uint64_t total) { bar_.update("writing", done, total); };
+    auto done = compress::write_float_copy(model, o_.output, type, options);
+    bar_.end();
+    return done;
+  }
 
   void show(std::string_view what, uint64_t done, uint64_t total) {
     if (what.starts_with("blk.") || what == "tensors") what = "quantising";
@@ -266,7 +288,9 @@ Result<int> run(const Options& o, const Common& common) {
 Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<Options>();
   add_model_argument(app, o->model);
-  app.add_option("-o,--output", o->output, "The file to write")->type_name("FILE.gguf");
+  app.add_option("-o,--output", o->output,
+                 "The file to write; a folder (FOLDER/) takes the model in Hugging Face's form, in F32, F16 or BF16")
+      ->type_name("FILE.gguf");
   std::string names;
   for (const std::string_view name : compress::Recipe::names())
     names += (names.empty() ? "" : ", ") + std::string(name);
@@ -322,6 +346,8 @@ const Verb verb_quantize = {
         "miao quantize model-f16.gguf -o small.gguf --type Q4_K_M --calibration notes.txt\n"
         "miao quantize model-f16.gguf -o small.gguf --type Q4_0 --calibration own   # no text at hand\n"
         "miao quantize model-f16.gguf --type IQ4_XS --dry-run                       # what would be which type\n"
+        "miao quantize folder -o folder-bf16/ --type BF16                           # safetensors with its other "
+        "files\n"
         "miao quantize model-f16.gguf -o small.gguf --type Q4_K_S --tensor-type ffn_down=Q6_K",
     .json = true,
     .add = add,
