@@ -207,20 +207,20 @@ TEST_F(SlowReliability, AKilledSearchGoesOnToTheSameBytes) {
   ASSERT_FALSE(whole.empty());
   // Files: the importance matrix, the candidate, its types.
   for (const char* fault :
-       {"measurement.kept:1:kill", "measurement.kept:3:kill", "gptq.matrix:5:kill", "file.write:40:kill",
+       {"measurement.kept:1:kill", "measurement.kept:3:kill", "gptq.matrix:2:kill", "file.write:40:kill",
         "file.rename:2:kill", "file.renamed:2:kill", "compress.candidate:1:kill", "file.renamed:3:kill",
-        "file.write:70:full", "measurement.kept:2:interrupt", "gptq.matrix:3:interrupt"}) {
+        "file.write:70:full", "measurement.kept:2:interrupt", "gptq.matrix:1:interrupt"}) {
     start_anew();
     const Outcome disturbed = with_fault(fault, compress());
     const std::string how = std::string(fault).substr(std::string(fault).rfind(':') + 1);
-    ASSERT_EQ(disturbed.code, how == "kill" ? kKilled : how == "full" ? kFailed : kInterrupted) << fault;
+    EXPECT_EQ(disturbed.code, how == "kill" ? kKilled : how == "full" ? kFailed : kInterrupted) << fault;
     if (how == "full") {
       EXPECT_NE(disturbed.err.find("make room there"), std::string::npos) << disturbed.err;
     }
     expect_whole_or_none(whole);
     const auto kept = compress::Measurements::open(compress::store_file(dir_ / "cache"));
     ASSERT_TRUE(kept.ok());
-    EXPECT_GE(kept->size(), 1) << fault;
+    if (!std::string_view(fault).starts_with("file.write")) EXPECT_GE(kept->size(), 1) << fault;
     const Outcome again = run(compress());
     ASSERT_EQ(again.code, kOk) << fault << again.err;
     EXPECT_EQ(get("out/model.gguf"), whole) << fault;

@@ -108,6 +108,7 @@ TEST_F(SpeechCli, QuantisedModelsHear) {
     const Outcome mixed = run({"quantize", source, "-o", small, "--type", "q4_0", "--tensor-types", dir_ / "mix.txt"});
     ASSERT_EQ(mixed.code, kOk) << mixed.err;
     EXPECT_NE(mixed.out.find("Q5_0"), std::string::npos) << mixed.out;
+    EXPECT_NE(mixed.out.find("dec.blk.*.cross_attn_q.weight"), std::string::npos) << mixed.out;
     EXPECT_EQ(run({"verify", small}).code, kOk);
     put("spoken.tsv", one + "\thello\n");
     const Outcome rated = run({"eval", small, "--against", source, "--speech", dir_ / "spoken.tsv"});

@@ -51,11 +51,13 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return out;
 }
 
-// "blk.7.ffn_down.weight" -> "blk.*.ffn_down.weight": tensors of one role are a row of the table.
+// "blk.7.ffn_down.weight" -> "blk.*.ffn_down.weight", and "enc.blk.*" and "dec.blk.*": tensors of one role are a row of
+// the table.
 std::string role(const std::string& name) {
-  if (!name.starts_with("blk.")) return name;
-  const size_t end = name.find('.', 4);
-  return end == std::string::npos ? name : "blk.*" + name.substr(end);
+  const size_t side = name.starts_with("enc.") || name.starts_with("dec.") ? 4 : 0;
+  if (name.compare(side, 4, "blk.") != 0) return name;
+  const size_t end = name.find('.', side + 4);
+  return end == std::string::npos ? name : name.substr(0, side) + "blk.*" + name.substr(end);
 }
 
 void print(const Quantized& q, const std::string& output, const compress::Recipe& recipe) {
