@@ -20,11 +20,13 @@ namespace {
 
 using runtime::Engine;
 
+constexpr size_t kDrifting = 4;  // of so many windows one is followed without rounding too
+
 // Matrices that read the same rows, such as q, k and v.
 struct Group {
   std::vector<const TensorView*> tensors;
   std::unique_ptr<Moments> moments;
-  std::vector<float> rows;  // of the window at hand
+  std::vector<float> rows, undisturbed;  // of the window at hand
 };
 
 class Layers {
@@ -39,6 +41,7 @@ class Layers {
         sequence_(engine.new_sequence()) {
     ld_ = kernels::round_up(engine.spec().dim, kernels::kLanes);
     for (const auto& window : windows) x_.emplace_back(static_cast<size_t>(ld_) * window.size());
+    undisturbed_.assign(x_.begin(), x_.begin() + static_cast<int64_t>((x_.size() + kDrifting - 1) / kDrifting));
   }
 
   Result<void> run() {
@@ -49,7 +52,7 @@ class Layers {
       MIAO_CHECK_OK(engine_.replace(fresh_views()));
       if (layer + 1 == layers) MIAO_CHECK_OK(calibrate(layer, true));
       for (size_t i = 0; layer + 1 < layers && i < windows_.size(); ++i) {
-        MIAO_CHECK_OK(forward(layer, i, x_[i].data()));
+        MIAO_CHECK_OK(forward(layer, i, x_[i].data(), x_[i].data()));
       }
       std::vector<TensorView> back;  // its own weights: what has been written need not stay in memory
       for (const TensorView& t : fresh_) back.push_back({.name = t.name});
@@ -70,30 +73,41 @@ class Layers {
   }
 
   // To the end of the model where there is no `out`.
-  Result<void> forward(int64_t layer, size_t window, float* out) {
-    const graph::Blocks blocks{
-        .first = layer, .end = layer + 1, .in = layer > 0 ? x_[window].data() : nullptr, .out = out, .ld = ld_};
+  Result<void> forward(int64_t layer, size_t window, const float* in, float* out) {
+    const graph::Blocks blocks{.first = layer, .end = layer + 1, .in = layer > 0 ? in : nullptr, .out = out, .ld = ld_};
     const auto ignore = [](int64_t, const runtime::Logits&) -> Result<void> { return {}; };
     return engine_.forward_blocks(sequence_, windows_[window], blocks, ignore, options_.cancel);
   }
 
-  // Moments of what every matrix of the layer reads, or of what stands behind the last.
+  // Moments of what every matrix of the layer reads, or of what stands behind the last. The latter knows nothing of
+  // inputs without rounding: its matrix may be that of the embedding too, which has to stay near to what it is.
   Result<void> calibrate(int64_t layer, bool behind) {
     groups_.clear();
     experts_ = {};
+    bool rounded = true;
     engine_.tap_reads(
         [&](std::span<const Engine::Reader> readers, const float* values, int64_t rows, int64_t cols, int64_t stride) {
-          if (readers[0].tensor.starts_with("blk.") != behind) see(readers, values, rows, cols, stride);
+          if (readers[0].tensor.starts_with("blk.") != behind) see(readers, rounded, values, rows, cols, stride);
         });
     std::vector<float> out;
     Result<void> ran;
     for (size_t i = 0; ran.ok() && i < windows_.size(); ++i) {
       out.resize(x_[i].size());
-      ran = forward(layer, i, behind ? nullptr : out.data());
+      if (!behind && i < undisturbed_.size()) {
+        rounded = false;
+        ran = forward(layer, i, undisturbed_[i].data(), out.data());
+        undisturbed_[i].swap(out);
+        rounded = true;
+      }
+      out.resize(x_[i].size());
+      if (ran.ok()) ran = forward(layer, i, x_[i].data(), behind ? nullptr : out.data());
       for (Group& group : groups_) {
         const int64_t cols = group.moments->cols(), rows = static_cast<int64_t>(group.rows.size()) / cols;
-        if (rows > 0) group.moments->add(engine_.context(), group.rows.data(), rows, cols);
+        const float* const undisturbed =
+            group.undisturbed.size() == group.rows.size() ? group.undisturbed.data() : nullptr;
+        if (rows > 0) group.moments->add(engine_.context(), group.rows.data(), undisturbed, rows, cols);
         group.rows.clear();
+        group.undisturbed.clear();
       }
     }
     engine_.tap_reads({});
@@ -101,10 +115,12 @@ class Layers {
   }
 
   // Inside of a pass: rows are kept until it is over.
-  void see(std::span<const Engine::Reader> readers, const float* values, int64_t rows, int64_t cols, int64_t stride) {
+  void see(std::span<const Engine::Reader> readers, bool rounded, const float* values, int64_t rows, int64_t cols,
+           int64_t stride) {
     const TensorView* const first = engine_.checkpoint().find(readers[0].tensor);
     MIAO_CHECK(first);
     if (first->shape.size() > 2) {
+      if (!rounded) return;
       std::string_view before;
       for (const Engine::Reader& reader : readers) {
         if (reader.tensor == before) continue;
@@ -123,20 +139,26 @@ class Layers {
       }
       at->moments = std::make_unique<Moments>(cols);
     }
-    for (int64_t r = 0; r < rows; ++r) at->rows.insert(at->rows.end(), values + r * stride, values + r * stride + cols);
+    std::vector<float>& to = rounded ? at->rows : at->undisturbed;
+    for (int64_t r = 0; r < rows; ++r) to.insert(to.end(), values + r * stride, values + r * stride + cols);
   }
 
   Result<void> quantise() {
     for (const Group& group : groups_) {
       const auto wanted = [&](const TensorView* t) { return format(type_(t->name)).block > 1; };
       if (std::ranges::none_of(group.tensors, wanted)) continue;
-      auto feedback = Feedback::of(engine_.context(), *group.moments, options_.damp);
-      if (!feedback.ok()) return std::move(feedback.error()).at(group.tensors[0]->name);
+      std::map<int64_t, Feedback> feedbacks;  // by the size of blocks
       for (const TensorView* t : group.tensors) {
         if (!wanted(t)) continue;
+        const int64_t block = format(type_(t->name)).block;
+        if (!feedbacks.contains(block)) {
+          auto feedback = Feedback::of(engine_.context(), *group.moments, block, options_.damp);
+          if (!feedback.ok()) return std::move(feedback.error()).at(t->name);
+          feedbacks.emplace(block, std::move(*feedback));
+        }
         const std::vector<float> w = values(*t, 0, t->rows());
         std::byte* const to = fresh(*t);
-        auto done = encode_gptq(fresh_.back().dtype, w, *feedback, {.cancel = options_.cancel, .progress = {}},
+        auto done = encode_gptq(fresh_.back().dtype, w, feedbacks.at(block), {.cancel = options_.cancel},
                                 engine_.context(), to);
         if (!done.ok()) return std::move(done.error()).at(t->name);
         fault_point("gptq.matrix");
@@ -185,7 +207,8 @@ class Layers {
   const LayersOptions& options_;
   runtime::Sequence sequence_;
   int64_t ld_ = 0;
-  std::vector<std::vector<float>> x_;  // of each window: what goes into the layer at hand
+  std::vector<std::vector<float>> x_;            // of each window: what goes into the layer at hand
+  std::vector<std::vector<float>> undisturbed_;  // the same of the model as it is
   std::deque<Group> groups_;
   Importance experts_;
   std::vector<TensorView> fresh_;

@@ -5,6 +5,7 @@
 //        (  A_bj   A_bb    )                  A_ij -= L_bi^T L_bj           most of the work: a product
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 
 #include "compress/gptq.h"
@@ -72,36 +73,66 @@ bool factor(const graph::Context& context, std::vector<float>& a, int64_t n) {
   return true;
 }
 
+// Blocks by the mean of their columns' weights, columns of a block by their own: the largest first.
+std::vector<int32_t> order_of(const std::vector<float>& weights, int64_t block) {
+  const auto n = static_cast<int64_t>(weights.size());
+  std::vector<int32_t> order(weights.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::vector<double> sums(static_cast<size_t>((n + block - 1) / block));
+  for (int64_t i = 0; i < n; ++i) sums[static_cast<size_t>(i / block)] += weights[static_cast<size_t>(i)];
+  std::ranges::stable_sort(order, [&](int32_t a, int32_t b) {
+    const auto of_a = static_cast<size_t>(a / block), of_b = static_cast<size_t>(b / block);
+    if (of_a == of_b) return weights[static_cast<size_t>(a)] > weights[static_cast<size_t>(b)];
+    return sums[of_a] != sums[of_b] ? sums[of_a] > sums[of_b] : of_a < of_b;
+  });
+  return order;
+}
+
 }  // namespace
 
-void Moments::add(const graph::Context& context, const float* x, int64_t n, int64_t stride) {
+void Moments::add(const graph::Context& context, const float* x, const float* undisturbed, int64_t n, int64_t stride) {
   std::vector<float> on_its_side(static_cast<size_t>(cols_ * n));
   transpose(x, stride, n, cols_, on_its_side.data(), n);
   add_gram(context, on_its_side.data(), n, cols_, n, 1, sum_.data(), cols_);
   rows_ += n;
+  if (!undisturbed) return;
+  std::vector<float> apart(on_its_side.size());
+  transpose(undisturbed, stride, n, cols_, apart.data(), n);
+  for (size_t i = 0; i < apart.size(); ++i) apart[i] -= on_its_side[i];
+  drift_.resize(static_cast<size_t>(cols_ * cols_));
+  drift_rows_ += n;
+  add_product(context, apart.data(), n, cols_, on_its_side.data(), n, cols_, n, drift_.data(), cols_);
 }
 
-Result<Feedback> Feedback::of(const graph::Context& context, const Moments& moments, double damp) {
+Result<Feedback> Feedback::of(const graph::Context& context, const Moments& moments, int64_t block, double damp) {
   const int64_t n = moments.cols();
   if (moments.rows() == 0) return Error{Code::invalid, "no calibration text reached this matrix", {}};
-  Feedback out{.cols = n, .l = {}, .importance = std::vector<float>(static_cast<size_t>(n))};
+  Feedback out{
+      .cols = n, .order = {}, .h = {}, .l = {}, .drift = {}, .importance = std::vector<float>(static_cast<size_t>(n))};
+  const auto rows = static_cast<double>(moments.rows());
   double mean = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const double square = moments.at(i, i) / static_cast<double>(moments.rows());
+    const double square = moments.at(i, i) / rows;
     if (!std::isfinite(square))
       return Error{Code::corrupt, "the inputs of column " + std::to_string(i) + " are no numbers", {}};
     out.importance[static_cast<size_t>(i)] = static_cast<float>(square);
     mean += square / static_cast<double>(n);
   }
   if (mean == 0) mean = 1;  // nothing but zeros went in: every rounding is as good as another
+  for (const float v : moments.drift())
+    out.drift.push_back(static_cast<float>(v / static_cast<double>(moments.drift_rows())));
+  out.order = order_of(out.importance, block);
+  out.h.resize(static_cast<size_t>(n * n));
   for (; damp <= 1; damp *= 10) {
-    out.l.resize(static_cast<size_t>(n * n));
     for (int64_t i = 0; i < n; ++i) {
-      float* const row = out.l.data() + i * n;
-      for (int64_t j = 0; j < n; ++j) {
-        row[j] = j <= i ? static_cast<float>(moments.at(i, j) / static_cast<double>(moments.rows())) : 0.0f;
-      }
+      float* const row = out.h.data() + i * n;
+      for (int64_t j = 0; j < n; ++j) row[j] = static_cast<float>(moments.at(i, j) / rows);
       row[i] += static_cast<float>(row[i] > 0 ? damp * mean : mean);  // a dead column goes its own way
+    }
+    out.l.assign(static_cast<size_t>(n * n), 0);
+    for (int64_t i = 0; i < n; ++i) {
+      const float* const from = out.h.data() + out.order[static_cast<size_t>(i)] * n;
+      for (int64_t j = 0; j <= i; ++j) out.l[static_cast<size_t>(i * n + j)] = from[out.order[static_cast<size_t>(j)]];
     }
     if (!factor(context, out.l, n)) continue;
     for (int64_t i = 0; i < n; ++i) std::fill_n(out.l.data() + i * n + i + 1, n - i - 1, 0.0f);
