@@ -221,7 +221,7 @@ Run add(CLI::App& app, const Common& common) {
        "which "
        "otherwise comes last; MIAO_MODEL is it too");
   app.add_flag("--evaluate-lower", o->lower, "Of --evaluate: lower is better");
-  text("--evaluate-timeout", o->evaluate_timeout, "TIME", "Of --evaluate: a run that takes longer has failed");
+  text("--evaluate-timeout", o->evaluate_timeout, "TIME", "Of --evaluate: a run that takes longer has failed; unset = 1h");
   app.add_option("--types", o->types, "Types to choose from; unset = all that are worth it")
       ->delimiter(',')
       ->type_name("TYPE");
