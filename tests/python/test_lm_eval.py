@@ -1,6 +1,7 @@
 """miao.lm_eval: the harness's requests, and a small task of its own, without the network. `make lm-eval-test` installs it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -68,11 +69,12 @@ def test_rolling(lm, folder, model):
 
 
 def test_generate_until(lm, model):
-    free = model.generate("the cat", max_tokens=12, greedy=True).text
-    asked = [("the cat", {"max_gen_toks": 12}), ("the cat", {"max_new_tokens": 12, "until": [free[2:4]], "do_sample": False}),
+    free = model.generate("the cat", max_tokens=40, greedy=True).text
+    stop = next(letter for letter in free[1:] if letter.isascii() and letter.isprintable())
+    asked = [("the cat", {"max_gen_toks": 40}), ("the cat", {"max_new_tokens": 40, "until": [stop], "do_sample": False}),
              ("the cat", {"max_gen_toks": 12, "temperature": 1.0, "seed": 1, "do_sample": True})]
     answers = lm.generate_until(requests("generate_until", asked), disable_tqdm=True)
-    assert answers[0] == free and answers[1] == free[:free.index(free[2:4])]
+    assert answers[0] == free and answers[1] == free[:free.index(stop)]
     assert answers[2] == model.generate("the cat", max_tokens=12, temperature=1.0, seed=1).text
 
 
@@ -92,7 +94,7 @@ def task(tmp_path_factory):
         f"task: odd\n{common}output_type: multiple_choice\ndoc_to_text: \"Question: {{{{question}}}}\\nAnswer:\"\n"
         "doc_to_choice: choices\ndoc_to_target: answer\nmetric_list: [{metric: acc}]\n")
     (folder / "said.yaml").write_text(
-        f"task: said\n{common}output_type: generate_until\ndoc_to_text: \"{{{{question}}}}\"\ndoc_to_target: yes\n"
+        f"task: said\n{common}output_type: generate_until\ndoc_to_text: \"{{{{question}}}}\"\ndoc_to_target: \"yes\"\n"
         "generation_kwargs: {until: [\"\\n\"], max_gen_toks: 4}\nmetric_list: [{metric: exact_match}]\n")
     return folder
 
@@ -113,6 +115,6 @@ def test_a_task(task, folder, monkeypatch, tmp_path):
 def test_the_command_line(task, folder, tmp_path):
     done = subprocess.run([sys.executable, "-m", "miao.lm_eval", "run", "--model", "miao", "--model_args",
                            f"pretrained={folder},threads=2", "--include_path", task, "--tasks", "odd", "--limit", "4"],
-                          capture_output=True, text=True, env={**__import__("os").environ, "HF_HOME": str(tmp_path),
+                          capture_output=True, text=True, env={**os.environ, "HF_HOME": str(tmp_path),
                                                                "HF_HUB_OFFLINE": "1"}, cwd=tmp_path)
     assert done.returncode == 0 and "odd" in done.stdout and "acc" in done.stdout, done.stderr[-3000:]
