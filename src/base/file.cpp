@@ -4,25 +4,38 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "base/check.h"
+#include "base/fault.h"
 
 namespace miao {
+
+namespace fs = std::filesystem;
 
 namespace {
 
 constexpr uintptr_t kPageBytes = 4096;
+constexpr const char* kTemporary = ".tmp.";
+
+const char* mend_of(int error) {
+  if (error == ENOSPC || error == EDQUOT) return "; make room there, or write to another place";
+  if (error == EFBIG) return "; raise the limit of file sizes (ulimit -f), or write to another place";
+  return "";
+}
 
 Error system_error(const std::filesystem::path& path, const char* what) {
-  const Code code = errno == ENOENT ? Code::not_found : Code::io;
-  return {code, std::string(what) + ": " + std::strerror(errno), path.string()};
+  const int error = errno;
+  const Code code = error == ENOENT ? Code::not_found : Code::io;
+  return {code, std::string(what) + ": " + std::strerror(error) + mend_of(error), path.string()};
 }
 
 bool write_all(int fd, std::span<const std::byte> bytes) {
@@ -47,6 +60,23 @@ struct Fd {
     if (fd >= 0) ::close(fd);
   }
 };
+
+// Of "model.gguf.tmp.123.0", what a process that has ended left where it was to become "model.gguf": it is deleted. On
+// file systems of several machines its writer may live on another one, and then holds a lock.
+void remove_left_over(const std::filesystem::path& path) {
+  const std::string prefix = path.filename().string() + kTemporary;
+  std::error_code error;
+  fs::directory_iterator at(folder_of(path), error);
+  for (const fs::directory_iterator end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    pid_t writer = 0;
+    const auto number = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), writer);
+    if (writer <= 0 || *number.ptr != '.' || ::kill(writer, 0) == 0 || errno != ESRCH) continue;
+    const Fd file{::open(at->path().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW)};
+    if (file.fd >= 0 && ::flock(file.fd, LOCK_EX | LOCK_NB) == 0) ::unlink(at->path().c_str());
+  }
+}
 
 void on_sigbus(int) {
   static const char text[] =
@@ -141,14 +171,16 @@ Result<void> NamelessFile::name(const std::string& file_name) {
 
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, unsigned mode, bool nameless) {
   MIAO_CHECK_OK(replaceable(path));
+  remove_left_over(path);
   static std::atomic<unsigned> count{0};  // threads may write the same file
   AtomicFile out(path);
-  out.temporary_ = path.string() + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(count++);
+  out.temporary_ = path.string() + kTemporary + std::to_string(::getpid()) + "." + std::to_string(count++);
   if (nameless) out.fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
   if (out.fd_ >= 0 && ::access(link_of(out.fd_).c_str(), F_OK) == 0) return out;
   if (out.fd_ >= 0) ::close(out.fd_);
   out.fd_ = ::open(out.temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (out.fd_ < 0) return out.failed("cannot create");
+  ::flock(out.fd_, LOCK_EX | LOCK_NB);  // see remove_left_over
   out.named_ = true;
   return out;
 }
@@ -171,13 +203,14 @@ AtomicFile::~AtomicFile() {
 Error AtomicFile::failed(const char* what) const { return system_error(path_, what); }
 
 Result<void> AtomicFile::reserve(uint64_t bytes) {
+  if (fault_point("file.reserve")) return failed("cannot take the room for the file");
   if (bytes == 0 || ::fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) == 0) return {};
   if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR) return {};
   return failed("cannot take the room for the file");
 }
 
 Result<void> AtomicFile::append(std::span<const std::byte> bytes) {
-  if (!write_all(fd_, bytes)) return failed("cannot write");
+  if (fault_point("file.write") || !write_all(fd_, bytes)) return failed("cannot write");
   size_ += bytes.size();
   return {};
 }
@@ -198,14 +231,17 @@ std::filesystem::path AtomicFile::readable() const { return named_ ? temporary_ 
 
 // A name is given by a link, which replaces nothing, and moved by a rename, which does.
 Result<void> AtomicFile::commit() {
-  if (::fsync(fd_) != 0) return failed("cannot flush");
+  if (fault_point("file.flush") || ::fsync(fd_) != 0) return failed("cannot flush");
   if (!named_) {
+    ::flock(fd_, LOCK_EX | LOCK_NB);
     if (::linkat(AT_FDCWD, link_of(fd_).c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0)
       return failed("cannot name the file");
     named_ = true;
   }
+  if (fault_point("file.rename")) return failed("cannot rename into place");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return failed("cannot rename into place");
   named_ = false;
+  fault_point("file.renamed");
   return {};
 }
 

@@ -65,7 +65,8 @@ class NamelessFile {
 
 // A file that takes its name only when all of it is written and flushed: until commit() whoever looks sees what was
 // there before, and a file that is not committed leaves nothing behind. (Where the file system cannot do without a
-// name, it has one of its own beside `path` meanwhile, which stays if the process is killed.)
+// name, it has one of its own beside `path` meanwhile, which stays if the process is killed. The next one that writes
+// `path` deletes it.)
 class AtomicFile {
  public:
   // Errors are those of replaceable(), and those of the file system. `nameless` false: as where files need a name.

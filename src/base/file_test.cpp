@@ -164,6 +164,30 @@ TEST_P(Atomic, OneThatIsDroppedLeavesNothing) {
   EXPECT_EQ(*read_file(path), "old");
 }
 
+TEST_P(Atomic, WhatAKilledWriterLeftIsDeletedByTheNext) {
+  const fs::path path = dir_ / "f";
+  ASSERT_TRUE(write_file_atomic(path, "old").ok());
+  const auto write = [&] {
+    auto file = create(path);
+    return file.ok() && file->append(bytes("new")).ok() && file->commit().ok();
+  };
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("MIAO_FAULT", "file.rename:1:kill", 1);
+    ::_exit(write());
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(*read_file(path), "old");
+  EXPECT_EQ(files(), 2);
+  std::ofstream(dir_ / "f.tmp.none") << "not ours";
+  std::ofstream(dir_ / ("f.tmp." + std::to_string(::getppid()) + ".0")) << "of one that lives";
+  EXPECT_TRUE(write());
+  EXPECT_EQ(*read_file(path), "new");
+  EXPECT_EQ(files(), 3);
+}
+
 TEST_P(Atomic, BytesThatAreNotThereCannotBePatched) {
   auto file = create(dir_ / "f");
   ASSERT_TRUE(file->append(bytes("abc")).ok());

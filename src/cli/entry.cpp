@@ -37,6 +37,7 @@ int guarded(const std::function<int()>& body) {
 
 int run_program(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);  // sockets; standard output ends the process itself, see output.h
+  ::signal(SIGXFSZ, SIG_IGN);  // a file beyond ulimit -f is an Error of the write
   catch_interrupts();
   return guarded([&] {
     Program program;

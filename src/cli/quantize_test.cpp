@@ -84,6 +84,45 @@ TEST_F(QuantizeVerb, ADryRunWritesNothing) {
   EXPECT_FALSE(fs::exists(small()));
 }
 
+TEST_F(QuantizeVerb, AFolderTakesTheModelInAnotherFloatingType) {
+  const std::string source = fs::path(MIAO_SOURCE_DIR) / "tests/golden/encoders/bert", other = dir_ / "other/";
+  const Outcome done = run({"quantize", source, "-o", other, "--type", "BF16"});
+  ASSERT_EQ(done.code, kOk) << done.err;
+  EXPECT_NE(done.out.find("BF16"), std::string::npos) << done.out;
+  const Json config = Json::parse(get("other/config.json"));
+  EXPECT_EQ(config.value("dtype", config.value("torch_dtype", "")), "bfloat16");
+  EXPECT_EQ(config["architectures"], Json::parse(*read_file(fs::path(source) / "config.json"))["architectures"]);
+  const auto before = io::Checkpoint::open(source), after = io::Checkpoint::open(other);
+  ASSERT_TRUE(before.ok() && after.ok());
+  ASSERT_EQ(after->tensors().size(), before->tensors().size());
+  for (const TensorView& t : before->tensors()) {
+    const TensorView* const own = after->find(t.name);
+    ASSERT_TRUE(own) << t.name;
+    EXPECT_EQ(own->dtype, t.dtype == DType::f32 ? DType::bf16 : t.dtype) << t.name;
+    EXPECT_EQ(own->shape, t.shape);
+    if (t.dtype != DType::f32) continue;
+    std::vector<float> want(static_cast<size_t>(t.elements())), got(want.size());
+    format(t.dtype).decode(t.data, want.data(), t.elements());
+    format(own->dtype).decode(own->data, got.data(), t.elements());
+    for (size_t i = 0; i < want.size(); ++i) ASSERT_EQ(got[i], bf16_to_f32(f32_to_bf16(want[i]))) << t.name;
+  }
+  const Outcome verified = run({"verify", other});
+  EXPECT_EQ(verified.code, kOk) << verified.out << verified.err;
+  EXPECT_NE(verified.out.find("written by miao"), std::string::npos) << verified.out;
+  std::string bytes = get("other/model.safetensors");
+  bytes[bytes.size() - 3] ^= 4;
+  put("other/model.safetensors", bytes);
+  EXPECT_EQ(run({"verify", other}).code, kFailed);
+  EXPECT_EQ(run({"quantize", source, "-o", other, "--type", "BF16"}).code, kOk);
+  EXPECT_EQ(run({"verify", other}).code, kOk);
+
+  expect_error({source, "-o", other, "--type", "Q8_0"}, "folders hold a model in F32, F16 or BF16", kFailed);
+  expect_error({model(), "-o", other, "--type", "F16"}, "is no Hugging Face directory", kFailed);
+  fs::copy(source, dir_ / "own", fs::copy_options::recursive);
+  expect_error({dir_ / "own", "-o", dir_ / "own", "--type", "F16"}, "is the folder that is read", kFailed);
+  expect_error({source, "-o", dir_ / "no/folder/", "--type", "F16"}, "cannot make the folder", kFailed);
+}
+
 TEST_F(QuantizeVerb, Misuse) {
   expect_error({fs::path(MIAO_SOURCE_DIR) / "tests/golden/encoders/bert", "-o", small(), "--type", "Q8_0",
                 "--calibration", "own"},

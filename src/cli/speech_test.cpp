@@ -91,6 +91,38 @@ TEST_F(SpeechCli, AFileForEachInput) {
   EXPECT_NE(same.err.find("two inputs would be written there"), std::string::npos) << same.err;
 }
 
+TEST_F(SpeechCli, QuantisedModelsHear) {
+  runtime::write_tiny_whisper(dir_ / "hf", 3, 32);
+  runtime::write_tiny_whisper_ct2(dir_ / "ct2", dir_ / "hf");
+  const std::string one = sound("one.wav"), small = dir_ / "small.gguf";
+  const auto hear_with = [&](const std::string& model) {
+    return run({"run", model, one, "--greedy", "--beams", "1", "-t", "2", "-q", "--language", "en"}).out;
+  };
+  for (const char* kind : {"hf", "ct2"}) {
+    const std::string source = dir_ / kind;
+    const Outcome full = run({"quantize", source, "-o", small, "--type", kind == std::string("hf") ? "f32" : "f16"});
+    ASSERT_EQ(full.code, kOk) << full.err;
+    EXPECT_NE(hear_with(small), "");
+    EXPECT_EQ(hear_with(small), hear_with(source));
+    put("mix.txt", "dec.blk.0.ffn_up.weight=Q5_0\ntoken_embd.weight=Q6_K\n");
+    const Outcome mixed = run({"quantize", source, "-o", small, "--type", "q4_0", "--tensor-types", dir_ / "mix.txt"});
+    ASSERT_EQ(mixed.code, kOk) << mixed.err;
+    EXPECT_NE(mixed.out.find("Q5_0"), std::string::npos) << mixed.out;
+    EXPECT_NE(mixed.out.find("dec.blk.*.cross_attn_q.weight"), std::string::npos) << mixed.out;
+    EXPECT_EQ(run({"verify", small}).code, kOk);
+    put("spoken.tsv", one + "\thello\n");
+    const Outcome rated = run({"eval", small, "--against", source, "--speech", dir_ / "spoken.tsv"});
+    EXPECT_EQ(rated.code, kOk) << rated.err;
+    const Outcome refused = run({"quantize", source, "-o", small, "--type", "q4_0", "--calibration", "own"});
+    EXPECT_EQ(refused.code, kFailed);
+    EXPECT_NE(refused.err.find("calibration text is for decoders"), std::string::npos) << refused.err;
+  }
+  std::string bytes = get("small.gguf");
+  bytes[bytes.size() - 100] ^= 1;
+  put("small.gguf", bytes);
+  EXPECT_EQ(run({"verify", small}).code, kFailed);
+}
+
 TEST_F(SpeechCli, WhatIsNoAudioIsTold) {
   const Outcome words = hear({"Say something."});
   EXPECT_EQ(words.code, kUsage);

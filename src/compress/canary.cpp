@@ -27,16 +27,34 @@ Result<std::string> digest_of_encoder(const std::filesystem::path& path, std::sp
   return hasher.hex();
 }
 
+// 31 bits at a time.
+class Lcg {
+ public:
+  uint64_t next() {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return state_ >> 33;
+  }
+
+ private:
+  uint64_t state_ = 0x6d69616f;
+};
+
+// Values within -1 and 1, as Whisper's features are.
+std::vector<float> noise(int64_t count) {
+  Lcg random;
+  std::vector<float> out;
+  for (int64_t i = 0; i < count; ++i) out.push_back(static_cast<float>(random.next() >> 7) / 0x1p23f - 1);
+  return out;
+}
+
 }  // namespace
 
 std::vector<int32_t> canary_ids(int64_t vocab) {
   constexpr int kIds = 24;
+  Lcg random;
   std::vector<int32_t> out;
-  uint64_t state = 0x6d69616f;
-  for (int i = 0; i < kIds && vocab > 0; ++i) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    out.push_back(static_cast<int32_t>((state >> 33) % static_cast<uint64_t>(vocab)));
-  }
+  for (int i = 0; i < kIds && vocab > 0; ++i)
+    out.push_back(static_cast<int32_t>(random.next() % static_cast<uint64_t>(vocab)));
   return out;
 }
 
@@ -51,8 +69,15 @@ Result<std::string> canary_digest(const std::filesystem::path& model, std::span<
                                          .packs = {},
                                          .cancel = cancel}));
   std::vector<runtime::Sequence> memory;
-  if (engine->spec().encoder) {
-    MIAO_TRY(memory, engine->encode({{{.ids = ids}}}, cancel));
+  if (const auto& encoder = engine->spec().encoder) {
+    const std::vector<float> features = noise(encoder->features * 2 * static_cast<int64_t>(ids.size()));
+    runtime::EncoderInput input;
+    if (features.empty()) {
+      input.ids = ids;
+    } else {
+      input.features = features;
+    }
+    MIAO_TRY(memory, engine->encode({&input, 1}, cancel));
   }
   Hasher hasher;
   runtime::Sequence sequence = engine->new_sequence();

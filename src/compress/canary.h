@@ -23,7 +23,8 @@ inline constexpr std::string_view kCanaryIds = "miao.canary.ids", kCanaryLogits 
 std::vector<int32_t> canary_ids(int64_t vocab);
 
 // SHA-256, in hexadecimal digits, of the float32 rows of all ids: logits of a decoder, of an encoder-decoder with the
-// ids on both sides, what Encoder::run gives of an encoder. Errors: those of opening and running the model.
+// ids on both sides, or noise as what it hears, what Encoder::run gives of an encoder. Errors: those of opening and
+// running the model.
 Result<std::string> canary_digest(const std::filesystem::path& model, std::span<const int32_t> ids, int threads = 0,
                                   const std::atomic<bool>* cancel = nullptr);
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/sha256.h"
 #include "compress/measurements.h"
 #include "compress/search/search.h"
@@ -59,7 +60,7 @@ Candidate Search::candidate_of(const Allocation& allocation) const {
 
 CostLimits Search::limits() const {
   CostLimits out;
-  const Budgets& b = o_.budgets;
+  const Budgets& b = report_.budgets;
   const auto least = [&](Quantity q, double limit) { out[q] = std::min(out[q].value_or(limit), limit); };
   for (size_t i = 0; i < b.losses.size(); ++i)
     least(kLoss, std::pow(b.losses[i].margin / ratio_[i], 1 / power_of(b.losses[i].metric)));
@@ -87,8 +88,8 @@ CostLimits Search::limits() const {
 void Search::learn_from(const Candidate& c) {
   for (size_t i = 0; i < o_.budgets.losses.size(); ++i) {
     const measure::Loss& loss = c.quality->verdicts[i].loss;
-    const double bound = std::max(loss.upper.value_or(2 * loss.value), 1e-6);
-    const double by = std::pow(std::max(c.predicted[kLoss], kLeastLoss), power_of(o_.budgets.losses[i].metric));
+    const double bound = std::max(loss.feared(), 1e-6);
+    const double by = std::pow(std::max(c.predicted[kLoss], kLeastLoss), power_of(report_.budgets.losses[i].metric));
     ratio_[i] = bound / by / (c.misses.empty() ? 1 : kSafety);
   }
   if (!o_.budgets.losses.empty()) {
@@ -138,6 +139,7 @@ Result<void> Search::choose() {
     MIAO_CHECK_OK(judge(c));
     learn_from(c);
     all.push_back(std::move(c));
+    fault_point("compress.candidate");
     const auto now = all.size() - 1;
     const Candidate* best = report_.chosen < 0 ? nullptr : &all[static_cast<size_t>(report_.chosen)];
     const bool passes = all[now].misses.empty();
@@ -158,11 +160,13 @@ Result<CompressReport> Search::run() {
   report_.level = o_.level;
   goal_ = o_.budgets.losses.empty() ? kLoss : kSeconds;
   MIAO_CHECK_OK(open());
-  for (const measure::Budget& b : o_.budgets.losses) {
+  for (measure::Budget& b : report_.budgets.losses) {
+    if (b.metric.empty()) b.metric = report_.wording.first;
     const double guess = first_guess(b, report_.wording.encoder);
     ratio_.push_back(b.margin > 0 ? b.margin / std::pow(guess / kGptq, power_of(b.metric)) : kGptq);
   }
   MIAO_CHECK_OK(cut_texts());
+  MIAO_CHECK_OK(check_figures());
   calibrated_on_ = fmt::format(
       "{}, {} {}s of {} tokens", sets_.calibration_text.empty() ? "the model's own text" : "calibration.txt",
       report_.sets[kCalibration].windows, report_.wording.item, report_.sets[kCalibration].tokens);

@@ -21,6 +21,7 @@
 
 #include "base/result.h"
 #include "compress/allocation.h"
+#include "compress/evaluate.h"
 #include "compress/sensitivity.h"
 #include "compress/time_table.h"
 #include "measure/budget.h"
@@ -45,6 +46,9 @@ Result<double> parse_speed(std::string_view text);                 // "2x", "2"
 Result<double> parse_seconds(std::string_view text);               // "200ms", "1.5s", "15min"
 Result<void> parse_size(std::string_view text, Budgets& budgets);  // "60MB", "1.5GB", "40%": size or size_share
 Result<double> parse_bytes(std::string_view text);                 // "60MB", "1.5GiB"
+// Whether a loss budget may be about such a metric, of some kind of model. `counted`: there are questions or labels.
+// Errors: invalid, with what is missing.
+Result<void> check_metric(std::string_view metric, bool counted, bool evaluate);
 
 struct CompressOptions {
   Budgets budgets;
@@ -57,7 +61,17 @@ struct CompressOptions {
   std::vector<measure::LabelledText> labels;  // of those that classify
   int64_t near = 10;                          // neighbours whose changes are counted
   std::optional<int64_t> tokens;              // of each text of a request; none = as they are in the text
-  std::vector<DType> types;                   // to choose from; empty = all that are worth it
+  // A figure of the user's own, which budgets of "evaluate" are about; computed once for a file. One number has no
+  // interval, and no second set that it was not chosen on: it is judged by itself.
+  Evaluate evaluate;
+  std::string evaluate_name;    // what it is called
+  bool evaluate_kept = false;   // the store knows it by its name, and a second run computes nothing
+  bool evaluate_lower = false;  // lower is better
+  // Budgets of "accuracy" and "accuracy_norm" are about these: two of five in place of the third set, the others of the
+  // fourth.
+  std::vector<measure::Question> questions;
+  std::string questions_name;
+  std::vector<DType> types;  // to choose from; empty = all that are worth it
   double level = 0.95;
   int tries = 5;       // candidates that are built at most
   double seconds = 0;  // after so many no further candidate is begun; 0 = no limit
@@ -116,6 +130,7 @@ struct Wording {
   std::string item = "window";      // of the sets
   std::string loss = "divergence";  // what is predicted of matrices and mixes
   std::string unit = "nats a token", axis = "KL divergence, nats a token";
+  std::string first = "ppl";                                              // what an unnamed budget of loss is about
   std::string metric = "kld_mean";                                        // of a Quality: the same, measured
   std::vector<std::string> told = {"ppl_rise", "kld_mean", "same_top1"};  // metrics to tell first
 };
@@ -125,6 +140,8 @@ struct CompressReport {
   std::string model, architecture, sha256, text_name;
   Wording wording;
   std::vector<SetSize> sets;
+  std::string evaluate_name, questions_name;
+  int64_t verify_questions = 0, final_questions = 0;
   Request request;
   Budgets budgets;
   double level = 0.95;

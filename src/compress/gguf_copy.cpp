@@ -12,11 +12,9 @@ namespace {
 
 constexpr int64_t kSlice = int64_t{4} << 20;  // weights at a time
 
-DType type_of(const models::ConvertedTensor& t) { return t.stays_float() ? DType::f32 : t.dtype(); }
-
 Result<void> write(io::GgufWriter& file, const models::ConvertedTensor& t, uint64_t& done,
                    const std::function<void(uint64_t)>& progress) {
-  const DType to = type_of(t);
+  const DType to = t.gguf_type();
   const bool copies = to == t.dtype() && t.moved_only();
   const int64_t step = std::max<int64_t>(1, kSlice / std::max<int64_t>(1, t.cols()));
   std::vector<float> values;
@@ -29,8 +27,11 @@ Result<void> write(io::GgufWriter& file, const models::ConvertedTensor& t, uint6
     } else {
       values.resize(static_cast<size_t>(count * t.cols()));
       t.decode(row, row + count, values.data());
-      auto coded = encode_row(to, Rounding::nearest, values, {}, bytes.data());
-      if (!coded.ok()) return std::move(coded.error()).at(t.name());
+      for (int64_t r = 0; r < count; ++r) {
+        const std::span<const float> own(values.data() + r * t.cols(), static_cast<size_t>(t.cols()));
+        auto coded = encode_row(to, Rounding::nearest, own, {}, bytes.data() + r * row_bytes(to, t.cols()));
+        if (!coded.ok()) return std::move(coded.error()).at(t.name() + ": row " + std::to_string(row + r));
+      }
     }
     MIAO_CHECK_OK(file.write(t.name(), bytes));
     progress(done += bytes.size());
@@ -52,12 +53,12 @@ Result<GgufCopy> GgufCopy::of(const io::Checkpoint& model, const std::filesystem
   std::vector<io::TensorInfo> infos;
   uint64_t total = 0, done = 0;
   for (const models::ConvertedTensor& t : converted.tensors) {
-    if (!can_encode(type_of(t)) || format(type_of(t)).block > 1) {
+    if (!can_encode(t.gguf_type()) || format(t.gguf_type()).block > 1) {
       return Error{Code::unsupported, std::string("holds ") + format(t.dtype()).name + ", which is no type of weights",
                    t.name()};
     }
-    infos.push_back({t.name(), type_of(t), t.shape()});
-    total += static_cast<uint64_t>(t.rows() * row_bytes(type_of(t), t.cols()));
+    infos.push_back({t.name(), t.gguf_type(), t.shape()});
+    total += static_cast<uint64_t>(t.rows() * row_bytes(t.gguf_type(), t.cols()));
   }
   MIAO_TRY(out.file_, io::GgufWriter::create(beside, std::move(converted.metadata), std::move(infos), cancel));
   for (const models::ConvertedTensor& t : converted.tensors) {

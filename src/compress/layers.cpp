@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "compress/gptq.h"
 #include "compress/importance.h"
 #include "compress/rounding.h"
@@ -155,6 +156,7 @@ class Layers {
         auto done =
             encode_gptq(fresh_.back().dtype, w, feedbacks.at(block), {.cancel = options_.cancel}, model_.context(), to);
         if (!done.ok()) return std::move(done.error()).at(t->name);
+        fault_point("gptq.matrix");
       }
     }
     for (const auto& [name, input] : experts_.inputs()) {

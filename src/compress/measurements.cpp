@@ -3,15 +3,22 @@
 #include <dlfcn.h>
 #include <sqlite3.h>
 
+#include <array>
+
 #include "base/json.h"
+#include "base/log.h"
 #include "base/sha256.h"
 
 namespace miao::compress {
+
+namespace fs = std::filesystem;
 
 namespace {
 
 constexpr int kBusyMs = 10'000;
 constexpr int64_t kSchema = 1;
+constexpr const char* kDamaged = ".damaged";
+constexpr std::array<const char*, 3> kParts = {"", "-wal", "-shm"};  // of a database, behind its name
 constexpr const char* kTable =
     "CREATE TABLE IF NOT EXISTS measurements("
     "key TEXT PRIMARY KEY, about TEXT NOT NULL, value TEXT NOT NULL, sha256 TEXT NOT NULL,"
@@ -40,6 +47,12 @@ int64_t number(sqlite3* db, const char* sql) {
   const Statement s = prepare(db, sql);
   return s && sqlite3_step(s.get()) == SQLITE_ROW ? sqlite3_column_int64(s.get(), 0) : -1;
 }
+// Whether all pages belong together. A database that others hold is not looked at.
+bool sound(sqlite3* db) {
+  const Statement s = prepare(db, "PRAGMA quick_check(1)");
+  const int state = s ? sqlite3_step(s.get()) : sqlite3_errcode(db) & 0xff;
+  return state == SQLITE_ROW ? column(s.get(), 0) == "ok" : (state & 0xff) != SQLITE_CORRUPT;
+}
 
 }  // namespace
 
@@ -50,6 +63,18 @@ Error Measurements::failed(const char* what) const {
 }
 
 Result<Measurements> Measurements::open(const std::filesystem::path& path) {
+  auto whole = open_whole(path);
+  if (whole.ok() || whole.error().code != Code::corrupt) return whole;
+  for (const char* const part : kParts) {
+    std::error_code error;  // not all of them are there
+    std::filesystem::rename(path.string() + part, path.string() + kDamaged + part, error);
+  }
+  log_warn(whole.error().str() + "; it is set aside as " + path.filename().string() + kDamaged +
+           ", and what it held is measured anew");
+  return open_whole(path);
+}
+
+Result<Measurements> Measurements::open_whole(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path.parent_path(), error);
   sqlite3* db = nullptr;
@@ -61,7 +86,10 @@ Result<Measurements> Measurements::open(const std::filesystem::path& path) {
   sqlite3_busy_timeout(db, kBusyMs);
   sqlite3_exec(db, "PRAGMA journal_mode=WAL", nullptr, nullptr, nullptr);  // where the disk allows it
   const int64_t schema = number(db, "PRAGMA user_version");
-  if (schema < 0) return out.failed("is no database of measurements; delete it");
+  const int state = sqlite3_errcode(db) & 0xff;
+  const bool damaged = schema < 0 && (state == SQLITE_CORRUPT || state == SQLITE_NOTADB);
+  if (damaged || (schema >= 0 && !sound(db))) return Error{Code::corrupt, "is damaged", path.string()};
+  if (schema < 0) return out.failed("cannot be read");
   if (schema > kSchema) return Error{Code::unsupported, "was made by a newer miao; delete it", path.string()};
   if (sqlite3_exec(db, kTable, nullptr, nullptr, nullptr) != SQLITE_OK ||
       sqlite3_exec(db, ("PRAGMA user_version=" + std::to_string(kSchema)).c_str(), nullptr, nullptr, nullptr) !=
@@ -97,6 +125,25 @@ Result<void> Measurements::keep(const Json& key, const Json& value) {
 }
 
 int64_t Measurements::size() const { return number(db_.get(), "SELECT count(*) FROM measurements"); }
+
+std::vector<KeptFile> list_measurements(const std::filesystem::path& cache) {
+  std::vector<KeptFile> out;
+  const auto add = [&](const std::filesystem::path& path) {
+    std::error_code error;
+    const uint64_t bytes = std::filesystem::file_size(path, error);
+    if (!error) out.push_back({path, bytes});
+  };
+  const std::string store = store_file(cache).string();
+  for (const std::string& name : {store, store + kDamaged}) {
+    for (const char* const part : kParts) add(name + part);
+  }
+  std::error_code error;
+  fs::directory_iterator at(importance_folder(cache), error);
+  for (const fs::directory_iterator end; !error && at != end; at.increment(error)) {
+    if (at->path().extension() == ".gguf") add(at->path());
+  }
+  return out;
+}
 
 std::string build_id() {
   static const std::string id = [] {

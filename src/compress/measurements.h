@@ -10,6 +10,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -19,8 +20,9 @@ namespace miao::compress {
 
 class Measurements {
  public:
-  // Makes the file where there is none. Errors: io, for a folder that cannot be written, and for a file that is no
-  // database (delete it).
+  // Makes the file where there is none. One that is damaged, or no database at all, is set aside as "<name>.damaged"
+  // with a warning, and a new one begun. Errors: io, for a folder that cannot be written; unsupported, of a newer
+  // program.
   static Result<Measurements> open(const std::filesystem::path& path);
 
   std::optional<nlohmann::ordered_json> find(const nlohmann::ordered_json& key) const;
@@ -32,12 +34,22 @@ class Measurements {
   struct Close {
     void operator()(sqlite3* db) const;
   };
+  static Result<Measurements> open_whole(const std::filesystem::path& path);
   explicit Measurements(std::filesystem::path path, sqlite3* db) : path_(std::move(path)), db_(db) {}
   Error failed(const char* what) const;
 
   std::filesystem::path path_;
   std::unique_ptr<sqlite3, Close> db_;
 };
+
+// What searches keep in a cache folder: the store, damaged ones that were set aside, importance matrices.
+inline std::filesystem::path store_file(const std::filesystem::path& cache) { return cache / "measurements.sqlite"; }
+inline std::filesystem::path importance_folder(const std::filesystem::path& cache) { return cache / "importance"; }
+struct KeptFile {
+  std::filesystem::path path;
+  uint64_t bytes = 0;
+};
+std::vector<KeptFile> list_measurements(const std::filesystem::path& cache);
 
 // The SHA-256 of the program or library that holds this code: another build may measure other values.
 std::string build_id();

@@ -119,6 +119,7 @@ class Writer {
     const TensorView& source = *model_.find(t.name);
     const std::span<const std::byte> data{source.data, static_cast<size_t>(source.bytes)};
     if (t.to == t.from) {
+      MIAO_CHECK_OK(check_numbers(source, pool_, o_.cancel));
       MIAO_CHECK_OK(file_->write(t.name, data));
     } else {
       const auto sink = [&](int64_t, std::span<const float>, std::span<const std::byte> bytes) {
@@ -170,8 +171,7 @@ Result<std::vector<Subject>> subjects_of(const io::Checkpoint& model) {
   } else {
     MIAO_TRY(const models::Converted converted, models::to_gguf(model));
     for (const models::ConvertedTensor& t : converted.tensors) {
-      const bool stays = t.stays_float();
-      out.push_back({t.name(), t.shape(), stays ? DType::f32 : t.dtype(), stays});
+      out.push_back({t.name(), t.shape(), t.gguf_type(), t.stays_float()});
     }
   }
   std::ranges::stable_sort(out, {}, [](const Subject& s) { return block_of(s.name); });

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "compress/importance.h"
 #include "compress/rounding.h"
+#include "io/checkpoint.h"
 #include "tensor/tensor.h"
 
 namespace miao::compress {
@@ -25,5 +26,9 @@ using RoundSink =
     std::function<Result<void>(int64_t row, std::span<const float> values, std::span<const std::byte> bytes)>;
 Result<void> round_tensor(const TensorView& source, DType to, const RoundOptions& options, ThreadPool& pool,
                           const RoundSink& sink);
+
+// Whether all values are numbers. Errors: invalid, with the tensor, the row and the place in it; cancelled.
+Result<void> check_numbers(const TensorView& tensor, ThreadPool& pool, const std::atomic<bool>* cancel);
+Result<void> check_numbers(const io::Checkpoint& model, ThreadPool& pool, const std::atomic<bool>* cancel);
 
 }  // namespace miao::compress

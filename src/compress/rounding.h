@@ -47,6 +47,7 @@ Result<void> encode_row(DType dtype, Rounding method, std::span<const float> src
 struct MatrixOptions {
   Rounding method = Rounding::least_squares;
   std::span<const float> importance;                // as in encode_row; holds for all rows
+  int64_t first_row = 0;                            // number of the first one, for Errors
   const std::atomic<bool>* cancel = nullptr;        // looked at before each row
   std::function<void(int64_t rows_done)> progress;  // called by the calling thread now and then
 };

@@ -1,6 +1,8 @@
 #include "compress/verify.h"
 
 #include <algorithm>
+#include <string_view>
+#include <vector>
 
 #include "base/sha256.h"
 #include "compress/canary.h"
@@ -29,19 +31,37 @@ Result<bool> same(const io::Checkpoint& file, const TensorView& t, std::string_v
   return hasher.hex() == want;
 }
 
+// In the order of the tensors. Safetensors files hold them as one text, with blanks between.
+Result<std::vector<std::string_view>> checksums(const io::Checkpoint& file) {
+  std::vector<std::string_view> out;
+  if (!file.meta().has(io::kChecksumsKey)) return out;
+  if (file.kind() == io::Checkpoint::Kind::gguf) {
+    MIAO_TRY(const KeyValues::Strings* sums, file.meta().strings(io::kChecksumsKey));
+    out.assign(sums->begin(), sums->end());
+    return out;
+  }
+  MIAO_TRY(std::string_view text, file.meta().string(io::kChecksumsKey));
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    out.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
 Result<void> check_tensors(const io::Checkpoint& file, const VerifyOptions& options, VerifyReport& report) {
-  if (!file.meta().has(io::kChecksumsKey)) return {};
-  MIAO_TRY(const KeyValues::Strings* sums, file.meta().strings(io::kChecksumsKey));
-  if (static_cast<int64_t>(sums->size()) != report.tensors) {
+  MIAO_TRY(const std::vector<std::string_view> sums, checksums(file));
+  if (sums.empty()) return {};
+  if (static_cast<int64_t>(sums.size()) != report.tensors) {
     return Error{Code::corrupt,
-                 "has " + std::to_string(sums->size()) + " checksums for " + std::to_string(report.tensors) +
+                 "has " + std::to_string(sums.size()) + " checksums for " + std::to_string(report.tensors) +
                      " tensors; fetch or write the file again",
                  file.path().string()};
   }
   uint64_t done = 0;
-  for (size_t i = 0; i < sums->size(); ++i) {
+  for (size_t i = 0; i < sums.size(); ++i) {
     const TensorView& t = file.tensors()[i];
-    MIAO_TRY(const bool good, same(file, t, (*sums)[i], done, options));
+    MIAO_TRY(const bool good, same(file, t, sums[i], done, options));
     ++report.checked;
     report.bytes += t.bytes;
     if (!good) report.damaged.push_back(t.name);

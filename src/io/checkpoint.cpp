@@ -305,8 +305,13 @@ Result<void> Checkpoint::open_ct2(const fs::path& path) {
 Result<void> Checkpoint::open_directory() {
   directory_ = path_;
   if (has_file(directory_ / "model.safetensors")) {
-    MIAO_CHECK_OK(add_file(directory_ / "model.safetensors"));
-    return read_config();
+    MIAO_TRY(const KeyValues header, add_file(directory_ / "model.safetensors"));
+    MIAO_CHECK_OK(read_config());
+    for (const auto& [key, value] : header) {  // what our own writer says of the file
+      const auto* const text = std::get_if<std::string_view>(&value);
+      if (text && key.starts_with("miao.")) meta_.set(key, meta_.intern(std::string(*text)));
+    }
+    return {};
   }
   if (has_file(directory_ / "model.safetensors.index.json"))
     return open_index(directory_ / "model.safetensors.index.json");

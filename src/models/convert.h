@@ -48,9 +48,12 @@ class ConvertedTensor {
   const std::string& name() const { return name_; }
   const std::vector<int64_t>& shape() const { return shape_; }  // outermost first
   DType dtype() const { return dtype_; }                        // of the source
-  // Such tensors are F32 whatever the others become: vectors, norms, routers, tables of positions, segments and
-  // distances, factors of the rotation.
+  // Such tensors are floating whatever the others become: vectors, norms, routers, tables of positions, segments and
+  // distances, factors of the rotation, convolutions.
   bool stays_float() const { return models::stays_float(name_, shape_.size()); }
+  // The type that a file of full precision has it in: of those that stay floating F32, for llama.cpp's programs, but
+  // for the convolutions and the positions of encoder-decoders, which are large and no business of theirs.
+  DType gguf_type() const;
   int64_t cols() const { return shape_.empty() ? 1 : shape_.back(); }
   int64_t rows() const;
 

@@ -157,6 +157,8 @@ TEST(Convert, WhatStaysFloat) {
   EXPECT_TRUE(stays("blk.0.attn_q_norm.weight", {2, 4}));
   EXPECT_TRUE(stays("blk.0.ffn_gate_inp.weight", {2, 4}));
   EXPECT_TRUE(stays("position_embd.weight", {2, 4}));
+  EXPECT_TRUE(stays("enc.position_embd.weight", {2, 4}));
+  EXPECT_TRUE(stays("enc.conv1.weight", {2, 4, 3}));
   EXPECT_TRUE(stays("token_types.weight", {2, 4}));
   EXPECT_TRUE(stays("enc.blk.0.attn_rel_b.weight", {2, 4}));
   EXPECT_TRUE(stays("blk.0.attn_q.bias", {4}));
@@ -165,8 +167,8 @@ TEST(Convert, WhatStaysFloat) {
 }
 
 TEST(Convert, ArchitecturesWithoutAGgufFormAreErrors) {
-  for (const char* name : {"models/opt", "encoders/albert", "encoders/mpnet", "encoders/electra", "seq2seq/bart",
-                           "seq2seq/whisper", "seq2seq/marian"}) {
+  for (const char* name :
+       {"models/opt", "encoders/albert", "encoders/mpnet", "encoders/electra", "seq2seq/bart", "seq2seq/marian"}) {
     const std::string error = error_of(kGolden / name);
     const Json config = Json::parse(*read_file(kGolden / name / "config.json"));
     EXPECT_NE(error.find(config["architectures"][0].get<std::string>()), std::string::npos) << error;
@@ -192,6 +194,7 @@ TEST(Convert, WhatTheKeysCannotSayIsAnError) {
       {"models/smollm3", {{"no_rope_layer_interval", 2}, {"no_rope_layers", Json()}}, "layers without a rotation"},
       {"models/llama", {{"hidden_act", "gelu"}}, "activation"},
       {"encoders/bert", {{"hidden_act", "relu"}}, "activation"},
+      {"seq2seq/whisper", {{"activation_function", "relu"}}, "activation"},
       {"seq2seq/t5", {{"relative_attention_max_distance", 64}}, "farthest distance"},
   };
   for (const auto& c : cases) {

@@ -16,7 +16,7 @@ inline Result<void> write_converted(Converted converted, const std::filesystem::
   constexpr int64_t kRows = 7;  // of a piece
   std::vector<io::TensorInfo> infos;
   for (const ConvertedTensor& t : converted.tensors)
-    infos.push_back({t.name(), t.stays_float() || !t.moved_only() ? DType::f32 : t.dtype(), t.shape()});
+    infos.push_back({t.name(), t.moved_only() ? t.gguf_type() : DType::f32, t.shape()});
   MIAO_TRY(io::GgufWriter out, io::GgufWriter::create(path, std::move(converted.metadata), infos));
   for (size_t i = 0; i < infos.size(); ++i) {
     const ConvertedTensor& t = converted.tensors[i];

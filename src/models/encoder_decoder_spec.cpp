@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "models/family.h"
+#include "models/keys.h"
 
 namespace miao::models {
 
@@ -14,8 +15,7 @@ constexpr int64_t kMaxHeadDim = 1024;
 constexpr int64_t kMaxPositions = 1 << 16;
 constexpr int64_t kMaxVocab = int64_t{1} << 24;
 
-constexpr Key kVocab{nullptr, "vocab_size"};
-constexpr Key kDim{nullptr, "d_model"};
+constexpr Key kWidth{"decoder.embedding_length", "d_model"};
 constexpr Key kAct{nullptr, "activation_function"};
 
 // What is called differently on either side.
@@ -30,12 +30,12 @@ Result<ModelSpec> side(const Source& source, const EncoderDecoderDefaults& defau
   AttentionSpec& a = s.block.attn;
   FfnSpec& f = s.block.ffn;
   MIAO_TRY(s.vocab, source.integer(kVocab, 1, kMaxVocab, defaults.vocab));
-  MIAO_TRY(s.dim, source.integer(kDim, 1, kMaxDim, defaults.dim));
+  MIAO_TRY(s.dim, source.integer(kWidth, 1, kMaxDim, defaults.dim));
   MIAO_TRY(s.layers, source.integer(keys.layers, 1, kMaxLayers, defaults.layers));
   MIAO_TRY(a.heads, source.integer(keys.heads, 1, kMaxDim, defaults.heads));
   MIAO_TRY(f.dim, source.integer(keys.ffn_dim, 1, kMaxDim, defaults.ffn_dim));
   MIAO_TRY(s.ctx, source.integer(keys.positions, 1, kMaxPositions, defaults.positions));
-  if (s.dim % a.heads != 0) return source.invalid(keys.heads, "does not divide " + source.name(kDim));
+  if (s.dim % a.heads != 0) return source.invalid(keys.heads, "does not divide " + source.name(kWidth));
   a.kv_heads = a.heads;
   a.head_dim = s.dim / a.heads;
   if (a.head_dim > kMaxHeadDim) {
@@ -59,7 +59,7 @@ Result<ModelSpec> side(const Source& source, const EncoderDecoderDefaults& defau
   s.position_offset = defaults.position_offset;
   s.positions = s.ctx + s.position_offset;
   if (s.sinusoids != ModelSpec::Sinusoids::none && s.dim % 2 != 0) {
-    return source.unsupported(kDim, "is odd, and positions are sines and cosines");
+    return source.unsupported(kWidth, "is odd, and positions are sines and cosines");
   }
   s.sliding.assign(static_cast<size_t>(s.layers), false);
   return s;
@@ -69,16 +69,16 @@ Result<ModelSpec> side(const Source& source, const EncoderDecoderDefaults& defau
 
 Result<ModelSpec> encoder_decoder_spec(const Source& source, const EncoderDecoderDefaults& defaults) {
   MIAO_TRY(ModelSpec encoder, side(source, defaults,
-                                   {{nullptr, "encoder_layers"},
-                                    {nullptr, "encoder_attention_heads"},
-                                    {nullptr, "encoder_ffn_dim"},
-                                    {nullptr, defaults.source_positions}},
+                                   {{kEncoderKeys.layers, "encoder_layers"},
+                                    {kEncoderKeys.heads, "encoder_attention_heads"},
+                                    {kEncoderKeys.ffn_dim, "encoder_ffn_dim"},
+                                    {kEncoderKeys.ctx, defaults.source_positions}},
                                    "enc."));
   MIAO_TRY(ModelSpec s, side(source, defaults,
-                             {{nullptr, "decoder_layers"},
-                              {nullptr, "decoder_attention_heads"},
-                              {nullptr, "decoder_ffn_dim"},
-                              {nullptr, defaults.target_positions}},
+                             {{kDecoderKeys.layers, "decoder_layers"},
+                              {kDecoderKeys.heads, "decoder_attention_heads"},
+                              {kDecoderKeys.ffn_dim, "decoder_ffn_dim"},
+                              {kDecoderKeys.ctx, defaults.target_positions}},
                              "dec."));
   encoder.shape = ModelSpec::Shape::encoder;
   s.shape = ModelSpec::Shape::encoder_decoder;

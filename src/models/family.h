@@ -26,6 +26,7 @@ class KeyWriter {
   void flag(Key key, bool value) { out_.set(prefix_ + key.gguf, value); }
   void text(Key key, std::string_view value) { out_.set(prefix_ + key.gguf, value); }
   void texts(Key key, const std::vector<std::string>& values) { out_.set(prefix_ + key.gguf, values); }
+  void ids(Key key, const std::vector<int32_t>& values) { out_.set(prefix_ + key.gguf, values); }
   io::GgufMetadata& metadata() { return out_; }
 
  private:
@@ -38,6 +39,9 @@ struct GgufForm {
   std::string_view architecture;  // "llama"; empty: there is none
   bool pairs = false;             // rows of q and k that the rotation turns together are neighbours
   bool window = false;            // they say how many positions sliding layers see
+  bool sides = false;             // sizes of encoder and decoder have keys of their own
+  bool scaled_tie = false;        // readers scale what an output matrix reads that is the table of tokens
+  bool speech = false;            // prompts stand around a text, which the tokenizer's keys do not say
   void (*keys)(const ModelSpec& spec, KeyWriter& keys) = nullptr;  // what this architecture alone has
 };
 

@@ -26,7 +26,17 @@ inline constexpr Key kExpertsUsed{"expert_used_count", "num_experts_per_tok"};
 inline constexpr Key kExpertDim{"expert_feed_forward_length", "moe_intermediate_size"};
 inline constexpr Key kDecoderLayers{"decoder_block_count", "num_decoder_layers"};
 inline constexpr Key kDistanceBuckets{"attention.relative_buckets_count", "relative_attention_num_buckets"};
+// Of architectures whose GGUF files have the keys of each side under its name.
+struct SideKeyNames {
+  const char *ctx, *dim, *layers, *ffn_dim, *heads;
+};
+inline constexpr SideKeyNames kEncoderKeys{"encoder.context_length", "encoder.embedding_length", "encoder.block_count",
+                                           "encoder.feed_forward_length", "encoder.attention.head_count"};
+inline constexpr SideKeyNames kDecoderKeys{"decoder.context_length", "decoder.embedding_length", "decoder.block_count",
+                                           "decoder.feed_forward_length", "decoder.attention.head_count"};
 inline constexpr Key kTypes{nullptr, "type_vocab_size"};
+inline constexpr Key kSuppressed{"suppress_tokens", "suppress_tokens"};
+inline constexpr Key kSuppressedFirst{"begin_suppress_tokens", "begin_suppress_tokens"};
 inline constexpr Key kLabels{"classifier.output_labels", nullptr};
 
 // Of the rotation. Hugging Face files nest them in ways of their own; see rope_read.cpp.

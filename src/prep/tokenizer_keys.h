@@ -26,8 +26,9 @@ struct TokenizerKeys {
   std::vector<std::string> notes;  // where ids may differ, a line each
 };
 
-// `vocab`: rows of the model's table of tokens; those behind the tokenizer's ids become unused tokens. Errors:
+// `vocab`: rows of the model's table of tokens; those behind the tokenizer's ids become unused tokens.
+// `frame`: with the ids around a text; models of speech put prompts of their own there. Errors:
 // unsupported, which names the part that GGUF files have no words for; invalid, more tokens than rows.
-Result<TokenizerKeys> gguf_keys(const Tokenizer& tokenizer, int64_t vocab);
+Result<TokenizerKeys> gguf_keys(const Tokenizer& tokenizer, int64_t vocab, bool frame = true);
 
 }  // namespace miao::prep

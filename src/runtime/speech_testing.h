@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "io/checkpoint.h"
 #include "io/testing.h"
 #include "prep/tokenizer.h"
 
@@ -47,8 +48,9 @@ inline prep::Tokenizer tiny_whisper_tokenizer() {
 }
 
 // A folder with config.json, generation_config.json, tokenizer.json and model.safetensors.
-inline void write_tiny_whisper(const std::filesystem::path& folder, uint32_t seed = 1) {
-  constexpr int64_t kDim = 16, kMels = 80, kRows = 1500, kPositions = 448;
+inline void write_tiny_whisper(const std::filesystem::path& folder, uint32_t seed = 1, int64_t dim = 16) {
+  constexpr int64_t kMels = 80, kRows = 1500, kPositions = 448;
+  const int64_t kDim = dim;
   std::filesystem::create_directories(folder);
   std::mt19937 random(seed);
   io::SafetensorsBuilder file;
@@ -100,12 +102,86 @@ inline void write_tiny_whisper(const std::filesystem::path& folder, uint32_t see
   EXPECT_TRUE(file.write(folder / "model.safetensors").ok());
   write("tokenizer.json", tiny_whisper_tokenizer_json());
   write("generation_config.json", R"({"suppress_tokens": [1, 2], "begin_suppress_tokens": [0, 56]})");
-  write("config.json", R"({"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper", "d_model": 16,
+  write(
+      "config.json", R"({"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper", "d_model": )" +
+                         std::to_string(kDim) + R"(,
       "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
-      "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "num_mel_bins": 80, "max_source_positions": 1500,
+      "encoder_ffn_dim": )" +
+                         std::to_string(2 * kDim) + R"(, "decoder_ffn_dim": )" + std::to_string(2 * kDim) +
+                         R"(, "num_mel_bins": 80, "max_source_positions": 1500,
       "max_target_positions": 448, "activation_function": "gelu", "decoder_start_token_id": 57, "eos_token_id": 56,
       "vocab_size": )" + std::to_string(kTinyVocab) +
-                           "}");
+                         "}");
+}
+
+// The same model as CTranslate2 has it, in F16: model.bin, config.json and tokenizer.json.
+inline void write_tiny_whisper_ct2(const std::filesystem::path& folder, const std::filesystem::path& hugging_face) {
+  const auto source = io::Checkpoint::open(hugging_face);
+  ASSERT_TRUE(source.ok());
+  std::filesystem::create_directories(folder);
+  io::Ct2Builder file;
+  // Tensors one below the other; one that is missing is zeros like the first.
+  const auto add = [&](const std::string& name, const std::vector<std::string>& parts) {
+    const TensorView* const first = source->find("model." + parts[0]);
+    ASSERT_TRUE(first) << parts[0];
+    std::vector<uint32_t> dims(first->shape.begin(), first->shape.end());
+    dims[0] *= static_cast<uint32_t>(parts.size());
+    std::vector<float> all;
+    for (const std::string& part : parts) {
+      const TensorView* const t = source->find("model." + part);
+      std::vector<float> own(static_cast<size_t>(first->elements()));
+      if (t) format(t->dtype).decode(t->data, own.data(), t->elements());
+      all.insert(all.end(), own.begin(), own.end());
+    }
+    file.variable(name, dims, 4, io::pack_floats(DType::f16, all));
+  };
+  const auto linear = [&](const std::string& name, const std::string& of, const std::vector<std::string>& parts) {
+    for (const char* kind : {"weight", "bias"}) {
+      std::vector<std::string> all;
+      for (const std::string& part : parts) all.push_back(of + part + "." + kind);
+      add(name + "/" + kind, all);
+    }
+  };
+  const auto norm = [&](const std::string& name, const std::string& of) {
+    add(name + "/gamma", {of + ".weight"});
+    add(name + "/beta", {of + ".bias"});
+  };
+  for (const std::string side : {"encoder", "decoder"}) {
+    const std::string to = side + "/", from = side + ".", to0 = to + "layer_0/", from0 = from + "layers.0.";
+    const bool decoder = side == "decoder";
+    if (decoder) {
+      add(to + "embeddings/weight", {from + "embed_tokens.weight"});
+    } else {
+      linear(to + "conv1", from, {"conv1"});
+      linear(to + "conv2", from, {"conv2"});
+    }
+    add(to + "position_encodings/encodings", {from + "embed_positions.weight"});
+    norm(to + "layer_norm", from + "layer_norm");
+    norm(to0 + "self_attention/layer_norm", from0 + "self_attn_layer_norm");
+    // q first: k has no bias.
+    linear(to0 + "self_attention/linear_0", from0 + "self_attn.", {"q_proj", "k_proj", "v_proj"});
+    linear(to0 + "self_attention/linear_1", from0 + "self_attn.", {"out_proj"});
+    if (decoder) {
+      norm(to0 + "attention/layer_norm", from0 + "encoder_attn_layer_norm");
+      linear(to0 + "attention/linear_0", from0 + "encoder_attn.", {"q_proj"});
+      add(to0 + "attention/linear_1/weight",
+          {from0 + "encoder_attn.k_proj.weight", from0 + "encoder_attn.v_proj.weight"});
+      const TensorView* const bias = source->find("model." + from0 + "encoder_attn.v_proj.bias");
+      std::vector<float> both(static_cast<size_t>(2 * bias->elements()));
+      format(bias->dtype).decode(bias->data, both.data() + bias->elements(), bias->elements());
+      file.variable(to0 + "attention/linear_1/bias", {static_cast<uint32_t>(both.size())}, 4,
+                    io::pack_floats(DType::f16, both));
+      linear(to0 + "attention/linear_2", from0 + "encoder_attn.", {"out_proj"});
+    }
+    norm(to0 + "ffn/layer_norm", from0 + "final_layer_norm");
+    linear(to0 + "ffn/linear_0", from0, {"fc1"});
+    linear(to0 + "ffn/linear_1", from0, {"fc2"});
+    file.variable(to + "num_heads", {}, 1, std::string(1, '\2'));
+  }
+  EXPECT_TRUE(file.write(folder / "model.bin").ok());
+  EXPECT_TRUE(write_file_atomic(folder / "tokenizer.json", tiny_whisper_tokenizer_json()).ok());
+  EXPECT_TRUE(
+      write_file_atomic(folder / "config.json", R"({"suppress_ids": [1, 2], "suppress_ids_begin": [0, 56]})").ok());
 }
 
 // Samples at 16,000 a second as a WAV file of 16 bits.

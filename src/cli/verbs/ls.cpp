@@ -9,7 +9,9 @@
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "cli/verb.h"
+#include "compress/measurements.h"
 #include "io/hub.h"
+#include "measure/machine.h"
 #include "models/pack_cache.h"
 #include "search/store.h"
 
@@ -28,6 +30,12 @@ void tell_others() {
   for (const search::IndexFile& index : search::list_indexes(io::indexes_folder())) bytes += index.bytes;
   if (bytes > 0) {
     fmt::print(stderr, "Search indexes take {} more; miao rm --indexes deletes them.\n", human_bytes(bytes));
+  }
+  bytes = 0;
+  for (const compress::KeptFile& file : compress::list_measurements(measure::cache_folder())) bytes += file.bytes;
+  if (bytes > 0) {
+    fmt::print(stderr, "Measurements of miao compress take {} more; miao rm --measurements deletes them.\n",
+               human_bytes(bytes));
   }
 }
 

@@ -17,9 +17,11 @@
 #include "cli/verb.h"
 #include "cli/version.h"
 #include "compress/calibration_text.h"
+#include "compress/float_copy.h"
 #include "compress/gguf_copy.h"
 #include "compress/importance.h"
 #include "compress/quantize.h"
+#include "compress/round_tensor.h"
 #include "models/model.h"
 #include "runtime/encoder.h"
 #include "runtime/engine.h"
@@ -50,11 +52,13 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return out;
 }
 
-// "blk.7.ffn_down.weight" -> "blk.*.ffn_down.weight": tensors of one role are a row of the table.
+// "blk.7.ffn_down.weight" -> "blk.*.ffn_down.weight", and "enc.blk.*" and "dec.blk.*": tensors of one role are a row of
+// the table.
 std::string role(const std::string& name) {
-  if (!name.starts_with("blk.")) return name;
-  const size_t end = name.find('.', 4);
-  return end == std::string::npos ? name : "blk.*" + name.substr(end);
+  const size_t side = name.starts_with("enc.") || name.starts_with("dec.") ? 4 : 0;
+  if (name.compare(side, 4, "blk.") != 0) return name;
+  const size_t end = name.find('.', side + 4);
+  return end == std::string::npos ? name : name.substr(0, side) + "blk.*" + name.substr(end);
 }
 
 void print(const Quantized& q, const std::string& output, const compress::Recipe& recipe) {
@@ -133,6 +137,7 @@ class Job {
 
   Result<Quantized> run(const std::filesystem::path& path, compress::QuantizeOptions options) {
     MIAO_TRY(const io::Checkpoint model, io::Checkpoint::open(path));
+    if (folder_wanted()) return to_folder(model, options);
     if (o_.dry_run) return compress::plan_types(model, options);
     MIAO_CHECK_OK(replaceable(o_.output));
     MIAO_TRY(const auto same_file, is_same(path));
@@ -165,6 +170,26 @@ class Job {
  private:
   bool gptq() const { return o_.rounding == "gptq" || (o_.rounding == "auto" && !o_.calibration.empty()); }
 
+  // Hugging Face's form: an output that is a folder, or is written as one.
+  bool folder_wanted() const {
+    std::error_code error;
+    return o_.output.ends_with('/') || (!o_.output.empty() && std::filesystem::is_directory(o_.output, error));
+  }
+  Result<Quantized> to_folder(const io::Checkpoint& model, compress::QuantizeOptions& options) {
+    const DType type = options.recipe.base();
+    if (!compress::is_float_type(type) || !o_.calibration.empty() || !o_.importance.empty() ||
+        !options.choice.overrides.empty()) {
+      return Error{Code::unsupported,
+                   "folders hold a model in F32, F16 or BF16, all of it; give quantised ones a name: -o FILE.gguf",
+                   o_.output};
+    }
+    if (o_.dry_run) return compress::plan_float_copy(model, type);
+    options.progress = [&](std::string_view, uint64_t done, uint64_t total) { bar_.update("writing", done, total); };
+    auto done = compress::write_float_copy(model, o_.output, type, options);
+    bar_.end();
+    return done;
+  }
+
   void show(std::string_view what, uint64_t done, uint64_t total) {
     if (what.starts_with("blk.") || what == "tensors") what = "quantising";
     bar_.update(what, done, total);
@@ -186,6 +211,7 @@ class Job {
       MIAO_TRY(text, read_input(o_.calibration));
     }
     MIAO_TRY(const auto model, runtime::open_blockwise(path, {o_.threads, o_.window, &interrupted()}));
+    MIAO_CHECK_OK(compress::check_numbers(model->checkpoint(), model->pool(), &interrupted()));
     MIAO_CHECK_OK(cut(*model, text));
     size_t tokens = 0;
     for (const auto& window : windows_) tokens += window.size();
@@ -223,6 +249,7 @@ class Job {
     windows_ = std::move(*cut);
     return {};
   }
+
   const Options& o_;
   ProgressBar bar_;
   compress::Importance importance_;
@@ -280,7 +307,9 @@ Result<int> run(const Options& o, const Common& common) {
 Run add(CLI::App& app, const Common& common) {
   auto o = std::make_shared<Options>();
   add_model_argument(app, o->model);
-  app.add_option("-o,--output", o->output, "The file to write")->type_name("FILE.gguf");
+  app.add_option("-o,--output", o->output,
+                 "The file to write; a folder (FOLDER/) takes the model in Hugging Face's form, in F32, F16 or BF16")
+      ->type_name("FILE.gguf");
   std::string names;
   for (const std::string_view name : compress::Recipe::names())
     names += (names.empty() ? "" : ", ") + std::string(name);
@@ -333,11 +362,14 @@ const Verb verb_quantize = {
         "rounding: a search for the scales of each block, weighted with what the inputs of its columns look like, or "
         "GPTQ, "
         "where later columns of a matrix make up for the rounding of earlier ones, layer by layer.\n\n"
+        "Whisper is taken in Hugging Face's and in CTranslate2's form; llama.cpp does not read what becomes of it.\n\n"
         "The same command gives the same bytes. The file holds a checksum of each tensor and a canary (miao verify).",
     .examples =
         "miao quantize model-f16.gguf -o small.gguf --type Q4_K_M --calibration notes.txt\n"
         "miao quantize model-f16.gguf -o small.gguf --type Q4_0 --calibration own   # no text at hand\n"
         "miao quantize model-f16.gguf --type IQ4_XS --dry-run                       # what would be which type\n"
+        "miao quantize folder -o folder-bf16/ --type BF16                           # safetensors with its other "
+        "files\n"
         "miao quantize model-f16.gguf -o small.gguf --type Q4_K_S --tensor-type ffn_down=Q6_K",
     .json = true,
     .add = add,

@@ -9,7 +9,9 @@
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "cli/verb.h"
+#include "compress/measurements.h"
 #include "io/hub.h"
+#include "measure/machine.h"
 #include "models/pack_cache.h"
 #include "search/store.h"
 
@@ -19,7 +21,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> models;
-  bool packed = false, indexes = false, yes = false, dry_run = false;
+  bool packed = false, indexes = false, measurements = false, yes = false, dry_run = false;
 };
 
 io::Removal packed_weights() {
@@ -40,6 +42,15 @@ io::Removal search_indexes() {
   return out;
 }
 
+io::Removal measurements() {
+  io::Removal out;
+  for (const compress::KeptFile& file : compress::list_measurements(measure::cache_folder())) {
+    out.paths.push_back(file.path);
+    out.bytes += file.bytes;
+  }
+  return out;
+}
+
 bool confirmed(const std::string& model, const io::Removal& removal) {
   fmt::print(stderr, "Delete {} ({})? [y/N] ", printable(model), human_bytes(removal.bytes));
   std::fflush(stderr);
@@ -52,8 +63,8 @@ bool confirmed(const std::string& model, const io::Removal& removal) {
 }
 
 Result<int> run(const Options& o, const Common& common) {
-  if (o.models.empty() && !o.packed && !o.indexes) {
-    return usage_error(verb_rm, "name a cached model, or say --packed or --indexes");
+  if (o.models.empty() && !o.packed && !o.indexes && !o.measurements) {
+    return usage_error(verb_rm, "name a cached model, or say --packed, --indexes or --measurements");
   }
   std::vector<io::Removal> removals;  // all of them are known before anything is deleted
   std::vector<std::string> names = o.models;
@@ -67,6 +78,10 @@ Result<int> run(const Options& o, const Common& common) {
   if (o.indexes) {
     removals.push_back(search_indexes());
     names.emplace_back("search indexes");
+  }
+  if (o.measurements) {
+    removals.push_back(measurements());
+    names.emplace_back("measurements of miao compress");
   }
   if (!o.yes && !o.dry_run && !is_tty(STDIN_FILENO)) {
     return usage_error(verb_rm, "nobody can be asked here: say --yes to delete");
@@ -93,6 +108,7 @@ Run add(CLI::App& app, const Common& common) {
   app.add_option("model", o->models, "Cached models, as miao ls names them")->type_name("MODEL");
   app.add_flag("--packed", o->packed, "Delete the packed weights of all models, which the next start makes anew");
   app.add_flag("--indexes", o->indexes, "Delete the indexes of miao search, which it then makes anew");
+  app.add_flag("--measurements", o->measurements, "Delete what miao compress measured, which it then measures anew");
   app.add_flag("-y,--yes", o->yes, "Do not ask");
   app.add_flag("--dry-run", o->dry_run, "Print the paths that would be deleted");
   return [o, &common] { return run(*o, common); };
@@ -112,7 +128,8 @@ const Verb verb_rm = {
         "miao rm --yes hf:ORG/REPO               # every cached revision of it\n"
         "miao rm hf:ORG/REPO@v1.0                # one revision\n"
         "miao rm hf:ORG/REPO-GGUF:Q4_K_M         # one quantisation\n"
-        "miao rm --packed --indexes              # packed weights and search indexes alone",
+        "miao rm --packed --indexes              # packed weights and search indexes alone\n"
+        "miao rm --measurements                  # what miao compress keeps for its next run",
     .add = add,
 };
 

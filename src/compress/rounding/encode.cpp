@@ -177,7 +177,7 @@ Result<void> encode_matrix(DType dtype, std::span<const float> src, int64_t cols
   pool.run([&](Worker& worker) { encode_rows(job, src, rows, options, worker, shared, dst); });
   if (const int64_t r = shared.first_bad; r < rows) {
     auto bad = check_values(job, src.subspan(static_cast<size_t>(r * cols), static_cast<size_t>(cols)));
-    return std::move(bad.error()).at("row " + std::to_string(r));
+    return std::move(bad.error()).at("row " + std::to_string(options.first_row + r));
   }
   if (shared.cancelled) return Error{Code::cancelled, "cancelled", ""};
   if (options.progress && shared.reported < rows) options.progress(rows);

@@ -15,6 +15,7 @@ namespace {
 using runtime::Engine;
 
 constexpr int64_t kWindow = 512, kSearchWindow = 256;
+constexpr int64_t kOwnContext = 4096;                            // that an engine takes unasked
 constexpr std::array<int64_t, kSets> kMost = {64, 4, 100, 200};  // windows
 constexpr std::array<int64_t, kSets> kOwn = {64, 4, 48, 96};     // of text that the model writes, which takes time
 constexpr int64_t kLeastWindows = 8;                             // of the sets that verdicts are about
@@ -22,16 +23,20 @@ constexpr int64_t kLogitsBytes = int64_t{1} << 30;               // of the searc
 
 class DecoderTask : public Task {
  public:
-  explicit DecoderTask(const CompressOptions& options) : Task(options) {}
+  explicit DecoderTask(const CompressOptions& options)
+      : Task(options), ctx_(std::max(kWindow, options.request.ctx())) {}
 
   Wording wording() const override { return {}; }
 
-  Result<std::unique_ptr<Model>> open(const std::filesystem::path& file) const override {
-    MIAO_TRY(auto engine, Engine::open(file, {.threads = o_.threads,
-                                              .ctx = std::max(kWindow, o_.request.ctx()),
-                                              .isa = {},
-                                              .packs = {},
-                                              .cancel = o_.cancel}));
+  Result<std::unique_ptr<Model>> open(const std::filesystem::path& file) override {
+    runtime::EngineOptions options{.threads = o_.threads, .ctx = ctx_, .isa = {}, .packs = {}, .cancel = o_.cancel};
+    MIAO_TRY(auto engine, Engine::open(file, options));
+    const int64_t own = std::min(engine->spec().ctx, kOwnContext);
+    if (!o_.questions.empty() && engine->ctx() < own) {  // questions may be as long as the model allows
+      engine.reset();
+      options.ctx = ctx_ = own;
+      MIAO_TRY(engine, Engine::open(file, options));
+    }
     MIAO_CHECK_OK(engine->check_memory(o_.request.batch, o_.request.ctx()));
     return std::unique_ptr<Model>(std::move(engine));
   }
@@ -113,6 +118,7 @@ class DecoderTask : public Task {
     return std::move(*cut);
   }
 
+  int64_t ctx_;
   std::array<Items, kSets> sets_;
 };
 

@@ -64,11 +64,13 @@ class EncoderTask : public Task {
   Wording wording() const override {
     Wording w{.encoder = true, .item = "text"};
     if (labelled()) {
+      w.first = "accuracy";
       w.unit = "nats a text";
       w.axis = "KL divergence of classes, nats a text";
       w.told = {"accuracy_change", "flips", "kld_mean"};
       return w;
     }
+    w.first = o_.pairs.empty() ? "cosine" : "spearman";
     w.loss = "distance";
     w.unit = "1 - cosine";
     w.axis = "distance of vectors, 1 - cosine";
@@ -77,7 +79,7 @@ class EncoderTask : public Task {
     return w;
   }
 
-  Result<std::unique_ptr<Model>> open(const std::filesystem::path& file) const override {
+  Result<std::unique_ptr<Model>> open(const std::filesystem::path& file) override {
     MIAO_TRY(auto encoder, Encoder::open(file, {.threads = o_.threads, .isa = {}, .packs = {}, .cancel = o_.cancel}));
     return std::unique_ptr<Model>(std::move(encoder));
   }
@@ -143,7 +145,10 @@ class EncoderTask : public Task {
     MIAO_TRY(const auto pairs, pair_records_of(json["pairs"]));
     const measure::Quality of_pairs = measure::summarise(pairs, o_.level);
     out.metrics.insert(out.metrics.begin(), of_pairs.metrics.begin(), of_pairs.metrics.end());
-    out.losses.insert(out.losses.begin(), of_pairs.losses.begin(), of_pairs.losses.end());
+    for (measure::Loss loss : of_pairs.losses) {
+      loss.unit = of_pairs.unit;
+      out.losses.insert(out.losses.begin(), std::move(loss));
+    }
     out.notes.push_back("rank correlations are of " + of_pairs.count());
     return out;
   }

@@ -3,11 +3,13 @@
 
 #include "base/clock.h"
 #include "base/cpu.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "compress/measurements.h"
 #include "compress/quantize.h"
+#include "compress/round_tensor.h"
 #include "compress/search/search.h"
 #include "io/checkpoint.h"
 #include "measure/machine.h"
@@ -39,6 +41,7 @@ Result<Json> Search::kept(Json key, const std::function<Result<Json>()>& measure
   MIAO_TRY(Json value, measure());
   if (o_.store) {
     if (auto done = o_.store->keep(key, value); !done.ok()) log_warn(done.error().str());
+    fault_point("measurement.kept");
   }
   return value;
 }
@@ -67,6 +70,7 @@ Result<void> Search::open() {
   for (const std::string& line : copy_->notes()) say(line);
   MIAO_TRY(report_.sha256, sha256_file(copy_->path()));
   MIAO_TRY(base_, task_->open(copy_->path()));
+  MIAO_CHECK_OK(check_numbers(base_->checkpoint(), base_->pool(), o_.cancel));
   report_.architecture = base_->spec().family;
   report_.base_bytes = std::filesystem::file_size(copy_->path(), error);
   return {};
@@ -89,7 +93,7 @@ Result<void> Search::find_importance() {
                  {"windows", hash_of(sets_.items[kCalibration])},
                  {"model", report_.sha256},
                  {"build", build_id()}};
-  const auto folder = measure::cache_folder() / "importance";
+  const auto folder = importance_folder(measure::cache_folder());
   const auto file = folder / (sha256_hex(key.dump()) + ".gguf");
   if (o_.store) {
     if (auto found = Importance::read(file); found.ok()) {

@@ -26,7 +26,7 @@ Result<std::unique_ptr<Task>> Task::of(const std::filesystem::path& model, const
   MIAO_TRY(const Shape shape, runtime::model_shape(model));
   const bool scored = !options.pairs.empty(), labelled = !options.labels.empty();
   if (shape == Shape::decoder) {
-    MIAO_CHECK_OK(check_budgets(options, {"ppl", "kld", "top1"}, "a decoder"));
+    MIAO_CHECK_OK(check_budgets(options, {"ppl", "kld", "top1", "accuracy", "accuracy_norm", "evaluate"}, "a decoder"));
     if (scored || labelled)
       return Error{Code::invalid, "is a decoder; pairs and labels are for encoders", model.string()};
     return decoder_task(options);
@@ -35,6 +35,8 @@ Result<std::unique_ptr<Task>> Task::of(const std::filesystem::path& model, const
     return Error{Code::unsupported, "the search is for decoders and encoders; miao quantize rounds other models",
                  model.string()};
   }
+  if (!options.questions.empty())
+    return Error{Code::invalid, "is an encoder, which chooses no answers; --choices is for decoders", model.string()};
   if (scored && labelled) return Error{Code::invalid, "a model has vectors or classes: give pairs or labels", {}};
   const Budgets& b = options.budgets;
   if (b.step || b.first) {
@@ -44,6 +46,7 @@ Result<std::unique_ptr<Task>> Task::of(const std::filesystem::path& model, const
   std::vector<std::string> known = {"cosine", "overlap"};
   if (scored) known.insert(known.begin(), "spearman");
   if (labelled) known = {"accuracy", "flips", "kld"};
+  known.emplace_back("evaluate");
   MIAO_CHECK_OK(check_budgets(options, known,
                               scored || labelled ? "an encoder"
                                                  : "an encoder without --pairs (spearman) or --labels (accuracy, "

@@ -38,7 +38,7 @@ class Task {
   virtual ~Task() = default;
 
   virtual Wording wording() const = 0;
-  virtual Result<std::unique_ptr<Model>> open(const std::filesystem::path& file) const = 0;
+  virtual Result<std::unique_ptr<Model>> open(const std::filesystem::path& file) = 0;
   // Errors: invalid for text that is too short, with how much it lacks.
   virtual Result<Sets> cut(Model& base, const Kept& kept) = 0;
   virtual Request request() const = 0;  // after cut()

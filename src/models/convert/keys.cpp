@@ -77,6 +77,14 @@ void write_encoder(const ModelSpec& s, KeyWriter& keys) {
   if (own) keys.texts(kLabels, s.head.labels);
 }
 
+void write_side(const ModelSpec& s, const SideKeyNames& names, KeyWriter& keys) {
+  keys.count({names.ctx, nullptr}, s.ctx);
+  keys.count({names.dim, nullptr}, s.dim);
+  keys.count({names.layers, nullptr}, s.layers);
+  keys.count({names.ffn_dim, nullptr}, s.block.ffn.dim);
+  keys.count({names.heads, nullptr}, s.block.attn.heads);
+}
+
 }  // namespace
 
 void write_keys(const ModelSpec& s, const GgufForm& form, KeyWriter& keys, std::vector<ConvertedTensor>& tensors) {
@@ -84,6 +92,12 @@ void write_keys(const ModelSpec& s, const GgufForm& form, KeyWriter& keys, std::
   const FfnSpec& f = s.block.ffn;
   const ModelSpec& first = s.encoder ? *s.encoder : s;  // the side that the shared names are of
   keys.count(kVocab, s.vocab);
+  if (form.sides) {
+    write_side(*s.encoder, kEncoderKeys, keys);
+    write_side(s, kDecoderKeys, keys);
+    keys.number(kLayerNormEps, s.eps);
+    return form.keys(s, keys);
+  }
   keys.count(kCtx, first.ctx);
   keys.count(kDim, first.dim);
   keys.count(kLayers, first.layers);

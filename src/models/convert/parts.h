@@ -26,7 +26,7 @@ Result<std::vector<ConvertedTensor>> convert_tensors(const Source& source, const
 std::optional<std::string> difference(const ModelSpec& source, const ModelSpec& target, const GgufForm& form,
                                       std::vector<std::string>& notes);
 
-// The tokenizer and the chat template, where the source has them.
-Result<void> write_tokenizer(const io::Checkpoint& source, const ModelSpec& spec, Converted& out);
+// The tokenizer and the chat template, where the source has them. `frame`: with what stands around a text.
+Result<void> write_tokenizer(const io::Checkpoint& source, const ModelSpec& spec, bool frame, Converted& out);
 
 }  // namespace miao::models

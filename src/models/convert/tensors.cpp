@@ -184,12 +184,22 @@ int64_t ConvertedTensor::rows() const {
   return n;
 }
 
+static bool convolution(std::string_view name) {
+  return name.ends_with("conv1.weight") || name.ends_with("conv2.weight");
+}
+
 bool stays_float(std::string_view name, size_t dimensions) {
   if (dimensions < 2) return true;
   for (const std::string_view end : {"_norm.weight", "ffn_gate_inp.weight", "attn_rel_b.weight", ".bias"}) {
     if (name.ends_with(end)) return true;
   }
-  return name == "position_embd.weight" || name == "token_types.weight";
+  return name.ends_with("position_embd.weight") || name == "token_types.weight" || convolution(name);
+}
+
+DType ConvertedTensor::gguf_type() const {
+  const bool of_side = name_.starts_with("enc.") || name_.starts_with("dec.");
+  const bool large = convolution(name_) || (of_side && name_.ends_with("position_embd.weight"));
+  return stays_float() && !large ? DType::f32 : dtype_;
 }
 
 std::pair<const Part*, int64_t> ConvertedTensor::find(int64_t row) const {

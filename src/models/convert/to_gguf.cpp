@@ -6,6 +6,8 @@
 #include "kernels/kernels.h"
 #include "models/convert.h"
 #include "models/convert/parts.h"
+#include "models/keys.h"
+#include "models/suppressed.h"
 
 namespace miao::models {
 
@@ -62,6 +64,14 @@ Result<void> write_sentence(const io::Checkpoint& source, const ModelSpec& spec,
   return {};
 }
 
+// What a transcript never has, and what it does not begin with.
+Result<void> write_suppressed(const io::Checkpoint& source, KeyWriter& keys) {
+  MIAO_TRY(const SuppressedTokens tokens, read_suppressed(source));
+  keys.ids(kSuppressed, tokens.anywhere);
+  keys.ids(kSuppressedFirst, tokens.first);
+  return {};
+}
+
 Error cannot_say(const io::Checkpoint& source, std::string_view architecture, const std::string& what) {
   return {Code::unsupported,
           "GGUF files of the architecture '" + std::string(architecture) + "' cannot say what this model is (" + what +
@@ -70,8 +80,8 @@ Error cannot_say(const io::Checkpoint& source, std::string_view architecture, co
 }
 
 // T5: readers scale what a tied output matrix reads, and no other. A tied one that is not scaled is written out.
-void write_out_tied(const ModelSpec& spec, std::vector<ConvertedTensor>& tensors) {
-  if (!spec.encoder || !spec.tied || spec.logit_scale != 1) return;
+void write_out_tied(const ModelSpec& spec, const GgufForm& form, std::vector<ConvertedTensor>& tensors) {
+  if (!form.scaled_tie || !spec.tied || spec.logit_scale != 1) return;
   const auto table =
       std::find_if(tensors.begin(), tensors.end(), [](const auto& t) { return t.name() == "token_embd.weight"; });
   if (table != tensors.end()) tensors.push_back(table->renamed("output.weight"));
@@ -122,9 +132,10 @@ Result<Converted> convert(const io::Checkpoint& checkpoint, const Source& source
   }
   MIAO_TRY(std::vector<ConvertedTensor> tensors, convert_tensors(source, spec, family, used));
   std::move(tensors.begin(), tensors.end(), std::back_inserter(out.tensors));
-  write_out_tied(spec, out.tensors);
+  write_out_tied(spec, form, out.tensors);
   MIAO_CHECK_OK(check(checkpoint, spec, form, out));
-  MIAO_CHECK_OK(write_tokenizer(checkpoint, spec, out));
+  if (form.speech) MIAO_CHECK_OK(write_suppressed(checkpoint, keys));
+  MIAO_CHECK_OK(write_tokenizer(checkpoint, spec, !form.speech, out));
   return out;
 }
 
@@ -135,14 +146,10 @@ Result<Converted> to_gguf(const io::Checkpoint& checkpoint) {
   MIAO_TRY(Source source, Source::open(checkpoint));
   MIAO_TRY(const Family* family, find_family(source));
   const std::string where = checkpoint.meta().source();
-  if (source.ct2()) {
-    return Error{Code::unsupported, "CTranslate2 models are not converted; take the model that this one was made from",
-                 where};
-  }
   if (family->gguf.architecture.empty()) {
     return Error{Code::unsupported, "the architecture '" + source.architecture() + "' has no GGUF form" + kMend, where};
   }
-  source.use(family->hf);
+  source.use(source.ct2() ? family->ct2 : family->hf);
   MIAO_TRY(const ModelSpec spec, family->spec(source));
   using Task = HeadSpec::Task;
   if (spec.head.task == Task::tokens || spec.head.task == Task::span) {

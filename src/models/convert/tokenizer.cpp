@@ -21,7 +21,7 @@ bool same_ids(std::span<const int32_t> a, std::span<const int32_t> b) {
 
 }  // namespace
 
-Result<void> write_tokenizer(const io::Checkpoint& source, const ModelSpec& spec, Converted& out) {
+Result<void> write_tokenizer(const io::Checkpoint& source, const ModelSpec& spec, bool frame, Converted& out) {
   const prep::ReadFile read = [&](const char* name) { return source.text_file(name); };
   const std::string where = source.path().string();
   auto tokenizer = prep::Tokenizer::from_files(read, where);
@@ -30,7 +30,7 @@ Result<void> write_tokenizer(const io::Checkpoint& source, const ModelSpec& spec
     return {};
   }
   if (!tokenizer.ok()) return std::move(tokenizer.error());
-  auto written = prep::gguf_keys(*tokenizer, spec.vocab);
+  auto written = prep::gguf_keys(*tokenizer, spec.vocab, frame);
   if (!written.ok()) return std::move(written.error()).at(where);
   for (auto& [key, value] : written->keys)
     std::visit([&, k = std::string_view(key)](auto& v) { out.metadata.set(k, v); }, value);
@@ -41,6 +41,7 @@ Result<void> write_tokenizer(const io::Checkpoint& source, const ModelSpec& spec
 
   MIAO_TRY(const io::Checkpoint planned, io::Checkpoint::planned(source.path(), out.metadata, {}));
   MIAO_TRY(const prep::Tokenizer again, prep::Tokenizer::from_gguf(planned.meta()));
+  if (!frame) return {};
   if (!same_ids(again.prefix(), tokenizer->prefix()) || !same_ids(again.suffix(), tokenizer->suffix())) {
     return Error{Code::unsupported, "GGUF files cannot say what this tokenizer puts around a text", where};
   }

@@ -121,7 +121,7 @@ extern const Family t5_family = {
     .answers_to = {"T5ForConditionalGeneration", "T5WithLMHeadModel", "MT5ForConditionalGeneration", "gguf:t5"},
     .spec = spec,
     .hf = {.root = "", .blocks = "block.", .tensors = kNames, .gguf = kGguf},
-    .gguf = {.architecture = "t5", .keys = write_keys}};
+    .gguf = {.architecture = "t5", .scaled_tie = true, .keys = write_keys}};
 extern const Family t5_encoder_family = {.name = "t5_encoder",
                                          .shape = ModelSpec::Shape::encoder,
                                          .answers_to = {"T5EncoderModel", "MT5EncoderModel", "gguf:t5encoder"},

@@ -1,9 +1,17 @@
 // Whisper: frames of log-mel features instead of ids, two convolutions in front of the encoder. From Hugging Face's
-// files and from CTranslate2's, which say the sizes only by their tensors.
+// files, from CTranslate2's, which say the sizes only by their tensors, and from GGUF files of our own.
+//
+// llama.cpp has no Whisper. The keys of its GGUF files are those that the format's specification names
+// (whisper.encoder.mels_count and so on), names of tensors go by those of T5 there. q, k and v stand in one tensor or
+// in three, as in the file that one was made from.
 #include <cmath>
 #include <memory>
+#include <utility>
 
 #include "models/family.h"
+#include "models/keys.h"
+#include "prep/audio.h"
+#include "prep/mel.h"
 
 namespace miao::models {
 
@@ -25,6 +33,10 @@ static constexpr TensorName kNames[] = {
     {"ffn_up", "fc1"},
     {"ffn_down", "fc2"},
 };
+static constexpr TensorName kGguf[] = {
+    {"attn_output", "attn_o"},
+    {"cross_attn_output", "cross_attn_o"},
+};
 static constexpr TensorName kCt2Names[] = {
     {"token_embd", "embeddings"},
     {"position_embd", "position_encodings/encodings!"},
@@ -44,7 +56,45 @@ static constexpr TensorName kCt2Names[] = {
     {"ffn_down", "ffn/linear_1"},
 };
 
-static Result<ModelSpec> hugging_face_spec(const Source& source) {
+// The features that the weights were trained on; they are the same for all versions.
+static constexpr Key kMels{"encoder.mels_count", "num_mel_bins"};
+static constexpr std::pair<Key, int64_t> kAudio[] = {
+    {{"audio.sample_rate", nullptr}, prep::kAudioRate},                                  // samples a second
+    {{"audio.fft_length", nullptr}, 2 * prep::MelSpectrogram::kReach},                   // samples
+    {{"audio.hop_length", nullptr}, prep::MelSpectrogram::kHop},                         // samples
+    {{"audio.chunk_length", nullptr}, prep::MelSpectrogram::kChunk / prep::kAudioRate},  // seconds
+};
+
+static Result<void> check_audio(const Source& source) {
+  for (const auto& [key, usual] : kAudio) {
+    MIAO_TRY(const int64_t value, source.integer(key, 0, INT64_MAX, usual));
+    if (value != usual) {
+      return source.unsupported(
+          key, "is " + std::to_string(value) + ", and Whisper's features have " + std::to_string(usual));
+    }
+  }
+  return {};
+}
+
+static void write_keys(const ModelSpec& s, KeyWriter& keys) {
+  keys.count(kMels, s.encoder->features);
+  for (const auto& [key, value] : kAudio) keys.count(key, value);
+}
+
+// What a GGUF file says by its tensors; Hugging Face's have one layout.
+static void set_layout(const Source& source, ModelSpec& s) {
+  const std::string block = s.side + "blk.0.";
+  AttentionSpec& a = s.block.attn;
+  a.k_bias = false;
+  if (!source.gguf()) return;
+  if (source.find(block + "attn_qkv.weight")) a.fused = AttentionSpec::Fused::stacked;
+  a.k_bias = a.fused == AttentionSpec::Fused::stacked;
+  if (s.block.cross != BlockSpec::Cross::none && source.find(block + "cross_attn_kv.weight"))
+    s.block.cross = BlockSpec::Cross::stacked;
+}
+
+// Of Hugging Face and GGUF files.
+static Result<ModelSpec> described_spec(const Source& source) {
   MIAO_TRY(ModelSpec s, encoder_decoder_spec(source, {.source_positions = "max_source_positions",
                                                       .target_positions = "max_target_positions",
                                                       .vocab = 51865,
@@ -53,13 +103,20 @@ static Result<ModelSpec> hugging_face_spec(const Source& source) {
                                                       .heads = 6,
                                                       .ffn_dim = 1536}));
   ModelSpec encoder = *s.encoder;
-  MIAO_TRY(encoder.features, source.integer({nullptr, "num_mel_bins"}, 1, 1024, 80));
-  MIAO_TRY(encoder.ctx, source.integer({nullptr, "max_source_positions"}, 1, 1 << 16, 1500));
-  MIAO_TRY(s.ctx, source.integer({nullptr, "max_target_positions"}, 1, 1 << 16, 448));
+  MIAO_TRY(encoder.features, source.integer(kMels, 1, 1024, 80));
+  MIAO_TRY(encoder.ctx, source.integer({kEncoderKeys.ctx, "max_source_positions"}, 1, 1 << 16, 1500));
+  MIAO_TRY(s.ctx, source.integer({kDecoderKeys.ctx, "max_target_positions"}, 1, 1 << 16, 448));
   encoder.positions = encoder.ctx;
   s.positions = s.ctx;
   encoder.embedding_scale = s.embedding_scale = 1;
-  encoder.block.attn.k_bias = s.block.attn.k_bias = false;
+  set_layout(source, encoder);
+  set_layout(source, s);
+  if (source.gguf()) {
+    MIAO_CHECK_OK(check_audio(source));
+    MIAO_TRY(s.eps, source.number(kLayerNormEps, 1e-12, 0.1, s.eps));
+    encoder.eps = s.eps;
+    s.tied = source.find("output.weight") == nullptr;
+  }
   s.encoder = std::make_shared<const ModelSpec>(std::move(encoder));
   return s;
 }
@@ -113,7 +170,7 @@ static Result<ModelSpec> ct2_side(const Source& source, bool encoder) {
 }
 
 static Result<ModelSpec> spec(const Source& source) {
-  if (!source.ct2()) return hugging_face_spec(source);
+  if (!source.ct2()) return described_spec(source);
   MIAO_TRY(ModelSpec encoder, ct2_side(source, true));
   MIAO_TRY(ModelSpec s, ct2_side(source, false));
   encoder.shape = ModelSpec::Shape::encoder;
@@ -125,16 +182,18 @@ static Result<ModelSpec> spec(const Source& source) {
   return s;
 }
 
-extern const Family whisper_family = {.name = "whisper",
-                                      .shape = ModelSpec::Shape::encoder_decoder,
-                                      .answers_to = {"WhisperForConditionalGeneration", "ct2:WhisperSpec"},
-                                      .spec = spec,
-                                      .hf = {.tensors = kNames},
-                                      .ct2 = {.root = "",
-                                              .blocks = "layer_",
-                                              .encoder = "encoder/",
-                                              .decoder = "decoder/",
-                                              .slashes = true,
-                                              .tensors = kCt2Names}};
+extern const Family whisper_family = {
+    .name = "whisper",
+    .shape = ModelSpec::Shape::encoder_decoder,
+    .answers_to = {"WhisperForConditionalGeneration", "ct2:WhisperSpec", "gguf:whisper"},
+    .spec = spec,
+    .hf = {.tensors = kNames, .gguf = kGguf},
+    .ct2 = {.root = "",
+            .blocks = "layer_",
+            .encoder = "encoder/",
+            .decoder = "decoder/",
+            .slashes = true,
+            .tensors = kCt2Names},
+    .gguf = {.architecture = "whisper", .sides = true, .speech = true, .keys = write_keys}};
 
 }  // namespace miao::models

@@ -30,7 +30,8 @@ bool is_byte_token(std::string_view piece) {
 
 class Writer {
  public:
-  Writer(const TokenizerData& data, int64_t vocab) : d_(data), vocab_(vocab), parts_(data.model->parts()) {}
+  Writer(const TokenizerData& data, int64_t vocab, bool frame)
+      : d_(data), vocab_(vocab), frame_(frame), parts_(data.model->parts()) {}
 
   Result<TokenizerKeys> write() {
     if (d_.vocab.size() > vocab_) {
@@ -45,7 +46,7 @@ class Writer {
     if (kind == "SentencePiece BPE") MIAO_CHECK_OK(sentencepiece());
     if (kind == "Unigram") MIAO_CHECK_OK(unigram());
     if (kind == "WordPiece") MIAO_CHECK_OK(word_piece());
-    MIAO_CHECK_OK(find_ends());
+    if (frame_) MIAO_CHECK_OK(find_ends());
     TokenizerKeys out;
     out.keys.swap(out_.keys);  // of the model; they stand behind the tokens
     set("model", model_);
@@ -365,8 +366,8 @@ class Writer {
       const int32_t id = d_.find(mask);
       if (id >= 0 && d_.special[static_cast<size_t>(id)]) write_id("mask_token_id", id);
     }
-    set("add_bos_token", !d_.frame.prefix.empty());
-    set("add_eos_token", !d_.frame.suffix.empty() && !sep_);
+    set("add_bos_token", frame_ && !d_.frame.prefix.empty());
+    set("add_eos_token", frame_ && !d_.frame.suffix.empty() && !sep_);
     if (bert() || sep_) set("add_sep_token", sep_.has_value());
   }
 
@@ -384,6 +385,7 @@ class Writer {
 
   const TokenizerData& d_;
   int64_t vocab_;
+  bool frame_;
   ModelParts parts_;
   TokenizerKeys out_;
   std::string model_;
@@ -394,8 +396,8 @@ class Writer {
 
 }  // namespace
 
-Result<TokenizerKeys> gguf_keys(const Tokenizer& tokenizer, int64_t vocab) {
-  return Writer(tokenizer.data(), vocab).write();
+Result<TokenizerKeys> gguf_keys(const Tokenizer& tokenizer, int64_t vocab, bool frame) {
+  return Writer(tokenizer.data(), vocab, frame).write();
 }
 
 }  // namespace miao::prep

@@ -4,34 +4,11 @@
 #include <string>
 
 #include "io/checkpoint.h"
+#include "models/suppressed.h"
 
 namespace miao::runtime {
 
 namespace {
-
-Result<void> add_ids(const KeyValues& config, const char* key, std::vector<int32_t>& to) {
-  const KeyValues::Value* value = config.find(key);
-  if (!value) return {};
-  MIAO_TRY(const KeyValues::Ints* ids, config.integers(key));
-  for (const int64_t id : *ids) {
-    if (id >= 0 && id <= INT32_MAX) to.push_back(static_cast<int32_t>(id));
-  }
-  return {};
-}
-
-// CTranslate2 keeps the lists in config.json, transformers in generation_config.json, older ones in config.json.
-Result<void> read_suppressed(const io::Checkpoint& checkpoint, SpeechModel& model) {
-  const KeyValues& meta = checkpoint.meta();
-  if (checkpoint.kind() == io::Checkpoint::Kind::ct2) {
-    MIAO_CHECK_OK(add_ids(meta, "suppress_ids", model.suppressed));
-    return add_ids(meta, "suppress_ids_begin", model.suppressed_first);
-  }
-  MIAO_TRY(const std::optional<std::string> text, checkpoint.text_file("generation_config.json"));
-  const std::string place = (checkpoint.path() / "generation_config.json").string();
-  MIAO_TRY(const KeyValues config, KeyValues::from_json(text.value_or("{}"), place));
-  MIAO_CHECK_OK(add_ids(config.find("suppress_tokens") ? config : meta, "suppress_tokens", model.suppressed));
-  return add_ids(config.find("begin_suppress_tokens") ? config : meta, "begin_suppress_tokens", model.suppressed_first);
-}
 
 // The tokenizer is a file of its own.
 Result<void> within(int32_t id, int64_t vocab, const std::string& place) {
@@ -72,7 +49,9 @@ Result<SpeechModel> SpeechModel::of(Engine& engine) {
   }
   for (const auto& language : t.languages()) MIAO_CHECK_OK(within(language.id, engine.vocab(), place));
   MIAO_CHECK_OK(within(t.first_timestamp(), engine.vocab(), place));
-  MIAO_CHECK_OK(read_suppressed(engine.checkpoint(), out));
+  MIAO_TRY(const models::SuppressedTokens suppressed, models::read_suppressed(engine.checkpoint()));
+  out.suppressed.insert(out.suppressed.end(), suppressed.anywhere.begin(), suppressed.anywhere.end());
+  out.suppressed_first = suppressed.first;
   return out;
 }
 
