@@ -1,8 +1,9 @@
 # The common commands. Each may be repeated: what is done already costs nothing.
-#   make            build/release/miao            make demo     fetch a small model and let it answer
+#   make            build/release/miao            make demo     compress a small model, check it and let it answer
 #   make test       unit tests, fast and slow     make check    tree rules, formatting
 #   make golden     reference data anew           make format   clang-format over src
 #   make python-test   builds the Python package, runs its tests
+#   make lm-eval-test  the same of miao.lm_eval, with lm-evaluation-harness
 #   make conformance   docs/conformance.md anew from the golden tests
 #   make oracle     token ids, chat templates and logits against the libraries that define them (ten minutes)
 JOBS ?= $(shell nproc)
@@ -10,7 +11,7 @@ RELEASE := build/release
 SOURCES = $(shell find src -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 PROMPT ?= Write one sentence about cats.
 
-.PHONY: all setup build demo test python-test bench-peers golden conformance oracle format check tidy clean
+.PHONY: all setup build demo test python-test lm-eval-test bench-peers golden conformance oracle format check tidy clean
 all: build
 
 setup:
@@ -24,8 +25,7 @@ build: setup $(RELEASE)/build.ninja
 	@cmake --build $(RELEASE) --parallel $(JOBS)
 
 demo: build
-	$(RELEASE)/miao pull smollm2
-	$(RELEASE)/miao run smollm2 "$(PROMPT)"
+	@scripts/demo.sh "$(PROMPT)"
 
 test: build
 	@scripts/test_models.sh
@@ -34,6 +34,10 @@ test: build
 python-test: build
 	@scripts/test_models.sh
 	@scripts/test_python.sh
+
+# lm-evaluation-harness and all that it needs: 0.5 GB
+lm-eval-test: build
+	@scripts/test_python.sh --lm-eval
 
 bench-peers: build
 	@scripts/venv.sh --oracle

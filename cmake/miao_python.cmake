@@ -7,7 +7,7 @@ file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/python/*.cpp)
 nanobind_add_module(_miao NB_STATIC NB_SUPPRESS_WARNINGS ${sources})
 target_compile_definitions(_miao PRIVATE MIAO_VERSION="${PROJECT_VERSION}")
 target_compile_options(_miao PRIVATE -Wall -Wextra -Wshadow -Wno-missing-field-initializers)
-target_link_libraries(_miao PRIVATE miao_search)
+target_link_libraries(_miao PRIVATE miao_search miao_compress)
 target_link_options(_miao PRIVATE LINKER:--exclude-libs,ALL)
 
 nanobind_add_stub(_miao_stub MODULE _miao OUTPUT _miao.pyi PYTHON_PATH $<TARGET_FILE_DIR:_miao> DEPENDS _miao)

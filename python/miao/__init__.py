@@ -1,5 +1,5 @@
 """Language models on a CPU: load a GGUF file or a Hugging Face directory, generate, chat, translate, embed, classify,
-transcribe.
+transcribe, measure, compress.
 
     import miao
 
@@ -13,6 +13,7 @@ What goes wrong raises a miao.Error. Warnings go to the logger "miao".
 from ._miao import Completion, Index, Model, SpeechStream, Stream, Tokenizer, load
 from ._miao import version as __version__
 from .errors import Bug, Busy, Cancelled, Corrupt, Device, Error, Invalid, Io, NotFound, OutOfMemory, Unsupported
+from .measuring import Compression, Evaluation, Verdict, compress, eval
 from .results import Answer, Answers, Classification, Entity, Explanation, Hit, Ranked, Segment, Transcript, Word
 
 __all__ = [
@@ -23,10 +24,12 @@ __all__ = [
     "Cancelled",
     "Classification",
     "Completion",
+    "Compression",
     "Corrupt",
     "Device",
     "Entity",
     "Error",
+    "Evaluation",
     "Explanation",
     "Hit",
     "Index",
@@ -42,7 +45,10 @@ __all__ = [
     "Tokenizer",
     "Transcript",
     "Unsupported",
+    "Verdict",
     "Word",
     "__version__",
+    "compress",
+    "eval",
     "load",
 ]

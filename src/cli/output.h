@@ -26,7 +26,4 @@ class Output {
 
 Output& out();  // stdout
 
-// For a shell: a word that it would read otherwise stands in quotes.
-std::string shell_quoted(const std::string& word);
-
 }  // namespace miao::cli

@@ -75,7 +75,7 @@ CostLimits Search::limits() const {
 void Search::learn_from(const Candidate& c) {
   for (size_t i = 0; i < o_.budgets.losses.size(); ++i) {
     const measure::Loss& loss = c.quality->verdicts[i].loss;
-    const double bound = std::max(loss.upper.value_or(2 * loss.value), 1e-6);
+    const double bound = std::max(loss.feared(), 1e-6);
     ratio_[i] = bound / std::max(c.predicted[kLoss], 1e-6) / (c.misses.empty() ? 1 : kSafety);
   }
   if (!o_.budgets.losses.empty()) {
@@ -150,6 +150,7 @@ Result<CompressReport> Search::run() {
   goal_ = o_.budgets.losses.empty() ? kLoss : kSeconds;
   MIAO_CHECK_OK(open());
   MIAO_CHECK_OK(cut_texts());
+  MIAO_CHECK_OK(check_figures());
   calibrated_on_ =
       fmt::format("{}, {} windows of {} tokens", o_.text.empty() ? "the model's own text" : "calibration.txt",
                   sets_[kCalibration].size(), sets_[kCalibration][0].size());

@@ -21,6 +21,7 @@
 
 #include "base/result.h"
 #include "compress/allocation.h"
+#include "compress/evaluate.h"
 #include "compress/sensitivity.h"
 #include "compress/time_table.h"
 #include "measure/budget.h"
@@ -45,6 +46,8 @@ Result<double> parse_speed(std::string_view text);                 // "2x", "2"
 Result<double> parse_seconds(std::string_view text);               // "200ms", "1.5s", "15min"
 Result<void> parse_size(std::string_view text, Budgets& budgets);  // "60MB", "1.5GB", "40%": size or size_share
 Result<double> parse_bytes(std::string_view text);                 // "60MB", "1.5GiB"
+// Whether a loss budget may be about such a metric. Errors: invalid, with what is missing.
+Result<void> check_metric(std::string_view metric, bool questions, bool evaluate);
 
 struct CompressOptions {
   Budgets budgets;
@@ -52,6 +55,16 @@ struct CompressOptions {
   std::string text;        // what the model should stay good at; empty = what it writes by itself
   std::string final_text;  // the fourth set, where it is a text of its own
   std::string text_name = "the model's own text";
+  // A figure of the user's own, which budgets of "evaluate" are about; computed once for a file. One number has no
+  // interval, and no second set that it was not chosen on: it is judged by itself.
+  Evaluate evaluate;
+  std::string evaluate_name;    // what it is called
+  bool evaluate_kept = false;   // the store knows it by its name, and a second run computes nothing
+  bool evaluate_lower = false;  // lower is better
+  // Budgets of "accuracy" and "accuracy_norm" are about these: two of five in place of the third set, the others of the
+  // fourth.
+  std::vector<measure::Question> questions;
+  std::string questions_name;
   std::vector<DType> types;  // to choose from; empty = all that are worth it
   double level = 0.95;
   int tries = 5;       // candidates that are built at most
@@ -108,6 +121,8 @@ struct SetSize {
 struct CompressReport {
   std::string model, architecture, sha256, text_name;
   std::vector<SetSize> sets;
+  std::string evaluate_name, questions_name;
+  int64_t verify_questions = 0, final_questions = 0;
   Request request;
   Budgets budgets;
   double level = 0.95;

@@ -21,5 +21,8 @@ std::string to_text(const CompressReport& report);
 // One page, self-contained and without scripts: light or dark as the reader's system.
 std::string to_html(const CompressReport& report, const ReportContext& context);
 std::string to_markdown(const CompressReport& report, const ReportContext& context);
+// report.json, report.html, report.md, and reproduce.sh, which gives the same bytes whatever times are measured then.
+Result<void> write_reports(const std::filesystem::path& folder, const CompressReport& report,
+                           const ReportContext& context, const CompressOptions& options);
 
 }  // namespace miao::compress

@@ -206,6 +206,70 @@ TEST_F(CompressTest, NothingMayBeLost) {
   EXPECT_FALSE(found->kept) << "a bound is never below zero";
 }
 
+TEST_F(CompressTest, AFigureOfOnesOwnIsComputedOnceForAFile) {
+  CompressOptions o = options();
+  o.tries = 2;
+  o.evaluate_name = "points";
+  std::vector<fs::path> asked;
+  o.evaluate = [&](const fs::path& file) -> Result<double> {
+    EXPECT_TRUE(fs::exists(file));
+    asked.push_back(file);
+    return file == path() ? 100 : 99.5;
+  };
+  o.budgets.losses = {*measure::parse_budget("evaluate:1%"), *measure::parse_budget("evaluate:0.6")};
+  const auto found = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(found.ok()) << found.error().str();
+  EXPECT_TRUE(found->kept) << (found->misses.empty() ? "" : found->misses[0]);
+  EXPECT_EQ(asked.size(), 1 + found->candidates.size());
+  EXPECT_EQ(asked[0], path());
+  EXPECT_DOUBLE_EQ(found->final_quality->verdicts[0].loss.value, 0.005);
+  EXPECT_DOUBLE_EQ(found->final_quality->verdicts[1].loss.value, 0.5);
+  o.budgets.losses = {*measure::parse_budget("evaluate:0.4")};
+  const auto missed = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(missed.ok()) << missed.error().str();
+  EXPECT_FALSE(missed->kept);
+  EXPECT_NE(missed->misses.at(0).find("evaluate:0.4 is 0.5, as it was printed; no bound"), std::string::npos);
+}
+
+TEST_F(CompressTest, AFigureThatFailsEndsTheSearch) {
+  CompressOptions o = options();
+  o.budgets.losses = {*measure::parse_budget("evaluate:1%")};
+  EXPECT_EQ(compress(path(), dir_ / "out", o).error().code, Code::invalid) << "there is none";
+  o.evaluate = [&](const fs::path& file) -> Result<double> {
+    if (file == path()) return 1;
+    return Error{Code::io, "it broke", "mine"};
+  };
+  const auto broken = compress(path(), dir_ / "out", o);
+  ASSERT_FALSE(broken.ok());
+  EXPECT_EQ(broken.error().code, Code::io);
+  EXPECT_NE(broken.error().str().find("mine: it broke; what was built stays in"), std::string::npos);
+  o.evaluate = [](const fs::path&) -> Result<double> { return NAN; };
+  EXPECT_EQ(compress(path(), dir_ / "out", o).error().code, Code::invalid);
+  o.evaluate = [](const fs::path&) -> Result<double> { return 0; };
+  EXPECT_EQ(compress(path(), dir_ / "out", o).error().code, Code::invalid) << "no share of 0";
+}
+
+TEST_F(CompressTest, AccuracyIsOfQuestionsThatNothingWasChosenOn) {
+  CompressOptions o = options();
+  o.tries = 1;
+  o.budgets.losses = {*measure::parse_budget("accuracy:90%"), *measure::parse_budget("ppl:90%")};
+  EXPECT_EQ(compress(path(), dir_ / "out", o).error().code, Code::invalid) << "there are no questions";
+  for (int i = 0; i < 50; ++i)
+    o.questions.push_back({"the cat number " + std::to_string(i) + " sat on", {"the mat", "a hat"}, i % 2});
+  const auto found = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(found.ok()) << found.error().str();
+  EXPECT_EQ(found->verify_questions, 20);
+  EXPECT_EQ(found->final_questions, 30);
+  const measure::Verdict& own = found->candidates[0].quality->verdicts.at(0);
+  const measure::Verdict& last = found->final_quality->verdicts.at(0);
+  EXPECT_EQ(own.loss.units, 20);
+  EXPECT_EQ(last.loss.units, 30);
+  EXPECT_EQ(last.loss.unit, "question");
+  ASSERT_TRUE(last.loss.upper);
+  EXPECT_EQ(last.outcome, measure::Outcome::passes);
+  ASSERT_TRUE(found->final_quality->find("base_accuracy"));
+}
+
 TEST_F(CompressTest, BadInputEndsClearly) {
   CompressOptions o = options();
   o.budgets.size_share = 0.5;

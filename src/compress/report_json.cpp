@@ -98,6 +98,10 @@ Json to_json(const CompressReport& r, const ReportContext& context) {
   budget("bytes_share", r.budgets.size_share);
   budget("memory", r.budgets.memory);
   for (const SetSize& s : r.sets) out["sets"][s.name] = {{"windows", s.windows}, {"tokens", s.tokens}};
+  if (r.final_questions > 0) {
+    out["questions"] = {{"name", r.questions_name}, {"verification", r.verify_questions}, {"final", r.final_questions}};
+  }
+  if (!r.evaluate_name.empty()) out["evaluate"] = r.evaluate_name;
   out["chosen"] = r.chosen;
   if (r.final_quality) out["final"] = of(*r.final_quality);
   out["candidates"] = Json::array();

@@ -16,7 +16,8 @@ namespace {
 struct LossMetric {
   const char* name;
   const char* what;
-  bool share;  // written in per cent, or as a fraction below 1
+  bool share;             // written in per cent, or as a fraction below 1
+  bool relative = false;  // written in per cent of the base's figure, or in the unit of that
 };
 constexpr LossMetric kMetrics[] = {
     {"ppl", "rise of perplexity", true},
@@ -29,6 +30,7 @@ constexpr LossMetric kMetrics[] = {
     {"overlap", "share of nearest texts that change", true},
     {"spearman", "loss of rank correlation", false},
     {"wer", "rise of the word error rate", true},
+    {"evaluate", "loss by your own figure", false, true},
 };
 
 const LossMetric* find(std::string_view name) {
@@ -51,6 +53,7 @@ Error wrong(std::string_view text, const std::string& why) {
 std::string loss_metrics() {
   std::string out;
   for (const LossMetric& m : kMetrics) {
+    if (m.relative) continue;  // of compress alone
     if (!out.empty()) out += ", ";
     out += fmt::format("{} ({})", m.name, m.what);
   }
@@ -91,7 +94,8 @@ Result<Budget> parse_budget(std::string_view text) {
   if (out.margin <= 0) return wrong(text, "no data can show that a loss is below a margin that is not above 0");
   if (out.percent) out.margin /= 100;
   const LossMetric* const metric = find(out.metric);
-  if (out.percent && metric && !metric->share) return wrong(text, out.metric + " is no share; leave the % out");
+  if (out.percent && metric && !metric->share && !metric->relative)
+    return wrong(text, out.metric + " is no share; leave the % out");
   if (!out.percent && (!metric || metric->share) && out.margin >= 1)
     return wrong(text, "a share is below 1, or has a %");
   return out;
@@ -109,11 +113,16 @@ const char* name(Outcome outcome) {
   return "fails";
 }
 
-Verdict judge(const Budget& budget, const Loss& loss, double level) {
+Verdict judge(const Budget& budget, const Loss& measured, double level) {
   MIAO_CHECK(level > 0.5 && level < 1);
-  Verdict out{budget, loss, Outcome::fails, 0};
+  Verdict out{budget, measured, Outcome::fails, 0};
+  Loss& loss = out.loss;
+  if (loss.whole && budget.percent) {
+    loss.value /= std::fabs(*loss.whole);
+    if (loss.upper) *loss.upper /= std::fabs(*loss.whole);
+  }
   if (!(loss.value < budget.margin)) return out;  // a NaN fails
-  if (loss.upper && *loss.upper < budget.margin) {
+  if (loss.lone || (loss.upper && *loss.upper < budget.margin)) {
     out.outcome = Outcome::passes;
     return out;
   }

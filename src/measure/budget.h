@@ -23,7 +23,7 @@ struct Budget {
 // "ppl:2%", "ppl<=2%", "ppl=2%", "kld:0.02", or "1%" of what a task measures first. Errors (invalid) say what is
 // expected.
 Result<Budget> parse_budget(std::string_view text);
-std::string loss_metrics();  // for help: "ppl (rise of perplexity, %), kld (...), ..."
+std::string loss_metrics();  // that miao measures, for help: "ppl (rise of perplexity), kld (...), ..."
 
 std::string_view describe_metric(std::string_view metric);  // "rise of perplexity"; of a key of the list
 
@@ -34,10 +34,17 @@ struct Loss {
   std::optional<double> upper;  // one-sided bound at the level of the report; none where there is too little data
   int64_t units = 0;            // that were resampled or counted
   int64_t least = 0;            // units below which there is no bound
+  std::string unit = {};        // "question"; empty: that of the measurement
+  // It is a figure without a spread, which can only be judged by itself.
+  bool lone = false;
+  std::optional<double> whole = {};  // a margin in per cent is a share of this; none: the value is a share already
+
+  // What has to be below a margin: where a bound is lacking, twice the value is feared.
+  double feared() const { return lone ? value : upper.value_or(2 * value); }
 };
 
 enum class Outcome : uint8_t {
-  passes,     // the bound is below the margin
+  passes,     // the bound is below the margin; of a lone figure, the value
   not_shown,  // the value is, the bound is not: more data may show it
   fails,      // the value itself is not
 };

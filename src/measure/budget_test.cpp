@@ -56,6 +56,22 @@ TEST(Budget, VerdictsAreOfTheBound) {
   EXPECT_STREQ(name(Outcome::not_shown), "not shown");
 }
 
+TEST(Budget, ALoneFigureIsJudgedByItself) {
+  const Loss fall{.metric = "evaluate", .value = 0.5, .lone = true, .whole = 50.0};
+  const auto outcome = [&](const char* text) { return judge(*parse_budget(text), fall, 0.95).outcome; };
+  EXPECT_EQ(outcome("evaluate:0.6"), Outcome::passes);  // in its own unit
+  EXPECT_EQ(outcome("evaluate:0.4"), Outcome::fails);
+  EXPECT_EQ(outcome("evaluate:1.1%"), Outcome::passes);  // 0.5 of 50
+  EXPECT_EQ(outcome("evaluate:0.9%"), Outcome::fails);
+  EXPECT_EQ(judge(*parse_budget("evaluate:2%"), fall, 0.95).loss.value, 0.01);
+  EXPECT_EQ(fall.feared(), 0.5);
+  EXPECT_EQ((Loss{.metric = "kld", .value = 0.5}.feared()), 1.0);
+  EXPECT_EQ((Loss{.metric = "kld", .value = 0.5, .upper = 0.7}.feared()), 0.7);
+  const Loss negative{.metric = "evaluate", .value = 0.5, .lone = true, .whole = -50.0};  // log-likelihoods are
+  EXPECT_EQ(judge(*parse_budget("evaluate:2%"), negative, 0.95).loss.value, 0.01);
+  EXPECT_EQ(loss_metrics().find("evaluate"), std::string::npos);
+}
+
 // Half the way to the margin at 100 units; at 100 (0.02 / 0.01)^2 the bound would be there in every second sample.
 TEST(Budget, NotShownSaysHowMuchMore) {
   const Verdict v = judge({"kld", 0.02, false}, {"kld", 0.01, 0.03, 100, 8}, 0.95);

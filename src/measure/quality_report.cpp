@@ -49,9 +49,11 @@ std::string sentence(const Quality& quality, const Verdict& v) {
   };
   std::string out = fmt::format("{} (budget {}): ", name(v.outcome), v.budget.text());
   out += fmt::format("the {} is {}", describe_metric(v.budget.metric), number(v.loss.value));
+  if (v.loss.lone) return out + ", as it was printed; no bound";
   if (v.loss.upper) out += fmt::format(", below {} at {:g} %", number(*v.loss.upper), 100 * quality.level);
   if (v.outcome != Outcome::not_shown) return out;
-  const std::string more = fmt::format("{} more {}{}", v.more, quality.unit, v.more == 1 ? "" : "s");
+  const std::string more =
+      fmt::format("{} more {}{}", v.more, v.loss.unit.empty() ? quality.unit : v.loss.unit, v.more == 1 ? "" : "s");
   return out + (v.loss.upper ? "; about " + more + " would show it" : "; a bound takes " + more);
 }
 

@@ -8,6 +8,7 @@
 
 #include "measure/machine.h"
 #include "measure/quality.h"
+#include "runtime/encoder.h"
 #include "runtime/engine.h"
 
 namespace miao::measure {
@@ -20,6 +21,9 @@ struct Subject {
   int64_t weights = 0;         // bytes
   std::vector<runtime::KernelReport> kernels;
 };
+
+Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Engine& engine);
+Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Encoder& encoder);
 
 struct DataFile {
   std::string name, sha256;

@@ -10,5 +10,7 @@ void bind_completion(nanobind::module_& module);
 void bind_speech(nanobind::module_& module);
 void bind_search(nanobind::module_& module);
 void bind_model(nanobind::module_& module);
+void bind_eval(nanobind::module_& module);
+void bind_compress(nanobind::module_& module);
 
 }  // namespace miao::python

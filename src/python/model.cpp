@@ -17,11 +17,7 @@
 
 namespace miao::python {
 
-namespace {
-
-using namespace nb::literals;
-
-Result<std::shared_ptr<Session>> open(const std::filesystem::path& ref, runtime::EngineOptions options) {
+Result<std::shared_ptr<Session>> open_session(const std::filesystem::path& ref, runtime::EngineOptions options) {
   io::ResolveOptions resolve{.cancel = options.cancel};
   std::string last;
   resolve.progress = [&](const io::Progress& progress) {
@@ -49,6 +45,10 @@ runtime::Compute compute_type(const std::string& name) {
   raise({Code::invalid, "is '" + name + "'; choose auto, fp32, bf16x3 or int8", "dtype"});
 }
 
+namespace {
+
+using namespace nb::literals;
+
 std::unique_ptr<Model> load(nb::object ref, const std::string& dtype, nb::object threads, nb::object ctx, nb::object kv,
                             std::string isa) {
   runtime::EngineOptions options;
@@ -61,7 +61,7 @@ std::unique_ptr<Model> load(nb::object ref, const std::string& dtype, nb::object
   std::optional<Result<std::shared_ptr<Session>>> session;
   Task task([&](Task& self) {
     options.cancel = self.cancelled();
-    session.emplace(open(path, options));
+    session.emplace(open_session(path, options));
   });
   task.wait();
   return std::make_unique<Model>(value(std::move(*session)));

@@ -2,6 +2,7 @@
 // engine, and hands the session to one caller at a time.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,12 @@ class Model {
  private:
   std::shared_ptr<Session> session_;
 };
+
+// Finds and downloads what `ref` names, and loads it.
+Result<std::shared_ptr<Session>> open_session(const std::filesystem::path& ref, runtime::EngineOptions options);
+// Arguments of load(): raise miao.Invalid.
+std::optional<kernels::KvType> kv_type(nb::handle kv);
+runtime::Compute compute_type(const std::string& name);
 
 // What a model is called in messages: "a decoder".
 const char* kind_name(Kind kind);

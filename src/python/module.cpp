@@ -17,6 +17,8 @@ NB_MODULE(_miao, module) {
   bind_speech(module);
   bind_search(module);
   bind_model(module);
+  bind_eval(module);
+  bind_compress(module);
   // Threads that compute must not meet the end of the process.
   nb::module_::import_("atexit").attr("register")(nb::cpp_function([] { Task::stop_all(); }));
 }

@@ -15,10 +15,10 @@ struct Engines {
 Result<Engines> open_both(const EvalFlags& o, const EvalPaths& paths, measure::QualityReport& report) {
   Engines out;
   MIAO_TRY(out.model, open_engine(paths.model, o.engine.options()));
-  report.model = subject_of(o.model.ref, o.engine.dtype, *out.model);
+  report.model = measure::subject_of(o.model.ref, o.engine.dtype, *out.model);
   if (!paths.base) return out;
   MIAO_TRY(out.base, open_engine(*paths.base, o.base_options()));
-  report.base = subject_of(o.against, o.base_dtype, *out.base);
+  report.base = measure::subject_of(o.against, o.base_dtype, *out.base);
   return out;
 }
 

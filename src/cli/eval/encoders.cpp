@@ -28,10 +28,10 @@ Result<Encoders> open_both(const EvalFlags& o, const EvalPaths& paths, models::R
                            measure::QualityReport& report) {
   Encoders out;
   MIAO_TRY(out.model, open_encoder(paths.model, o.engine.options(), rows));
-  report.model = subject_of(o.model.ref, o.engine.dtype, *out.model);
+  report.model = measure::subject_of(o.model.ref, o.engine.dtype, *out.model);
   if (!paths.base) return out;
   MIAO_TRY(out.base, open_encoder(*paths.base, o.base_options(), rows));
-  report.base = subject_of(o.against, o.base_dtype, *out.base);
+  report.base = measure::subject_of(o.against, o.base_dtype, *out.base);
   return out;
 }
 

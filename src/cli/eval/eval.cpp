@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/process.h"
 #include "base/sha256.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
@@ -50,34 +51,6 @@ measure::QualityRun Measuring::run() {
   return {.stop = &interrupted(), .progress = [this](int64_t done, int64_t total) {
             bar_.update(name_, static_cast<uint64_t>(done), static_cast<uint64_t>(total));
           }};
-}
-
-namespace {
-
-template <class Model>
-measure::Subject common_subject(const std::string& name, const std::string& dtype, const Model& model) {
-  measure::Subject out{.model = name, .family = model.spec().family};
-  out.isa = model.isa();
-  out.dtype = dtype;
-  out.weights = model.memory().weights;
-  out.kernels = model.kernels();
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(model.checkpoint().path(), ignored)) {
-    if (auto hash = sha256_file(model.checkpoint().path()); hash.ok()) out.sha256 = std::move(*hash);
-  }
-  return out;
-}
-
-}  // namespace
-
-measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Engine& engine) {
-  measure::Subject out = common_subject(name, dtype, engine);
-  out.kv = kernels::kv_format(engine.kv_type()).name;
-  return out;
-}
-
-measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Encoder& encoder) {
-  return common_subject(name, dtype, encoder);
 }
 
 std::string quality_text(const measure::QualityReport& report) {

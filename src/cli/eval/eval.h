@@ -62,8 +62,6 @@ class Measuring {
   ProgressBar bar_;
   std::string name_;
 };
-measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Engine& engine);
-measure::Subject subject_of(const std::string& name, const std::string& dtype, const runtime::Encoder& encoder);
 
 std::string quality_text(const measure::QualityReport& report);  // for a terminal
 

@@ -33,9 +33,9 @@ Result<void> eval_text(const EvalFlags& o, const Common& common, const EvalPaths
   std::unique_ptr<runtime::Engine> base;
   if (paths.base) {
     MIAO_TRY(base, open_decoder(*paths.base, o.base_options(), what.ctx));
-    report.base = subject_of(o.against, o.base_dtype, *base);
+    report.base = measure::subject_of(o.against, o.base_dtype, *base);
   }
-  report.model = subject_of(o.model.ref, o.engine.dtype, *model);
+  report.model = measure::subject_of(o.model.ref, o.engine.dtype, *model);
   Measuring measuring(common, "reading", "chunk");
   const double start = now_seconds();
   auto records = measure::measure_text(*model, base.get(), data, what, measuring.run());

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/process.h"
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/verb.h"

@@ -4,9 +4,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "cli/checks.h"
 #include "cli/date.h"
 #include "cli/interrupt.h"
@@ -29,6 +29,8 @@ namespace {
 struct Options {
   ModelArgument model;
   std::string output, text, final_text, speed, first, step, latency, size, memory, time_budget;
+  std::string choices, evaluate, evaluate_timeout = "1h";
+  bool lower = false;
   std::vector<std::string> max_loss, types;
   double level = 95;
   int64_t prompt = 512, gen = 128, batch = 1;
@@ -43,10 +45,8 @@ Result<compress::Budgets> budgets_of(const Options& o) {
     auto one = measure::parse_budget(text);
     if (!one.ok()) return std::move(one.error()).at("--max-loss");
     if (one->metric.empty()) one->metric = "ppl";
-    if (one->metric != "ppl" && one->metric != "kld" && one->metric != "top1") {
-      return Error{Code::invalid, "'" + one->metric + "' is not measured on a text; ppl, kld and top1 are",
-                   "--max-loss"};
-    }
+    auto known = compress::check_metric(one->metric, !o.choices.empty(), !o.evaluate.empty());
+    if (!known.ok()) return std::move(known.error()).at("--max-loss");
     out.losses.push_back(std::move(*one));
   }
   const auto number = [](const char* flag, const std::string& text, auto parse,
@@ -102,23 +102,15 @@ std::string command_of(const Options& o) {
   out += fmt::format(" --prompt {} --gen {} --batch {}", o.prompt, o.gen, o.batch);
   add("--text", o.text);
   add("--final-text", o.final_text);
+  add("--choices", o.choices);
+  add("--evaluate", o.evaluate);
+  if (o.lower) out += " --evaluate-lower";
+  if (!o.evaluate.empty() && o.evaluate_timeout != "1h") add("--evaluate-timeout", o.evaluate_timeout);
   for (const std::string& type : o.types) add("--types", type);
   out += fmt::format(" --level {:g} --tries {} --seed {}", o.level, o.tries, o.seed);
   add("--time-budget", o.time_budget);
   if (o.threads > 0) out += fmt::format(" --threads {}", o.threads);
   return out;
-}
-
-// That gives the same bytes, whatever times are measured then.
-std::string reproduction(const Options& o, const std::filesystem::path& model, const compress::CompressReport& r) {
-  std::error_code error;
-  auto path = std::filesystem::absolute(model, error);
-  return fmt::format(
-      "#!/bin/sh\n# Writes the model of this folder again, byte for byte.\ncd \"$(dirname \"$0\")\" &&\n"
-      "exec miao quantize {} -o again.gguf --type {} --pure --tensor-types types.txt --calibration {}{}\n",
-      shell_quoted(path.string()), r.main_type,
-      o.text.empty() ? "own --seed " + std::to_string(o.seed) : "calibration.txt",
-      o.threads > 0 ? fmt::format(" --threads {}", o.threads) : "");
 }
 
 Result<int> run(const Options& o, const Common& common) {
@@ -149,9 +141,23 @@ Result<int> run(const Options& o, const Common& common) {
     if (!seconds.ok()) return usage_error(verb_compress, "--time-budget: " + seconds.error().message);
     options.seconds = *seconds;
   }
+  const auto timeout = compress::parse_seconds(o.evaluate_timeout);
+  if (!timeout.ok()) return usage_error(verb_compress, "--evaluate-timeout: " + timeout.error().message);
+  if (o.lower && o.evaluate.empty()) return usage_error(verb_compress, "--evaluate-lower goes with --evaluate");
+  if (!o.evaluate.empty()) {
+    options.evaluate = compress::evaluation_by({o.evaluate, *timeout, options.cancel});
+    options.evaluate_name = o.evaluate;
+    options.evaluate_kept = true;
+    options.evaluate_lower = o.lower;
+  }
   MIAO_TRY(options.text, text_of(o.text));
   MIAO_TRY(options.final_text, text_of(o.final_text));
   if (!o.text.empty()) options.text_name = o.text == "-" ? "standard input" : o.text;
+  if (!o.choices.empty()) {
+    MIAO_TRY(const std::string questions, text_of(o.choices));
+    options.questions_name = o.choices == "-" ? "standard input" : o.choices;
+    MIAO_TRY(options.questions, measure::parse_questions(questions, options.questions_name));
+  }
   MIAO_TRY(const auto path, find_model(o.model, common));
   auto store = open_store(o);
   if (store) options.store = &*store;
@@ -168,11 +174,7 @@ Result<int> run(const Options& o, const Common& common) {
   bar.end();
   const compress::ReportContext context{
       .version = kVersion, .date = utc_now(), .command = command_of(o), .machine = measure::describe_machine()};
-  const std::filesystem::path folder = o.output;
-  MIAO_CHECK_OK(write_file_atomic(folder / "report.json", dump_json(to_json(report, context), 2) + "\n"));
-  MIAO_CHECK_OK(write_file_atomic(folder / "report.html", to_html(report, context)));
-  MIAO_CHECK_OK(write_file_atomic(folder / "report.md", to_markdown(report, context)));
-  MIAO_CHECK_OK(write_file_atomic(folder / "reproduce.sh", reproduction(o, path, report)));
+  MIAO_CHECK_OK(compress::write_reports(o.output, report, context, options));
   if (common.json) {
     out().line(dump_json(to_json(report, context)));
   } else {
@@ -190,8 +192,10 @@ Run add(CLI::App& app, const Common& common) {
   const auto text = [&](const char* flag, std::string& value, const char* type, const std::string& help) {
     return app.add_option(flag, value, help)->type_name(type)->check(not_empty());
   };
-  app.add_option("--max-loss", o->max_loss,
-                 "Lose at most: 1% (of perplexity), ppl:1%, kld:0.02, top1:3%. May be given several times")
+  app.add_option(
+         "--max-loss", o->max_loss,
+         "Lose at most: 1% (of perplexity), ppl:1%, kld:0.02, top1:3%, accuracy:1% (of --choices), evaluate:1% or "
+         "evaluate:0.02 (of --evaluate). May be given several times")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("BUDGET");
@@ -209,6 +213,15 @@ Run add(CLI::App& app, const Common& common) {
   text("--text", o->text, "FILE",
        "What the model should stay good at; - is standard input. Without it, the model writes text by itself");
   text("--final-text", o->final_text, "FILE", "Another text for the final figures, instead of a part of --text");
+  text("--choices", o->choices, "FILE",
+       "Questions with choices, as miao eval takes them: for accuracy:1%. Two of five judge candidates, the others the "
+       "one that is chosen");
+  text("--evaluate", o->evaluate, "COMMAND",
+       "Prints a number of a model, last: for evaluate:1% (of the number) or evaluate:0.02. {} is the model's file, "
+       "which "
+       "otherwise comes last; MIAO_MODEL is it too");
+  app.add_flag("--evaluate-lower", o->lower, "Of --evaluate: lower is better");
+  text("--evaluate-timeout", o->evaluate_timeout, "TIME", "Of --evaluate: a run that takes longer has failed; unset = 1h");
   app.add_option("--types", o->types, "Types to choose from; unset = all that are worth it")
       ->delimiter(',')
       ->type_name("TYPE");
@@ -235,13 +248,19 @@ const Verb verb_compress = {
         "as it is, on text that the search has not seen. A loss budget is kept when the upper confidence bound lies "
         "below it. With a loss budget the fastest model that keeps it is looked for, else the one with the least loss "
         "within the others.\n\n"
+        "A metric of your own is a command that prints a number: --evaluate 'python score.py {}' with --max-loss "
+        "evaluate:1%. It runs once for the model as it is and once for each candidate; what it printed is kept by the "
+        "command's words, so --fresh is for a script that changed. One number has no interval: it is judged as it was "
+        "printed, and the report says so.\n\n"
         "What is measured is kept, so that a second run is quick and an interrupted one goes on. The exit code is 3 "
         "where no model was found to keep all budgets; nearest.gguf is then the nearest, and model.gguf is not there.",
     .examples =
         "miao compress model-f16.gguf -o small --max-loss 1% --text notes.txt\n"
         "miao compress model-f16.gguf -o small --max-loss 2% --min-speed 2x            # the model's own text\n"
         "miao compress model-f16.gguf -o small --max-size 40% --prompt 2000 --gen 50\n"
-        "miao compress model-f16.gguf -o small --max-loss kld:0.02,top1:5% --time-budget 15min",
+        "miao compress model-f16.gguf -o small --max-loss kld:0.02,top1:5% --time-budget 15min\n"
+        "miao compress model-f16.gguf -o small --max-loss accuracy:2% --choices arc.jsonl\n"
+        "miao compress model-f16.gguf -o small --max-loss evaluate:1% --evaluate 'python score.py {}'",
     .json = true,
     .add = add,
 };

@@ -80,11 +80,20 @@ std::string verdict(const CompressReport& r) {
   std::string losses;
   if (r.final_quality) {
     for (const measure::Verdict& v : r.final_quality->verdicts) {
+      if (v.loss.lone) continue;
       losses += fmt::format("{}the {} is {}", losses.empty() ? "" : ", ", measure::describe_metric(v.budget.metric),
                             in_unit(v.budget, v.loss.value));
       if (v.loss.upper) losses += fmt::format(" (below {})", in_unit(v.budget, *v.loss.upper));
     }
-    if (!losses.empty()) out += "; on text that nothing was chosen on, " + losses;
+    if (!losses.empty()) {
+      out += fmt::format("; on text{} that nothing was chosen on, {}", r.final_questions > 0 ? " and questions" : "",
+                         losses);
+    }
+    for (const measure::Verdict& v : r.final_quality->verdicts) {
+      if (!v.loss.lone) continue;
+      out += fmt::format("; the {} is {}, as it was printed: it has no bound, and candidates were chosen on it",
+                         measure::describe_metric(v.budget.metric), in_unit(v.budget, v.loss.value));
+    }
   }
   if (r.kept) return out + ".";
   out += "; missed: ";
@@ -121,6 +130,11 @@ FactTable comparison(const CompressReport& r) {
          with_interval(*own),
          rise ? with_interval({.value = rise->value, .ci = rise->ci, .form = rise->form}) : number("-")});
   }
+  for (const auto& [key, label] :
+       {std::pair{"accuracy", "accuracy on the final questions"}, {"evaluate", "your own figure"}}) {
+    const auto *before = q.find(std::string("base_") + key), *after = q.find(key);
+    if (before && after) out.rows.push_back({{label}, with_interval(*before), with_interval(*after), number("")});
+  }
   for (const char* key : {"kld_mean", "same_top1"}) {
     if (const auto* m = q.find(key)) out.rows.push_back({{m->label}, number("-"), with_interval(*m), number("")});
   }
@@ -133,9 +147,13 @@ FactTable budgets(const CompressReport& r) {
   FactTable out{{{"budget"}, number("at most"), number("it is"), {"kept?"}}, {}};
   if (r.final_quality) {
     for (const measure::Verdict& v : r.final_quality->verdicts) {
-      const std::string bound = v.loss.upper ? "below " + in_unit(v.budget, *v.loss.upper) : "without a bound";
+      const std::string bound = v.loss.lone    ? "as it was printed; no bound"
+                                : v.loss.upper ? "below " + in_unit(v.budget, *v.loss.upper)
+                                               : "without a bound";
       std::string kept = v.outcome == measure::Outcome::passes ? "kept" : measure::name(v.outcome);
-      if (v.more > 0) kept += fmt::format("; about {} more {}s would show it", v.more, r.final_quality->unit);
+      if (v.more > 0)
+        kept += fmt::format("; about {} more {}s would show it", v.more,
+                            v.loss.unit.empty() ? r.final_quality->unit : v.loss.unit);
       out.rows.push_back({{std::string(measure::describe_metric(v.budget.metric))},
                           number(in_unit(v.budget, v.budget.margin)),
                           number(in_unit(v.budget, v.loss.value), bound),
@@ -186,6 +204,11 @@ FactTable sets(const CompressReport& r) {
                         number(std::to_string(s.windows)),
                         number(std::to_string(s.tokens)),
                         number(std::to_string(s.windows * s.tokens))});
+  }
+  if (r.final_questions > 0) {
+    for (const auto& [name, n] : {std::pair{"verification", r.verify_questions}, std::pair{"final", r.final_questions}})
+      out.rows.push_back(
+          {{fmt::format("{} questions of {}", name, r.questions_name)}, number(std::to_string(n)), {}, {}});
   }
   return out;
 }

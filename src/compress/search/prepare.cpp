@@ -22,6 +22,7 @@ namespace miao::compress {
 namespace {
 
 constexpr int64_t kWindow = 512, kSearchWindow = 256;
+constexpr int64_t kOwnContext = 4096;                            // that an engine takes unasked
 constexpr std::array<int64_t, kSets> kMost = {64, 4, 100, 200};  // windows
 constexpr std::array<int64_t, kSets> kOwn = {64, 4, 48, 96};     // of text that the model writes, which takes time
 constexpr int64_t kLeastWindows = 8;                             // of the sets that verdicts are about
@@ -81,11 +82,15 @@ Result<void> Search::open() {
   copy_ = std::move(copy);
   for (const std::string& line : copy_->notes()) say(line);
   MIAO_TRY(report_.sha256, sha256_file(copy_->path()));
-  MIAO_TRY(base_, runtime::Engine::open(copy_->path(), {.threads = o_.threads,
-                                                        .ctx = std::max(kWindow, o_.request.ctx()),
-                                                        .isa = {},
-                                                        .packs = {},
-                                                        .cancel = o_.cancel}));
+  runtime::EngineOptions engine{
+      .threads = o_.threads, .ctx = std::max(kWindow, o_.request.ctx()), .isa = {}, .packs = {}, .cancel = o_.cancel};
+  MIAO_TRY(base_, runtime::Engine::open(copy_->path(), engine));
+  const int64_t own = std::min(base_->spec().ctx, kOwnContext);
+  if (!o_.questions.empty() && base_->ctx() < own) {  // questions may be as long as the model allows
+    base_.reset();
+    engine.ctx = own;
+    MIAO_TRY(base_, runtime::Engine::open(copy_->path(), engine));
+  }
   MIAO_CHECK_OK(check_numbers(base_->checkpoint(), base_->pool(), o_.cancel));
   report_.architecture = base_->spec().family;
   report_.base_bytes = std::filesystem::file_size(copy_->path(), error);

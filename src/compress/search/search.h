@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,6 +52,12 @@ class Search {
   void find_misses(Candidate& candidate) const;
   Result<void> write_result(const Candidate& candidate);
 
+  // figures.cpp: losses that are not of a text
+  Result<void> check_figures();
+  Result<void> add_figures(const Candidate& candidate, Set set, measure::Quality& quality);
+  Result<double> figure_of(const std::filesystem::path& file, const std::string& key, const std::string& name);
+  std::vector<measure::Question> questions_of(Set set) const;
+
   // compress.cpp
   Result<void> choose();
   CostLimits limits() const;
@@ -82,6 +89,7 @@ class Search {
   Problem problem_;
   std::vector<size_t> items_;  // of report_.matrices, in the problem
   Quantity goal_ = kSeconds;
+  std::map<std::string, double> figures_;    // by Candidate::key, of the base by "base"
   std::vector<double> ratio_;                // of each loss budget: upper bound by predicted divergence
   Costs time_ratio_ = {1, 1, 1, 1, 1};       // measured by predicted, of the quantities that are times
   double bytes_over_ = 0, memory_over_ = 0;  // what a file, and a running model, have more than predicted bytes

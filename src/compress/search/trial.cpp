@@ -75,6 +75,7 @@ Result<measure::Quality> Search::quality_of(const Candidate& candidate, Set set)
            }));
   MIAO_TRY(const measure::TextRecords records, records_of(json));
   measure::Quality out = measure::summarise(records, o_.level);
+  MIAO_CHECK_OK(add_figures(candidate, set, out));
   MIAO_CHECK_OK(measure::judge(out, o_.budgets.losses));
   return out;
 }
@@ -141,11 +142,12 @@ void Search::find_misses(Candidate& c) const {
   c.over = 0;
   for (const measure::Verdict& v : c.quality->verdicts) {
     if (v.outcome == measure::Outcome::passes) continue;
-    c.over = std::max(c.over, v.loss.upper.value_or(2 * v.loss.value) / std::max(v.budget.margin, 1e-9) - 1);
+    c.over = std::max(c.over, v.loss.feared() / std::max(v.budget.margin, 1e-9) - 1);
     c.misses.push_back(
         fmt::format("{} is {:.4g}, {}", v.budget.text(), v.loss.value,
-                    v.loss.upper ? fmt::format("with {:g} % confidence below {:.4g}", 100 * o_.level, *v.loss.upper)
-                                 : std::string("without a bound")));
+                    v.loss.lone    ? std::string("as it was printed; no bound")
+                    : v.loss.upper ? fmt::format("with {:g} % confidence below {:.4g}", 100 * o_.level, *v.loss.upper)
+                                   : std::string("without a bound")));
   }
   const Budgets& b = o_.budgets;
   const auto at_most = [&](const char* what, std::optional<double> limit, double is, double unit, const char* name) {
