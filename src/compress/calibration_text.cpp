@@ -1,7 +1,6 @@
 #include "compress/calibration_text.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/file.h"
 #include "measure/quality_data.h"
@@ -56,14 +55,12 @@ Result<std::vector<std::vector<int32_t>>> text_items(runtime::Encoder& encoder, 
   MIAO_TRY(auto ids, runtime::text_ids(encoder, lines, {.truncate = true}));
   size_t tokens = 0;
   for (const auto& of_line : ids) tokens += of_line.size();
-  const double most = static_cast<double>(options.windows * options.tokens);
-  const double share = std::min(1.0, most / static_cast<double>(std::max<size_t>(1, tokens)));
+  const auto most = static_cast<size_t>(options.windows * options.tokens);
+  const size_t n = ids.size(), count = tokens <= most ? n : std::max<size_t>(1, n * most / tokens);
   std::vector<std::vector<int32_t>> out;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (std::floor(share * static_cast<double>(i + 1)) > std::floor(share * static_cast<double>(i)) || share == 1)
-      out.push_back(std::move(ids[i]));
+  for (size_t i = 0; i < n; ++i) {
+    if ((i + 1) * count / n > i * count / n) out.push_back(std::move(ids[i]));
   }
-  if (out.empty()) out.push_back(std::move(ids[0]));
   return out;
 }
 

@@ -108,7 +108,8 @@ TEST_F(CompressTest, TheLossOfAnAllocationIsThatOfItsFile) {
 
 TEST_F(CompressTest, TimesOfAllKindsAndTypes) {
   const Request request{.prompt = 16, .gen = 4};
-  const auto table = measure_times(*engine_, request, kTypes, {.rounds = 2, .progress = {}});
+  const auto table =
+      measure_times(*engine_, clock_of(*engine_, request, nullptr), kTypes, {.rounds = 2, .progress = {}});
   ASSERT_TRUE(table.ok()) << table.error().str();
   EXPECT_EQ(table->kinds().size(), 5u);
   EXPECT_GT(table->rest().step, 0);

@@ -229,9 +229,11 @@ TEST(EncoderBlocks, OneAtATimeIsTheWholePass) {
     EXPECT_EQ(encoder->products().size(), classes ? 10u : 8u);
     // What is wrong with an input leaves nothing behind.
     texts[2][0] = 131;
+    next = 0;
     const auto wrong = encoder->run_blocks(texts, {.first = 0, .end = 2}, sink);
     ASSERT_FALSE(wrong.ok());
     EXPECT_NE(wrong.error().str().find("input 3"), std::string::npos) << wrong.error().str();
+    EXPECT_EQ(next, 0);
     const std::atomic<bool> stop{true};
     texts[2][0] = 1;
     EXPECT_EQ(encoder->run_blocks(texts, {.first = 0, .end = 2}, sink, &stop).error().code, Code::cancelled);

@@ -194,6 +194,11 @@ Result<Encoded> Encoder::run(std::span<const EncoderInput> inputs, const std::at
 Result<void> Encoder::run_blocks(Inputs inputs, graph::Blocks blocks, const Sink& sink, Cancel cancel) {
   State& s = *state_;
   MIAO_CHECK(s.can_run);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (const auto good = s.check({.ids = inputs[i]}); !good.ok()) {
+      return Error(good.error()).at("input " + std::to_string(i + 1));
+    }
+  }
   int64_t given = 0;  // results
   const auto pass = [&]() -> Result<void> {
     const auto ids = static_cast<int64_t>(s.ids.size());
@@ -202,7 +207,10 @@ Result<void> Encoder::run_blocks(Inputs inputs, graph::Blocks blocks, const Sink
       std::iota(s.wanted.begin(), s.wanted.end(), 0);
     }
     const auto rows = blocks.out ? 0 : static_cast<int64_t>(s.wanted.size());
-    MIAO_CHECK_OK(s.reserve(rows));
+    if (auto ready = s.reserve(rows); !ready.ok()) {
+      s.forget();
+      return ready;
+    }
     int64_t done = 0;
     if (!s.run_pass(done, cancel, &blocks)) return Error{Code::cancelled, "interrupted", {}};
     if (blocks.in) blocks.in += ids * blocks.ld;
@@ -210,14 +218,9 @@ Result<void> Encoder::run_blocks(Inputs inputs, graph::Blocks blocks, const Sink
     given += rows;
     return blocks.out ? Result<void>() : sink(given - rows, Logits(s.rows.as<float>(), rows, s.cols(), s.stride()));
   };
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const EncoderInput input{.ids = inputs[i]};
-    if (const auto good = s.check(input); !good.ok()) {
-      s.forget();
-      return Error(good.error()).at("input " + std::to_string(i + 1));
-    }
-    if (!s.ids.empty() && static_cast<int64_t>(s.ids.size() + input.ids.size()) > s.batch) MIAO_CHECK_OK(pass());
-    s.add(input);
+  for (const std::vector<int32_t>& ids : inputs) {
+    if (!s.ids.empty() && static_cast<int64_t>(s.ids.size() + ids.size()) > s.batch) MIAO_CHECK_OK(pass());
+    s.add({.ids = ids});
   }
   return s.ids.empty() ? Result<void>() : pass();
 }

@@ -26,11 +26,11 @@ Json to_json(const measure::TextRecords& r) {
 
 Result<measure::TextRecords> text_records_of(const Json& json) {
   measure::TextRecords r;
-  r.ctx = json.at("ctx").get<int64_t>();
-  r.chunks = json.at("chunks").get<int64_t>();
-  r.scored = json.at("scored").get<int64_t>();
-  r.tokens = json.at("tokens").get<int64_t>();
-  r.begins = json.at("begins").get<bool>();
+  r.ctx = json.value("ctx", int64_t{0});
+  r.chunks = json.value("chunks", int64_t{0});
+  r.scored = json.value("scored", int64_t{0});
+  r.tokens = json.value("tokens", int64_t{0});
+  r.begins = json.value("begins", false);
   r.paired = true;
   const bool whole = read(json, "nll", r.nll) && read(json, "base_nll", r.base_nll) && read(json, "kl", r.kl) &&
                      read(json, "tv", r.tv) && read(json, "same_top", r.same_top) && read(json, "right", r.right) &&
