@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "cli/testing.h"
 #include "io/checkpoint.h"
+#include "runtime/encoder_testing.h"
 
 namespace miao::cli {
 namespace {
@@ -60,6 +61,22 @@ TEST_F(QuantizeVerb, CalibrationOfEachKind) {
   }
 }
 
+TEST_F(QuantizeVerb, CalibrationOfAnEncoder) {
+  runtime::write_tiny_bert(dir_ / "bert");
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "The cat sat in " + std::to_string(i) + "\n";
+  ASSERT_TRUE(write_file_atomic(dir_ / "text.txt", text).ok());
+  for (const char* rounding : {"gptq", "importance"}) {
+    const Outcome done = run({"quantize", dir_ / "bert", "-o", small(), "--type", "Q4_0", "--rounding", rounding,
+                              "--calibration", dir_ / "text.txt", "--json"});
+    ASSERT_EQ(done.code, kOk) << done.err;
+    EXPECT_EQ(run({"verify", small(), "--quiet"}).code, kOk);
+    const auto file = *io::Checkpoint::open(small());
+    EXPECT_NE((*file.meta().string("miao.quantize.calibration")).find("200 texts"), std::string_view::npos);
+    EXPECT_EQ(*file.meta().string("miao.quantize.rounding"), rounding);
+  }
+}
+
 TEST_F(QuantizeVerb, ADryRunWritesNothing) {
   const Outcome shown = run({"quantize", model(), "--type", "Q8_0", "--dry-run", "--tensor-type", "ffn_up=F16"});
   ASSERT_EQ(shown.code, kOk) << shown.err;
@@ -109,7 +126,7 @@ TEST_F(QuantizeVerb, AFolderTakesTheModelInAnotherFloatingType) {
 TEST_F(QuantizeVerb, Misuse) {
   expect_error({fs::path(MIAO_SOURCE_DIR) / "tests/golden/encoders/bert", "-o", small(), "--type", "Q8_0",
                 "--calibration", "own"},
-               "encoders/bert: calibration text is for decoders", kFailed);
+               "encoders/bert: is an encoder and writes no text", kFailed);
   expect_error({model(), "-o", small(), "--type", "Q9"}, "is no mix of types", kUsage);
   expect_error({model(), "--type", "Q8_0"}, "say where the model goes", kUsage);
   expect_error({model(), "-o", small(), "--type", "Q8_0", "--rounding", "gptq"}, "needs calibration text", kUsage);

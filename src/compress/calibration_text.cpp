@@ -1,9 +1,12 @@
 #include "compress/calibration_text.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/file.h"
+#include "measure/quality_data.h"
 #include "prep/tokenizer.h"
+#include "runtime/embed.h"
 #include "runtime/rng.h"
 #include "runtime/sampler.h"
 
@@ -43,6 +46,24 @@ Result<std::vector<std::vector<int32_t>>> text_windows(const prep::Tokenizer& to
     std::vector<int32_t>& window = out.emplace_back(begin.begin(), begin.begin() + static_cast<int64_t>(head));
     window.insert(window.end(), from, from + static_cast<int64_t>(length));
   }
+  return out;
+}
+
+Result<std::vector<std::vector<int32_t>>> text_items(runtime::Encoder& encoder, std::string_view text,
+                                                     const WindowOptions& options) {
+  MIAO_CHECK_OK(check_text(text, {}));
+  MIAO_TRY(const auto lines, measure::parse_texts(text, {}));
+  MIAO_TRY(auto ids, runtime::text_ids(encoder, lines, {.truncate = true}));
+  size_t tokens = 0;
+  for (const auto& of_line : ids) tokens += of_line.size();
+  const double most = static_cast<double>(options.windows * options.tokens);
+  const double share = std::min(1.0, most / static_cast<double>(std::max<size_t>(1, tokens)));
+  std::vector<std::vector<int32_t>> out;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (std::floor(share * static_cast<double>(i + 1)) > std::floor(share * static_cast<double>(i)) || share == 1)
+      out.push_back(std::move(ids[i]));
+  }
+  if (out.empty()) out.push_back(std::move(ids[0]));
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "runtime/encoder.h"
 #include "runtime/engine.h"
 
 namespace miao::prep {
@@ -28,6 +29,11 @@ struct WindowOptions {
 // invalid for a text that is not UTF-8 or too short for one window (with the number of its tokens).
 Result<std::vector<std::vector<int32_t>>> text_windows(const prep::Tokenizer& tokenizer, std::string_view text,
                                                        const WindowOptions& options);
+
+// The same of an encoder: the lines of a text, as many as `options` has tokens, spread evenly; those that are too long
+// lose their end. Errors: invalid for a text without lines, or that is not UTF-8.
+Result<std::vector<std::vector<int32_t>>> text_items(runtime::Encoder& encoder, std::string_view text,
+                                                     const WindowOptions& options);
 
 struct OwnTextOptions {
   WindowOptions size;

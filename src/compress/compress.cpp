@@ -17,14 +17,26 @@ namespace miao::compress {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kFirstDivergence = 0.02;  // nats a token: what is tried for metrics that say nothing of divergence
+constexpr double kFirstDivergence = 0.02;  // nats: what is tried for metrics that say nothing of divergence
 constexpr double kGptq = 0.75;             // bound of a candidate's loss by the prediction, which knows no GPTQ
+constexpr double kLeastLoss = 1e-9;        // that a prediction is taken for
 constexpr double kSafety = 0.97;           // of a budget, where a candidate missed it
 constexpr double kWorth = 0.02;            // gain of the goal for which another candidate is built
 
+// How a loss grows with the divergence: what counts the choices that change grows with the size of a change, which is
+// the root of its square.
+double power_of(const std::string& metric) {
+  for (const char* counted : {"top1", "flips", "overlap", "accuracy"}) {
+    if (metric == counted) return 0.5;
+  }
+  return 1;
+}
+
 // A budget's margin as a divergence, before anything is known of how the two hang together.
-double first_guess(const measure::Budget& budget) {
-  if (budget.metric == "kld") return budget.margin;
+double first_guess(const measure::Budget& budget, bool encoder) {
+  if (budget.metric == "kld" || budget.metric == "cosine") return budget.margin;
+  if (budget.metric == "overlap") return budget.margin * budget.margin / 4;
+  if (budget.metric == "spearman" || encoder) return budget.metric.empty() ? budget.margin : budget.margin / 4;
   if (budget.metric == "ppl" || budget.metric.empty()) return std::log1p(budget.margin);
   return kFirstDivergence;
 }
@@ -42,15 +54,16 @@ Candidate Search::candidate_of(const Allocation& allocation) const {
     c.types[m.tensor] = type;
     text += m.tensor + "=" + format(type).name + "\n";
   }
-  c.key = sha256_hex(text + hash_of(sets_[kCalibration]));
+  c.key = sha256_hex(text + hash_of(sets_.items[kCalibration]));
   return c;
 }
 
 CostLimits Search::limits() const {
   CostLimits out;
-  const Budgets& b = o_.budgets;
+  const Budgets& b = report_.budgets;
   const auto least = [&](Quantity q, double limit) { out[q] = std::min(out[q].value_or(limit), limit); };
-  for (size_t i = 0; i < b.losses.size(); ++i) least(kLoss, b.losses[i].margin / ratio_[i]);
+  for (size_t i = 0; i < b.losses.size(); ++i)
+    least(kLoss, std::pow(b.losses[i].margin / ratio_[i], 1 / power_of(b.losses[i].metric)));
   Costs base = problem_.fixed;
   for (const auto& options : problem_.items) {
     for (size_t k = 0; k < kQuantities; ++k) base[k] += options[0][k];
@@ -76,7 +89,8 @@ void Search::learn_from(const Candidate& c) {
   for (size_t i = 0; i < o_.budgets.losses.size(); ++i) {
     const measure::Loss& loss = c.quality->verdicts[i].loss;
     const double bound = std::max(loss.feared(), 1e-6);
-    ratio_[i] = bound / std::max(c.predicted[kLoss], 1e-6) / (c.misses.empty() ? 1 : kSafety);
+    const double by = std::pow(std::max(c.predicted[kLoss], kLeastLoss), power_of(report_.budgets.losses[i].metric));
+    ratio_[i] = bound / by / (c.misses.empty() ? 1 : kSafety);
   }
   if (!o_.budgets.losses.empty()) {
     const auto keeps = [](const measure::Verdict& v) { return v.outcome == measure::Outcome::passes; };
@@ -86,7 +100,7 @@ void Search::learn_from(const Candidate& c) {
   }
   bytes_over_ = static_cast<double>(c.bytes) - c.predicted[kBytes];
   memory_over_ = static_cast<double>(c.memory) - c.predicted[kBytes];
-  const double own = c.speeds->own.request(o_.request);
+  const double own = c.speeds->own.request(report_.request);
   // What a budget of speed is about is the ratio, and its lower bound: a busy spell hits both.
   Costs predicted = problem_.fixed;
   for (const auto& options : problem_.items) predicted[kSeconds] += options[0][kSeconds];
@@ -98,16 +112,16 @@ void Search::learn_from(const Candidate& c) {
   ratio(kSeconds, scale);
   ratio(kFirst, c.speeds->own.first);
   ratio(kStep, c.speeds->own.step);
-  say(fmt::format("{}: divergence {:.4f} (predicted {:.4f}), {:.2f} times as fast (predicted {:.2f}), {:.1f} MB{}",
-                  c.name, c.quality->find("kld_mean")->value, c.predicted[kLoss], c.speeds->ratio,
-                  predicted[kSeconds] / c.predicted[kSeconds], static_cast<double>(c.bytes) / 1e6,
+  say(fmt::format("{}: {} {:.4g} (predicted {:.4g}), {:.2f} times as fast (predicted {:.2f}), {:.1f} MB{}", c.name,
+                  report_.wording.loss, c.quality->find(report_.wording.metric)->value, c.predicted[kLoss],
+                  c.speeds->ratio, predicted[kSeconds] / c.predicted[kSeconds], static_cast<double>(c.bytes) / 1e6,
                   c.misses.empty() ? ": keeps all budgets" : ": " + c.misses[0]));
 }
 
 Result<void> Search::choose() {
   std::vector<Candidate>& all = report_.candidates;
   const auto goal_of = [&](const Candidate& c) {
-    return goal_ == kLoss ? c.quality->find("kld_mean")->value : c.speeds->own.request(o_.request);
+    return goal_ == kLoss ? c.quality->find(report_.wording.metric)->value : c.speeds->own.request(report_.request);
   };
   for (int i = 0; i < std::max(1, o_.tries); ++i) {
     if (i > 0 && !time_left(trial_seconds_)) {
@@ -142,20 +156,22 @@ Result<CompressReport> Search::run() {
   start_ = now_seconds();
   report_.model = model_.string();
   report_.text_name = o_.text_name;
-  report_.request = o_.request;
   report_.budgets = o_.budgets;
   report_.level = o_.level;
-  for (const measure::Budget& b : o_.budgets.losses)
-    ratio_.push_back(b.margin > 0 ? b.margin / first_guess(b) * kGptq : kGptq);
   goal_ = o_.budgets.losses.empty() ? kLoss : kSeconds;
   MIAO_CHECK_OK(open());
+  for (measure::Budget& b : report_.budgets.losses) {
+    if (b.metric.empty()) b.metric = report_.wording.first;
+    const double guess = first_guess(b, report_.wording.encoder);
+    ratio_.push_back(b.margin > 0 ? b.margin / std::pow(guess / kGptq, power_of(b.metric)) : kGptq);
+  }
   MIAO_CHECK_OK(cut_texts());
   MIAO_CHECK_OK(check_figures());
-  calibrated_on_ =
-      fmt::format("{}, {} windows of {} tokens", o_.text.empty() ? "the model's own text" : "calibration.txt",
-                  sets_[kCalibration].size(), sets_[kCalibration][0].size());
+  calibrated_on_ = fmt::format(
+      "{}, {} {}s of {} tokens", sets_.calibration_text.empty() ? "the model's own text" : "calibration.txt",
+      report_.sets[kCalibration].windows, report_.wording.item, report_.sets[kCalibration].tokens);
   report_.threads = base_->pool().threads();
-  report_.base_memory = memory_of(*base_);
+  report_.base_memory = task_->memory(*base_);
   memory_over_ = static_cast<double>(report_.base_memory) - static_cast<double>(report_.base_bytes);
   MIAO_CHECK_OK(learn());
   MIAO_CHECK_OK(compare());

@@ -46,8 +46,9 @@ Result<double> parse_speed(std::string_view text);                 // "2x", "2"
 Result<double> parse_seconds(std::string_view text);               // "200ms", "1.5s", "15min"
 Result<void> parse_size(std::string_view text, Budgets& budgets);  // "60MB", "1.5GB", "40%": size or size_share
 Result<double> parse_bytes(std::string_view text);                 // "60MB", "1.5GiB"
-// Whether a loss budget may be about such a metric. Errors: invalid, with what is missing.
-Result<void> check_metric(std::string_view metric, bool questions, bool evaluate);
+// Whether a loss budget may be about such a metric, of some kind of model. `counted`: there are questions or labels.
+// Errors: invalid, with what is missing.
+Result<void> check_metric(std::string_view metric, bool counted, bool evaluate);
 
 struct CompressOptions {
   Budgets budgets;
@@ -55,6 +56,11 @@ struct CompressOptions {
   std::string text;        // what the model should stay good at; empty = what it writes by itself
   std::string final_text;  // the fourth set, where it is a text of its own
   std::string text_name = "the model's own text";
+  // Of encoders, whose text is a text a line: what they are judged by too, divided among the sets as the text is.
+  std::vector<measure::ScoredPair> pairs;     // of models that give vectors
+  std::vector<measure::LabelledText> labels;  // of those that classify
+  int64_t near = 10;                          // neighbours whose changes are counted
+  std::optional<int64_t> tokens;              // of each text of a request; none = as they are in the text
   // A figure of the user's own, which budgets of "evaluate" are about; computed once for a file. One number has no
   // interval, and no second set that it was not chosen on: it is judged by itself.
   Evaluate evaluate;
@@ -114,12 +120,25 @@ struct Additivity {
 };
 
 struct SetSize {
-  std::string name;                 // "calibration"
-  int64_t windows = 0, tokens = 0;  // tokens of each
+  std::string name;                            // "calibration"
+  int64_t windows = 0, tokens = 0, total = 0;  // tokens: of each, of texts the mean
 };
+
+// What a report calls things, which depends on the kind of model.
+struct Wording {
+  bool encoder = false;
+  std::string item = "window";      // of the sets
+  std::string loss = "divergence";  // what is predicted of matrices and mixes
+  std::string unit = "nats a token", axis = "KL divergence, nats a token";
+  std::string first = "ppl";                                              // what an unnamed budget of loss is about
+  std::string metric = "kld_mean";                                        // of a Quality: the same, measured
+  std::vector<std::string> told = {"ppl_rise", "kld_mean", "same_top1"};  // metrics to tell first
+};
+std::string in_words(const Request& request, const Wording& wording);  // "512 tokens read and 128 written"
 
 struct CompressReport {
   std::string model, architecture, sha256, text_name;
+  Wording wording;
   std::vector<SetSize> sets;
   std::string evaluate_name, questions_name;
   int64_t verify_questions = 0, final_questions = 0;
@@ -145,8 +164,8 @@ struct CompressReport {
 };
 
 // Writes `out`/model.gguf (nearest.gguf where no budget was kept), types.txt and calibration.txt. `model`: GGUF or a
-// Hugging Face directory, a decoder. Errors: invalid for texts that are too short, budgets that contradict themselves;
-// those of its parts; cancelled: what was measured is kept for the next run.
+// Hugging Face directory, a decoder or an encoder. Errors: invalid for texts that are too short and for budgets of
+// another kind of model; those of its parts; cancelled: what was measured is kept for the next run.
 Result<CompressReport> compress(const std::filesystem::path& model, const std::filesystem::path& out,
                                 const CompressOptions& options);
 

@@ -42,17 +42,17 @@ void Importance::count_text(int64_t chunks, int64_t chunk_size) {
   chunk_size_ = chunk_size;
 }
 
-Result<Importance> measure_importance(runtime::Engine& engine, std::span<const std::vector<int32_t>> windows,
+Result<Importance> measure_importance(runtime::Blockwise& model, std::span<const std::vector<int32_t>> windows,
                                       const std::function<void(int64_t)>& done, const std::atomic<bool>* cancel) {
   if (windows.empty()) return Error{Code::invalid, "there is no calibration text", {}};
   Importance out;
-  engine.tap_reads([&](std::span<const runtime::Engine::Reader> readers, const float* values, int64_t rows,
-                       int64_t cols, int64_t stride) {
+  model.tap_reads([&](std::span<const runtime::Blockwise::Reader> readers, const float* values, int64_t rows,
+                      int64_t cols, int64_t stride) {
     std::string_view before;  // q, k and v may stand in one tensor
-    for (const runtime::Engine::Reader& reader : readers) {
+    for (const runtime::Blockwise::Reader& reader : readers) {
       if (reader.tensor == before) continue;
       before = reader.tensor;
-      const TensorView* const t = engine.checkpoint().find(reader.tensor);
+      const TensorView* const t = model.checkpoint().find(reader.tensor);
       MIAO_CHECK(t);
       const bool experts = t->shape.size() > 2;
       out.add(reader.tensor, experts ? reader.row / t->shape[1] : 0, experts ? t->shape[0] : 1, values, rows, cols,
@@ -60,20 +60,19 @@ Result<Importance> measure_importance(runtime::Engine& engine, std::span<const s
     }
   });
   // Without the output matrix: its inputs are alike in all columns, and it is a fifth of the time.
-  const int64_t ld = kernels::round_up(engine.spec().dim, kernels::kLanes);
+  const int64_t ld = kernels::round_up(model.spec().dim, kernels::kLanes);
   Result<void> ran;
-  runtime::Sequence sequence = engine.new_sequence();
   std::vector<float> x;
   int64_t longest = 0;
   for (size_t i = 0; ran.ok() && i < windows.size(); ++i) {
     const auto rows = static_cast<int64_t>(windows[i].size());
     x.resize(static_cast<size_t>(std::max(longest, rows) * ld));
-    ran = engine.forward_blocks(sequence, windows[i],
-                                {.first = 0, .end = engine.spec().layers, .out = x.data(), .ld = ld}, {}, cancel);
+    ran = model.run_blocks(windows.subspan(i, 1), {.first = 0, .end = model.spec().layers, .out = x.data(), .ld = ld},
+                           {}, cancel);
     longest = std::max(longest, rows);
     if (done) done(static_cast<int64_t>(i) + 1);
   }
-  engine.tap_reads({});
+  model.tap_reads({});
   MIAO_CHECK_OK(ran);
   out.count_text(static_cast<int64_t>(windows.size()), longest);
   return out;

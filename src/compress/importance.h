@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "runtime/engine.h"
+#include "runtime/blockwise.h"
 
 namespace miao::compress {
 
@@ -48,9 +48,9 @@ class Importance {
   int64_t chunks_ = 0, chunk_size_ = 0;
 };
 
-// Runs each window of tokens through the model by itself. The names are those of the model's file. `done(windows)`.
-// Errors: invalid for no windows, those of Engine::forward_blocks.
-Result<Importance> measure_importance(runtime::Engine& engine, std::span<const std::vector<int32_t>> windows,
+// Runs each window of tokens (or text of an encoder) through the model by itself. The names are those of the model's
+// file. `done(windows)`. Errors: invalid for no windows, those of Blockwise::run_blocks.
+Result<Importance> measure_importance(runtime::Blockwise& model, std::span<const std::vector<int32_t>> windows,
                                       const std::function<void(int64_t)>& done, const std::atomic<bool>* cancel);
 
 }  // namespace miao::compress

@@ -18,7 +18,7 @@ namespace miao::compress {
 
 namespace {
 
-using runtime::Engine;
+using runtime::Blockwise;
 
 constexpr size_t kDrifting = 4;  // of so many windows one is followed without rounding too
 
@@ -31,32 +31,27 @@ struct Group {
 
 class Layers {
  public:
-  Layers(Engine& engine, std::span<const std::vector<int32_t>> windows, const TypeOf& type, const Take& take,
+  Layers(Blockwise& model, std::span<const std::vector<int32_t>> windows, const TypeOf& type, const Take& take,
          const LayersOptions& options)
-      : engine_(engine),
-        windows_(windows),
-        type_(type),
-        take_(take),
-        options_(options),
-        sequence_(engine.new_sequence()) {
-    ld_ = kernels::round_up(engine.spec().dim, kernels::kLanes);
+      : model_(model), windows_(windows), type_(type), take_(take), options_(options) {
+    ld_ = kernels::round_up(model.spec().dim, kernels::kLanes);
     for (const auto& window : windows) x_.emplace_back(static_cast<size_t>(ld_) * window.size());
     undisturbed_.assign(x_.begin(), x_.begin() + static_cast<int64_t>((x_.size() + kDrifting - 1) / kDrifting));
   }
 
   Result<void> run() {
-    const int64_t layers = engine_.spec().layers;
+    const int64_t layers = model_.spec().layers;
     for (int64_t layer = 0; layer < layers; ++layer) {
       MIAO_CHECK_OK(calibrate(layer, false));
       MIAO_CHECK_OK(quantise());
-      MIAO_CHECK_OK(engine_.replace(fresh_views()));
+      MIAO_CHECK_OK(model_.replace(fresh_views()));
       if (layer + 1 == layers) MIAO_CHECK_OK(calibrate(layer, true));
       for (size_t i = 0; layer + 1 < layers && i < windows_.size(); ++i) {
         MIAO_CHECK_OK(forward(layer, i, x_[i].data(), x_[i].data()));
       }
       std::vector<TensorView> back;  // its own weights: what has been written need not stay in memory
       for (const TensorView& t : fresh_) back.push_back({.name = t.name});
-      MIAO_CHECK_OK(engine_.replace(back));
+      MIAO_CHECK_OK(model_.replace(back));
       MIAO_CHECK_OK(give());
       if (options_.done) MIAO_CHECK_OK(options_.done(layer + 1));
     }
@@ -76,7 +71,7 @@ class Layers {
   Result<void> forward(int64_t layer, size_t window, const float* in, float* out) {
     const graph::Blocks blocks{.first = layer, .end = layer + 1, .in = layer > 0 ? in : nullptr, .out = out, .ld = ld_};
     const auto ignore = [](int64_t, const runtime::Logits&) -> Result<void> { return {}; };
-    return engine_.forward_blocks(sequence_, windows_[window], blocks, ignore, options_.cancel);
+    return model_.run_blocks(windows_.subspan(window, 1), blocks, ignore, options_.cancel);
   }
 
   // Moments of what every matrix of the layer reads, or of what stands behind the last. The latter knows nothing of
@@ -85,10 +80,10 @@ class Layers {
     groups_.clear();
     experts_ = {};
     bool rounded = true;
-    engine_.tap_reads(
-        [&](std::span<const Engine::Reader> readers, const float* values, int64_t rows, int64_t cols, int64_t stride) {
-          if (readers[0].tensor.starts_with("blk.") != behind) see(readers, rounded, values, rows, cols, stride);
-        });
+    model_.tap_reads([&](std::span<const Blockwise::Reader> readers, const float* values, int64_t rows, int64_t cols,
+                         int64_t stride) {
+      if (readers[0].tensor.starts_with("blk.") != behind) see(readers, rounded, values, rows, cols, stride);
+    });
     std::vector<float> out;
     Result<void> ran;
     for (size_t i = 0; ran.ok() && i < windows_.size(); ++i) {
@@ -105,27 +100,27 @@ class Layers {
         const int64_t cols = group.moments->cols(), rows = static_cast<int64_t>(group.rows.size()) / cols;
         const float* const undisturbed =
             group.undisturbed.size() == group.rows.size() ? group.undisturbed.data() : nullptr;
-        if (rows > 0) group.moments->add(engine_.context(), group.rows.data(), undisturbed, rows, cols);
+        if (rows > 0) group.moments->add(model_.context(), group.rows.data(), undisturbed, rows, cols);
         group.rows.clear();
         group.undisturbed.clear();
       }
     }
-    engine_.tap_reads({});
+    model_.tap_reads({});
     return ran;
   }
 
   // Inside of a pass: rows are kept until it is over.
-  void see(std::span<const Engine::Reader> readers, bool rounded, const float* values, int64_t rows, int64_t cols,
+  void see(std::span<const Blockwise::Reader> readers, bool rounded, const float* values, int64_t rows, int64_t cols,
            int64_t stride) {
-    const TensorView* const first = engine_.checkpoint().find(readers[0].tensor);
+    const TensorView* const first = model_.checkpoint().find(readers[0].tensor);
     MIAO_CHECK(first);
     if (first->shape.size() > 2) {
       if (!rounded) return;
       std::string_view before;
-      for (const Engine::Reader& reader : readers) {
+      for (const Blockwise::Reader& reader : readers) {
         if (reader.tensor == before) continue;
         before = reader.tensor;
-        const TensorView* const t = engine_.checkpoint().find(reader.tensor);
+        const TensorView* const t = model_.checkpoint().find(reader.tensor);
         experts_.add(reader.tensor, reader.row / t->shape[1], t->shape[0], values, rows, cols, stride);
       }
       return;
@@ -133,8 +128,8 @@ class Layers {
     auto at = std::ranges::find_if(groups_, [&](const Group& g) { return g.tensors[0] == first; });
     if (at == groups_.end()) {
       at = groups_.insert(groups_.end(), Group{});
-      for (const Engine::Reader& reader : readers) {
-        const TensorView* const t = engine_.checkpoint().find(reader.tensor);
+      for (const Blockwise::Reader& reader : readers) {
+        const TensorView* const t = model_.checkpoint().find(reader.tensor);
         if (at->tensors.empty() || at->tensors.back() != t) at->tensors.push_back(t);
       }
       at->moments = std::make_unique<Moments>(cols);
@@ -152,20 +147,20 @@ class Layers {
         if (!wanted(t)) continue;
         const int64_t block = format(type_(t->name)).block;
         if (!feedbacks.contains(block)) {
-          auto feedback = Feedback::of(engine_.context(), *group.moments, block, options_.damp);
+          auto feedback = Feedback::of(model_.context(), *group.moments, block, options_.damp);
           if (!feedback.ok()) return std::move(feedback.error()).at(t->name);
           feedbacks.emplace(block, std::move(*feedback));
         }
         const std::vector<float> w = values(*t, 0, t->rows());
         std::byte* const to = fresh(*t);
-        auto done = encode_gptq(fresh_.back().dtype, w, feedbacks.at(block), {.cancel = options_.cancel},
-                                engine_.context(), to);
+        auto done =
+            encode_gptq(fresh_.back().dtype, w, feedbacks.at(block), {.cancel = options_.cancel}, model_.context(), to);
         if (!done.ok()) return std::move(done.error()).at(t->name);
         fault_point("gptq.matrix");
       }
     }
     for (const auto& [name, input] : experts_.inputs()) {
-      const TensorView& t = *engine_.checkpoint().find(name);
+      const TensorView& t = *model_.checkpoint().find(name);
       if (format(type_(name)).block == 1) continue;
       std::byte* to = fresh(t);
       for (int64_t e = 0; e < t.shape[0]; ++e) {
@@ -174,7 +169,7 @@ class Layers {
                               .importance = mean,
                               .cancel = options_.cancel,
                               .progress = {}};
-        auto done = encode_matrix(fresh_.back().dtype, w, t.cols(), options, engine_.pool(), to);
+        auto done = encode_matrix(fresh_.back().dtype, w, t.cols(), options, model_.pool(), to);
         if (!done.ok()) return std::move(done.error()).at(t.name);
         to += t.shape[1] * row_bytes(fresh_.back().dtype, t.cols());
       }
@@ -200,12 +195,11 @@ class Layers {
   }
   std::span<const TensorView> fresh_views() const { return fresh_; }
 
-  Engine& engine_;
+  Blockwise& model_;
   std::span<const std::vector<int32_t>> windows_;
   const TypeOf& type_;
   const Take& take_;
   const LayersOptions& options_;
-  runtime::Sequence sequence_;
   int64_t ld_ = 0;
   std::vector<std::vector<float>> x_;            // of each window: what goes into the layer at hand
   std::vector<std::vector<float>> undisturbed_;  // the same of the model as it is
@@ -217,10 +211,10 @@ class Layers {
 
 }  // namespace
 
-Result<void> quantize_layers(runtime::Engine& engine, std::span<const std::vector<int32_t>> windows, const TypeOf& type,
-                             const Take& take, const LayersOptions& options) {
+Result<void> quantize_layers(runtime::Blockwise& model, std::span<const std::vector<int32_t>> windows,
+                             const TypeOf& type, const Take& take, const LayersOptions& options) {
   if (windows.empty()) return Error{Code::invalid, "there is no calibration text", {}};
-  return Layers(engine, windows, type, take, options).run();
+  return Layers(model, windows, type, take, options).run();
 }
 
 }  // namespace miao::compress

@@ -12,7 +12,7 @@
 #include "io/gguf_writer.h"
 #include "models/convert.h"
 #include "models/family.h"
-#include "runtime/engine.h"
+#include "runtime/blockwise.h"
 
 namespace miao::compress {
 
@@ -93,11 +93,9 @@ class Writer {
   }
 
   Result<void> by_layers() {
-    MIAO_TRY(const auto engine, runtime::Engine::open(model_.path(), {.threads = o_.threads,
-                                                                      .ctx = static_cast<int64_t>(longest()),
-                                                                      .isa = {},
-                                                                      .packs = {},
-                                                                      .cancel = o_.cancel}));
+    MIAO_TRY(const auto model,
+             runtime::open_blockwise(
+                 model_.path(), {.threads = o_.threads, .ctx = static_cast<int64_t>(longest()), .cancel = o_.cancel}));
     std::map<std::string_view, DType> types;
     for (const QuantizedTensor& t : plan_.tensors) types.emplace(t.name, t.to);
     const auto take = [&](std::string_view tensor, DType, std::span<const std::byte> bytes) -> Result<void> {
@@ -107,7 +105,7 @@ class Writer {
     LayersOptions layers{.done = {}, .cancel = o_.cancel};
     layers.done = [&](int64_t layer) { return write_until(layer); };
     MIAO_CHECK_OK(quantize_layers(
-        *engine, o_.calibration, [&](std::string_view name) { return types.at(name); }, take, layers));
+        *model, o_.calibration, [&](std::string_view name) { return types.at(name); }, take, layers));
     return write_until(INT64_MAX);
   }
   size_t longest() const {

@@ -37,7 +37,7 @@ struct QuantizeOptions {
   RecipeOptions choice;
   Rounding rounding = Rounding::least_squares;
   const Importance* importance = nullptr;             // by names of this file; tensors that it lacks go without
-  std::span<const std::vector<int32_t>> calibration;  // windows of tokens: blocks are rounded by GPTQ. Decoders only
+  std::span<const std::vector<int32_t>> calibration;  // windows or texts, of tokens: blocks are rounded by GPTQ
   bool requantize = false;                            // take weights that are quantised already
   bool canary = true;
   std::string writer;         // "miao 0.1.0"

@@ -17,7 +17,7 @@ std::string reproduction(const CompressReport& r, const CompressOptions& o) {
       "#!/bin/sh\n# Writes the model of this folder again, byte for byte.\ncd \"$(dirname \"$0\")\" &&\n"
       "exec miao quantize {} -o again.gguf --type {} --pure --tensor-types types.txt --calibration {}{}\n",
       shell_quoted(path.string()), r.main_type,
-      o.text.empty() ? "own --seed " + std::to_string(o.seed) : "calibration.txt",
+      o.text.empty() && !r.wording.encoder ? "own --seed " + std::to_string(o.seed) : "calibration.txt",
       o.threads > 0 ? fmt::format(" --threads {}", o.threads) : "");
 }
 

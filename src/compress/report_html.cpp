@@ -62,8 +62,9 @@ std::string statistics_section(const CompressReport& r) {
   if (r.final_quality) {
     out += muted(
         "Candidates were judged on the verification text, as often as need be. The one that was chosen was measured "
-        "once on the final text, which nothing was chosen on: that figure counts. Intervals are from a bootstrap over "
-        "windows.");
+        "once on the final text, which nothing was chosen on: that figure counts. Intervals are from a bootstrap "
+        "over " +
+        r.wording.item + "s.");
   }
   return out + html(statistics(r)) + titled("Sets of text", sets(r)) +
          (r.sets.empty() ? "" : muted("Text: " + r.text_name + ". The sets share nothing."));

@@ -43,6 +43,12 @@ Json of(const measure::Quality& q) {
   return out;
 }
 
+Json of(const Request& r) {
+  Json out{{"prompt", r.prompt}, {"gen", r.gen}, {"batch", r.batch}};
+  if (!r.lengths.empty()) out["lengths"] = r.lengths;
+  return out;
+}
+
 Json of(const Times& t, const Request& r) {
   return {{"first_token_seconds", t.first}, {"token_seconds", t.step}, {"request_seconds", t.request(r)}};
 }
@@ -82,7 +88,8 @@ Json to_json(const CompressReport& r, const ReportContext& context) {
            {"seconds", r.seconds},
            {"threads", r.threads},
            {"level", r.level},
-           {"request", {{"prompt", r.request.prompt}, {"gen", r.request.gen}, {"batch", r.request.batch}}},
+           {"loss", r.wording.axis},
+           {"request", of(r.request)},
            {"base", {{"bytes", r.base_bytes}, {"memory", r.base_memory}}},
            {"misses", r.misses}};
   out["budgets"] = Json::array();
@@ -97,7 +104,8 @@ Json to_json(const CompressReport& r, const ReportContext& context) {
   budget("bytes", r.budgets.size);
   budget("bytes_share", r.budgets.size_share);
   budget("memory", r.budgets.memory);
-  for (const SetSize& s : r.sets) out["sets"][s.name] = {{"windows", s.windows}, {"tokens", s.tokens}};
+  for (const SetSize& s : r.sets)
+    out["sets"][s.name] = {{r.wording.item + "s", s.windows}, {"tokens", s.tokens}, {"total", s.total}};
   if (r.final_questions > 0) {
     out["questions"] = {{"name", r.questions_name}, {"verification", r.verify_questions}, {"final", r.final_questions}};
   }

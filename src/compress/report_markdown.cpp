@@ -41,10 +41,10 @@ std::string to_markdown(const CompressReport& r, const ReportContext& context) {
   std::string out = fmt::format("# {}: {}\n\n{}\n", escape(title_of(r)), headline(r), escape(verdict(r)));
   out += section("Base and result", comparison(r));
   out += section("Budgets", budgets(r));
-  out +=
-      section("What can be had: loss against time", front_points(r.front_time), "Some mixes of the predicted front.");
-  out +=
-      section("What can be had: loss against size", front_points(r.front_size), "Some mixes of the predicted front.");
+  out += section("What can be had: loss against time", front_points(r, r.front_time),
+                 "Some mixes of the predicted front.");
+  out += section("What can be had: loss against size", front_points(r, r.front_size),
+                 "Some mixes of the predicted front.");
   out += section("What others take, and controls", references(r));
   out += section("Candidates", candidates(r));
   out += section("Chosen types", matrix_types(r));

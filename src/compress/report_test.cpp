@@ -75,7 +75,10 @@ Candidate candidate(int number, DType type, double seconds) {
 CompressReport report() {
   CompressReport r;
   r.model = "models/a<b>.gguf", r.architecture = "llama", r.sha256 = "3f2c", r.text_name = "a<b>|`x`.txt";
-  r.sets = {{"calibration", 64, 512}, {"search", 8, 256}, {"verification", 94, 512}, {"final", 116, 512}};
+  r.sets = {{"calibration", 64, 512, 32768},
+            {"search", 8, 256, 2048},
+            {"verification", 94, 512, 48128},
+            {"final", 116, 512, 59392}};
   r.budgets.losses = {*measure::parse_budget("ppl:2%"), *measure::parse_budget("kld:0.03")};
   r.budgets.speed = 2;
   r.budgets.size_share = 0.5;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <utility>
 
 #include "compress/compress_report.h"
 #include "measure/quality_report.h"
@@ -21,21 +22,22 @@ std::string to_text(const CompressReport& r) {
                    static_cast<double>(r.base_memory) / 1e6));
   if (c.speeds) {
     const Speeds& s = *c.speeds;
-    line(
-        fmt::format("  speed     {:.2f} times ({:g} % confidence above {:.2f}) for {} tokens read and {} written: "
-                    "{:.0f} ms of {:.0f} ms",
-                    s.ratio, 100 * r.level, s.ratio_low, r.request.prompt, r.request.gen,
-                    1e3 * s.own.request(r.request), 1e3 * s.base.request(r.request)));
-    line(fmt::format("            first token {:.1f} ms of {:.1f} ms, each further one {:.2f} ms of {:.2f} ms",
-                     1e3 * s.own.first, 1e3 * s.base.first, 1e3 * s.own.step, 1e3 * s.base.step));
+    const int digits = r.wording.encoder ? 2 : 0;
+    line(fmt::format("  speed     {:.2f} times ({:g} % confidence above {:.2f}) for {}: {:.{}f} ms of {:.{}f} ms",
+                     s.ratio, 100 * r.level, s.ratio_low, in_words(r.request, r.wording),
+                     1e3 * s.own.request(r.request), digits, 1e3 * s.base.request(r.request), digits));
+    if (!r.wording.encoder)
+      line(fmt::format("            first token {:.1f} ms of {:.1f} ms, each further one {:.2f} ms of {:.2f} ms",
+                       1e3 * s.own.first, 1e3 * s.base.first, 1e3 * s.own.step, 1e3 * s.base.step));
   }
   if (r.final_quality) {
     const measure::Quality& q = *r.final_quality;
-    for (const char* key : {"ppl_rise", "kld_mean", "same_top1"}) {
+    const char* title = "loss";
+    for (const std::string& key : r.wording.told) {
       const measure::Metric* const m = q.find(key);
       if (!m) continue;
       line(fmt::format(
-          "  {:<9} {}: {}{}", key == std::string_view("ppl_rise") ? "loss" : "", m->label, measure::shown(*m, m->value),
+          "  {:<9} {}: {}{}", std::exchange(title, ""), m->label, measure::shown(*m, m->value),
           m->ci ? fmt::format(" ({} to {})", measure::shown(*m, m->ci->low), measure::shown(*m, m->ci->high)) : ""));
     }
     line(fmt::format("            on {} that nothing was chosen on", q.count()));

@@ -14,7 +14,7 @@ namespace miao::compress {
 
 namespace {
 
-using runtime::Engine;
+using runtime::Blockwise;
 using Windows = std::span<const std::vector<int32_t>>;
 
 double mean(std::span<const double> values) {
@@ -31,9 +31,9 @@ DType probe_of(std::span<const DType> types) {
 
 class Measurement {
  public:
-  Measurement(Engine& engine, Windows windows, const Importance& importance, std::span<const DType> types,
+  Measurement(Blockwise& model, Windows windows, const Importance& importance, std::span<const DType> types,
               const LossOptions& options)
-      : engine_(engine),
+      : model_(model),
         windows_(windows),
         options_(options),
         round_{.importance = &importance, .cancel = options.cancel},
@@ -41,9 +41,9 @@ class Measurement {
 
   Result<std::vector<MatrixLoss>> run() {
     MIAO_CHECK_OK(choose());
-    Streams streams(engine_, windows_, options_.cancel);
-    MIAO_TRY(base_, Base::of(engine_, streams, windows_));
-    const int64_t layers = engine_.spec().layers;
+    Streams streams(model_, windows_, options_.cancel);
+    MIAO_TRY(base_, Base::of(model_, streams, windows_));
+    const int64_t layers = model_.spec().layers;
     MIAO_CHECK_OK(of_block(streams, kOutside, true));  // what the embedding is in goes through all blocks
     for (int64_t layer = 0; layer < layers; ++layer) {
       MIAO_CHECK_OK(of_block(streams, layer, false));
@@ -56,11 +56,11 @@ class Measurement {
  private:
   // The matrices, each with the types that fit it.
   Result<void> choose() {
-    MIAO_TRY(const std::vector<Subject> subjects, subjects_of(engine_.checkpoint()));
+    MIAO_TRY(const std::vector<Subject> subjects, subjects_of(model_.checkpoint()));
     for (const Subject& t : subjects) {
       if (t.keep || t.shape.size() < 2) continue;
       MatrixLoss m{.tensor = t.name, .layer = block_of(t.name), .shape = t.shape, .types = {}};
-      const TensorView& source = *engine_.checkpoint().find(t.name);
+      const TensorView& source = *model_.checkpoint().find(t.name);
       m.types.push_back({.type = t.dtype, .bytes = source.bytes});
       std::vector<DType> fitting;
       for (const DType type : types_) {
@@ -72,14 +72,14 @@ class Measurement {
       out_.push_back(std::move(m));
     }
     if (out_.empty()) {
-      return Error{Code::unsupported, "has no matrix that could become smaller", engine_.checkpoint().path().string()};
+      return Error{Code::unsupported, "has no matrix that could become smaller", model_.checkpoint().path().string()};
     }
     total_ = static_cast<int64_t>(out_.size());
     return {};
   }
 
   Result<double> loss_now(Streams& streams) {
-    MIAO_TRY(const std::vector<double> kl, base_->divergence(engine_, streams));
+    MIAO_TRY(const std::vector<double> kl, base_->divergence(model_, streams));
     return mean(kl);
   }
 
@@ -92,10 +92,10 @@ class Measurement {
     for (MatrixLoss& m : out_) {
       if (m.layer != layer || (layer == kOutside && first != (m.tensor == "token_embd.weight"))) continue;
       here.push_back(&m);
-      const TensorView& source = *engine_.checkpoint().find(m.tensor);
+      const TensorView& source = *model_.checkpoint().find(m.tensor);
       for (size_t i = 1; i < m.types.size(); ++i) {
         TypeLoss& t = m.types[i];
-        MIAO_TRY(Rendered made, render(engine_, source, t.type, round_));
+        MIAO_TRY(Rendered made, render(model_, source, t.type, round_));
         t.bytes = made.view.bytes;
         t.error = made.error;
         if (t.type != DType::q8_0 && t.type != m.probe) continue;
@@ -106,7 +106,7 @@ class Measurement {
     }
     if (here.empty()) return {};
     double act = 0;  // of each of them
-    Replaced replaced(engine_);
+    Replaced replaced(model_);
     if (!eights.empty()) {
       MIAO_CHECK_OK(replaced.put(eights));
       MIAO_TRY(const double loss, loss_now(streams));
@@ -136,7 +136,7 @@ class Measurement {
     for (size_t i = 1; i < m.types.size(); ++i) m.types[i].loss = m.act + gain * m.types[i].error;
   }
 
-  Engine& engine_;
+  Blockwise& model_;
   Windows windows_;
   const LossOptions& options_;
   RoundOptions round_;
@@ -150,29 +150,29 @@ class Measurement {
 // rounded once a type and never pile up.
 class Allocations {
  public:
-  Allocations(Engine& engine, Windows windows, const Importance& importance, std::span<const TypesByName> allocations,
+  Allocations(Blockwise& model, Windows windows, const Importance& importance, std::span<const TypesByName> allocations,
               const LossOptions& options)
-      : engine_(engine), windows_(windows), allocations_(allocations), options_(options) {
+      : model_(model), windows_(windows), allocations_(allocations), options_(options) {
     round_ = {.importance = &importance, .cancel = options.cancel};
-    for (size_t i = 0; i < allocations.size(); ++i) streams_.emplace_back(engine, windows, options.cancel);
+    for (size_t i = 0; i < allocations.size(); ++i) streams_.emplace_back(model, windows, options.cancel);
   }
 
   Result<std::vector<std::vector<double>>> run() {
     std::vector<std::vector<double>> out;
-    Streams own(engine_, windows_, options_.cancel);
-    MIAO_TRY(const Base base, Base::of(engine_, own, windows_));
-    const int64_t layers = engine_.spec().layers, total = layers * static_cast<int64_t>(streams_.size());
+    Streams own(model_, windows_, options_.cancel);
+    MIAO_TRY(const Base base, Base::of(model_, own, windows_));
+    const int64_t layers = model_.spec().layers, total = layers * static_cast<int64_t>(streams_.size());
     MIAO_CHECK_OK(keep(kOutside, outside_));
     for (int64_t layer = 0; layer < layers; ++layer) {
       std::map<std::pair<std::string, DType>, Rendered> made;
       MIAO_CHECK_OK(keep(layer, made));
       for (size_t i = 0; i < streams_.size(); ++i) {
-        Replaced replaced(engine_);
+        Replaced replaced(model_);
         MIAO_CHECK_OK(put(replaced, i, layer, made));
         if (layer + 1 < layers) {
           MIAO_CHECK_OK(streams_[i].advance());
         } else {
-          MIAO_TRY(std::vector<double> kl, base.divergence(engine_, streams_[i]));
+          MIAO_TRY(std::vector<double> kl, base.divergence(model_, streams_[i]));
           out.push_back(std::move(kl));
         }
         MIAO_CHECK_OK(replaced.restore());
@@ -191,10 +191,10 @@ class Allocations {
     for (const TypesByName& types : allocations_) {
       for (const auto& [name, type] : types) {
         if (block_of(name) != layer || made.contains({name, type})) continue;
-        const TensorView* const source = engine_.checkpoint().find(name);
+        const TensorView* const source = model_.checkpoint().find(name);
         if (!source) return Error{Code::not_found, "the model has no such tensor", name};
         if (source->dtype == type) continue;
-        MIAO_TRY(Rendered one, render(engine_, *source, type, round_));
+        MIAO_TRY(Rendered one, render(model_, *source, type, round_));
         made.emplace(std::pair(name, type), std::move(one));
       }
     }
@@ -206,7 +206,7 @@ class Allocations {
     std::vector<TensorView> views;
     for (const auto& [name, type] : allocations_[i]) {
       const int64_t block = block_of(name);
-      const bool outside = block == kOutside && (layer == 0 || layer + 1 == engine_.spec().layers);
+      const bool outside = block == kOutside && (layer == 0 || layer + 1 == model_.spec().layers);
       if (!outside && block != layer) continue;
       const Made& from = outside ? outside_ : made;
       if (const auto at = from.find({name, type}); at != from.end()) views.push_back(at->second.view);
@@ -214,7 +214,7 @@ class Allocations {
     return views.empty() ? Result<void>() : replaced.put(views);
   }
 
-  Engine& engine_;
+  Blockwise& model_;
   Windows windows_;
   std::span<const TypesByName> allocations_;
   const LossOptions& options_;
@@ -225,15 +225,15 @@ class Allocations {
 
 }  // namespace
 
-Result<std::vector<MatrixLoss>> measure_sensitivity(Engine& engine, Windows windows, const Importance& importance,
+Result<std::vector<MatrixLoss>> measure_sensitivity(Blockwise& model, Windows windows, const Importance& importance,
                                                     std::span<const DType> types, const LossOptions& options) {
-  return Measurement(engine, windows, importance, types, options).run();
+  return Measurement(model, windows, importance, types, options).run();
 }
 
-Result<std::vector<std::vector<double>>> measure_losses(Engine& engine, Windows windows, const Importance& importance,
+Result<std::vector<std::vector<double>>> measure_losses(Blockwise& model, Windows windows, const Importance& importance,
                                                         std::span<const TypesByName> allocations,
                                                         const LossOptions& options) {
-  return Allocations(engine, windows, importance, allocations, options).run();
+  return Allocations(model, windows, importance, allocations, options).run();
 }
 
 }  // namespace miao::compress

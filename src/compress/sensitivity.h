@@ -1,12 +1,12 @@
-// Sensitivity: what a decoder loses when one of its matrices alone is in another type, and what it loses when all are.
+// Sensitivity: what a model loses when one of its matrices alone is in another type, and what it loses when all are.
 //
 //   loss(matrix, type) = act(matrix) + gain(matrix) * error(matrix, type)
 //
 // error: the squared difference to the weights as they are, each column times the mean square of its inputs: what the
-// outputs of the product change by, measured for every type by rounding the weights. gain and act: from KL divergences
-// of the whole model's distributions, measured with the matrix in a coarse type, and with those of its block in Q8_0,
-// whose weights are nearly the same but whose products round activations. The divergence is of second order in a small
-// change of weights (it is at its minimum), which is what makes it proportional to the error.
+// outputs of the product change by, measured for every type by rounding the weights. gain and act: from the divergence
+// of the whole model's results (search/streams.h), measured with the matrix in a coarse type, and with those of its
+// block in Q8_0, whose weights are nearly the same but whose products round activations. The divergence is of second
+// order in a small change of weights (it is at its minimum), which is what makes it proportional to the error.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@
 
 #include "base/result.h"
 #include "compress/importance.h"
-#include "runtime/engine.h"
+#include "runtime/blockwise.h"
 #include "tensor/dtype.h"
 
 namespace miao::compress {
@@ -28,7 +28,7 @@ struct TypeLoss {
   DType type;
   uint64_t bytes = 0;
   double error = 0;
-  double loss = 0;  // nats a token
+  double loss = 0;  // divergence: nats a token, of vectors 1 - cosine
 };
 struct MatrixLoss {
   std::string tensor;
@@ -46,16 +46,16 @@ struct LossOptions {
 };
 
 // Of all matrices of a GGUF model that can be rounded, in each of `types` that fits their rows. `windows`: tokens that
-// are read for it; logits of all of them are kept, vocab * 4 bytes each. Errors: those of Engine::forward_blocks and
-// round_tensor.
-Result<std::vector<MatrixLoss>> measure_sensitivity(runtime::Engine& engine,
+// are read for it (of an encoder: texts); all results are kept, of a decoder vocab * 4 bytes a token. Errors: those of
+// Blockwise::run_blocks and round_tensor; unsupported for an encoder that gives neither vectors nor classes of texts.
+Result<std::vector<MatrixLoss>> measure_sensitivity(runtime::Blockwise& model,
                                                     std::span<const std::vector<int32_t>> windows,
                                                     const Importance& importance, std::span<const DType> types,
                                                     const LossOptions& options);
 
-// The loss of whole allocations, each of them a type for some tensors: mean KL divergence of each window.
+// The loss of whole allocations, each of them a type for some tensors: mean divergence of each window.
 using TypesByName = std::map<std::string, DType, std::less<>>;
-Result<std::vector<std::vector<double>>> measure_losses(runtime::Engine& engine,
+Result<std::vector<std::vector<double>>> measure_losses(runtime::Blockwise& model,
                                                         std::span<const std::vector<int32_t>> windows,
                                                         const Importance& importance,
                                                         std::span<const TypesByName> allocations,

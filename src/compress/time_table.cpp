@@ -6,24 +6,26 @@
 #include "base/check.h"
 #include "compress/search/rendered.h"
 #include "io/checkpoint.h"
+#include "measure/encode_bench.h"
+#include "measure/herd.h"
 #include "measure/stats.h"
 
 namespace miao::compress {
 
 namespace {
 
-using runtime::Engine;
+using runtime::Blockwise;
 
-constexpr int64_t kSteps = 16;  // of decoding, a round
+constexpr int64_t kSteps = 24;  // of decoding, a round
 
-class Timing {
+class Table {
  public:
-  Timing(Engine& engine, const Request& request, std::span<const DType> types, const TimeOptions& options)
-      : engine_(engine), request_(request), types_(types), options_(options) {
-    for (const Engine::Product& product : engine.products()) {
+  Table(Blockwise& model, const Clock& clock, std::span<const DType> types, const TimeOptions& options)
+      : model_(model), clock_(clock), types_(types), options_(options) {
+    for (const Blockwise::Product& product : model.products()) {
       double& weights = weights_[std::string(product.kind)];
-      for (const Engine::Reader& reader : product.tensors) {
-        const TensorView& t = *engine.checkpoint().find(reader.tensor);
+      for (const Blockwise::Reader& reader : product.tensors) {
+        const TensorView& t = *model.checkpoint().find(reader.tensor);
         // Tensors that several products share (experts, fused projections) are counted once.
         if (!out_.tensors.emplace(t.name, std::pair(std::string(product.kind), 0.0)).second) continue;
         out_.tensors[t.name].second = static_cast<double>(t.elements());
@@ -49,12 +51,12 @@ class Timing {
 
  private:
   int64_t total() const { return static_cast<int64_t>(types_.size()) + 1; }
-  static double median(std::vector<double> v) { return measure::median(std::move(v)); }
+  static double median(std::vector<double> v) { return v.empty() ? 0 : measure::median(std::move(v)); }
 
   // Whether all matrices of a kind can have the type.
   bool fits(const std::string& kind, DType type) const {
     return std::ranges::all_of(out_.tensors, [&](const auto& t) {
-      return t.second.first != kind || engine_.checkpoint().find(t.first)->cols() % format(type).block == 0;
+      return t.second.first != kind || model_.checkpoint().find(t.first)->cols() % format(type).block == 0;
     });
   }
 
@@ -62,15 +64,15 @@ class Timing {
     std::deque<Rendered> made;
     std::vector<TensorView> views;
     for (const auto& [name, of] : out_.tensors) {
-      const TensorView& source = *engine_.checkpoint().find(name);
+      const TensorView& source = *model_.checkpoint().find(name);
       if (source.dtype == type || !fits(of.first, type)) continue;
       const RoundOptions quick{.otherwise = Rounding::nearest, .cancel = options_.cancel};
-      MIAO_TRY(Rendered one, render(engine_, source, type, quick));
+      MIAO_TRY(Rendered one, render(model_, source, type, quick));
       made.push_back(std::move(one));
       views.push_back(made.back().view);
     }
     if (views.empty()) return {};
-    Replaced replaced(engine_);
+    Replaced replaced(model_);
     MIAO_CHECK_OK(replaced.put(views));
     MIAO_CHECK_OK(measure(type, false));
     return replaced.restore();
@@ -81,19 +83,12 @@ class Timing {
     std::map<std::string, std::vector<double>> first, step;
     std::vector<double> other_first, other_step;
     for (int round = 0; round < options_.rounds; ++round) {
-      measure::BenchOptions bench{.reps = 1, .seed = static_cast<uint64_t>(round), .stop = options_.cancel};
-      const int64_t steps = std::min(request_.gen, kSteps);
-      for (const bool decode : {false, true}) {
-        if ((decode ? steps : request_.prompt) == 0) continue;
-        const measure::BenchCase what = decode ? request_.decode(steps) : request_.prefill();
-        bench.profile = false;
-        MIAO_TRY(const measure::BenchRow plain, measure::bench(engine_, what, bench));
-        bench.profile = true;
-        MIAO_TRY(const measure::BenchRow row, measure::bench(engine_, what, bench));
-        const double total = decode ? plain.decode_seconds[0] / static_cast<double>(steps) : plain.prefill_seconds[0];
-        (decode ? other_step : other_first)
-            .push_back(split(total, decode ? row.decode_profile : row.prefill_profile,
-                             decode ? row.decode_seconds[0] : row.prefill_seconds[0], decode ? step : first));
+      for (const Phase phase : {Phase::first, Phase::step}) {
+        if (!(phase == Phase::first ? clock_.reads : clock_.writes)) continue;
+        MIAO_TRY(const Timing plain, clock_.run(phase, static_cast<uint64_t>(round), false));
+        MIAO_TRY(const Timing seen, clock_.run(phase, static_cast<uint64_t>(round), true));
+        const double rest = split(plain.seconds, seen.profile, seen.profiled, phase == Phase::first ? first : step);
+        (phase == Phase::first ? other_first : other_step).push_back(rest);
       }
     }
     if (!other_first.empty()) rest_first_.push_back(median(other_first));
@@ -107,7 +102,7 @@ class Timing {
         continue;
       }
       for (const auto& [name, of] : out_.tensors) {
-        if (of.first == kind.name) kind.types[engine_.checkpoint().find(name)->dtype] = times;
+        if (of.first == kind.name) kind.types[model_.checkpoint().find(name)->dtype] = times;
       }
     }
     return {};
@@ -126,8 +121,8 @@ class Timing {
     return rest;
   }
 
-  Engine& engine_;
-  const Request& request_;
+  Blockwise& model_;
+  const Clock& clock_;
   std::span<const DType> types_;
   const TimeOptions& options_;
   std::map<std::string, double> weights_;  // of each kind
@@ -160,9 +155,48 @@ Times TimeTable::of(std::string_view tensor, DType type) const {
   return {at->second.first * share, at->second.step * share};
 }
 
-Result<TimeTable> measure_times(Engine& engine, const Request& request, std::span<const DType> types,
+Result<Times> Clock::once(uint64_t seed) const {
+  Times out;
+  if (reads) {
+    MIAO_TRY(const Timing t, run(Phase::first, seed, false));
+    out.first = t.seconds;
+  }
+  if (writes) {
+    MIAO_TRY(const Timing t, run(Phase::step, seed, false));
+    out.step = t.seconds;
+  }
+  return out;
+}
+
+Clock clock_of(runtime::Engine& engine, const Request& request, const std::atomic<bool>* cancel) {
+  const int64_t steps = std::min(kSteps, request.gen);
+  const auto run = [&engine, request, steps, cancel](Phase phase, uint64_t seed, bool profile) -> Result<Timing> {
+    const measure::BenchOptions bench{.reps = 1, .seed = seed, .profile = profile, .stop = cancel};
+    const bool step = phase == Phase::step;
+    MIAO_TRY(measure::BenchRow row, measure::bench(engine, step ? request.decode(steps) : request.prefill(), bench));
+    if (!step) return Timing{row.prefill_seconds[0], row.prefill_seconds[0], std::move(row.prefill_profile)};
+    return Timing{row.decode_seconds[0] / static_cast<double>(steps), row.decode_seconds[0],
+                  std::move(row.decode_profile)};
+  };
+  return {.reads = request.prompt > 0, .writes = steps > 0, .run = run};
+}
+
+Clock clock_of(runtime::Encoder& encoder, const Request& request, const std::atomic<bool>* cancel) {
+  const auto run = [&encoder, request, cancel](Phase, uint64_t seed, bool profile) -> Result<Timing> {
+    runtime::Rng rng(seed);
+    std::vector<std::vector<int32_t>> ids;
+    for (const int64_t n : request.lengths) ids.push_back(measure::random_tokens(rng, n, encoder.spec().vocab));
+    const measure::BenchOptions bench{.reps = 1, .seed = seed, .profile = profile, .stop = cancel};
+    MIAO_TRY(measure::EncodeRow row, measure::bench_ids(encoder, ids, request.batch, bench));
+    return Timing{row.seconds[0] / static_cast<double>(row.pass_seconds.size()), row.seconds[0],
+                  std::move(row.profile)};
+  };
+  return {.reads = true, .writes = false, .run = run};
+}
+
+Result<TimeTable> measure_times(Blockwise& model, const Clock& clock, std::span<const DType> types,
                                 const TimeOptions& options) {
-  return Timing(engine, request, types, options).run();
+  return Table(model, clock, types, options).run();
 }
 
 }  // namespace miao::compress

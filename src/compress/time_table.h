@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <span>
@@ -16,14 +17,18 @@
 
 #include "base/result.h"
 #include "measure/bench.h"
+#include "runtime/blockwise.h"
+#include "runtime/encoder.h"
 #include "runtime/engine.h"
 #include "tensor/dtype.h"
 
 namespace miao::compress {
 
-// A request: `prompt` tokens are read and `gen` written, for each of `batch` sequences side by side.
+// A request: `prompt` tokens are read and `gen` written, for each of `batch` sequences side by side. An encoder writes
+// none and reads `batch` texts at once.
 struct Request {
   int64_t prompt = 512, gen = 128, batch = 1;
+  std::vector<int64_t> lengths;  // of an encoder: tokens of the texts that stand for all; prompt is their mean
 
   int64_t ctx() const { return prompt + gen; }
   // What to bench for the time to the first token, and for that of one step in the middle of the answer.
@@ -34,10 +39,25 @@ struct Request {
 };
 
 struct Times {
-  double first = 0;  // seconds to read the prompt, up to the logits of the first token
+  double first = 0;  // seconds to read the prompt, up to the logits of the first token; of an encoder all of it
   double step = 0;   // of each token after it
   double request(const Request& r) const { return first + static_cast<double>(r.gen) * step; }
 };
+
+// Runs a part of a request once. A profile says the seconds of each kind of step.
+enum class Phase : uint8_t { first, step };
+struct Timing {
+  double seconds = 0;
+  double profiled = 0;  // of all that the profile saw
+  std::vector<std::pair<std::string, double>> profile;
+};
+struct Clock {
+  bool reads = true, writes = true;  // the phases that a request has
+  std::function<Result<Timing>(Phase phase, uint64_t seed, bool profile)> run;
+  Result<Times> once(uint64_t seed) const;
+};
+Clock clock_of(runtime::Engine& engine, const Request& request, const std::atomic<bool>* cancel);
+Clock clock_of(runtime::Encoder& encoder, const Request& request, const std::atomic<bool>* cancel);
 
 class TimeTable {
  public:
@@ -74,8 +94,9 @@ struct TimeOptions {
   const std::atomic<bool>* cancel = nullptr;
 };
 
-// Types as the model has them, and each of `types` where it fits. Errors: those of bench() and round_tensor().
-Result<TimeTable> measure_times(runtime::Engine& engine, const Request& request, std::span<const DType> types,
+// Types as the model has them, and each of `types` where it fits. `clock` is the model's. Errors: its, and those of
+// round_tensor().
+Result<TimeTable> measure_times(runtime::Blockwise& model, const Clock& clock, std::span<const DType> types,
                                 const TimeOptions& options);
 
 }  // namespace miao::compress

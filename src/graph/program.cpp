@@ -135,7 +135,7 @@ bool Program::run(const Pass& pass) { return run_on_pool(pass, {}); }
 bool Program::run(const Pass& pass, const Blocks& blocks) {
   MIAO_CHECK(0 <= blocks.first && blocks.first < blocks.end && blocks.end <= this->blocks());
   MIAO_CHECK((blocks.in || blocks.first == 0) && (blocks.out || blocks.end == this->blocks()));
-  MIAO_CHECK(static_cast<int64_t>(pass.wanted.size()) == pass.rows() &&
+  MIAO_CHECK((!blocks.out || static_cast<int64_t>(pass.wanted.size()) == pass.rows()) &&
              (!(blocks.in || blocks.out) || blocks.ld >= carried_->cols));
   return run_on_pool(pass, blocks);
 }

@@ -104,7 +104,7 @@ class Program {
   void clear();                                                           // steps, buffers and constants; taps stay
   // At most max_rows rows. False: cancelled, nothing that the pass should have written can be used.
   bool run(const Pass& pass);
-  // Some blocks of it, behind the steps that stand in front of all. Every row of the pass must be wanted.
+  // Some blocks of it, behind the steps that stand in front of all. Where they give `out`, every row must be wanted.
   bool run(const Pass& pass, const Blocks& blocks);
 
   // fn(step name, its output) after each step, on the calling thread while the others wait. Empty = off.

@@ -26,9 +26,9 @@ constexpr LossMetric kMetrics[] = {
     {"accuracy", "loss of accuracy", true},
     {"accuracy_norm", "loss of accuracy by letter", true},
     {"flips", "share of answers that change", true},
-    {"cosine", "mean distance (1 - cosine) from the base's vectors", false},
+    {"cosine", "mean distance (1 - cosine) from the base's vectors", true},
     {"overlap", "share of nearest texts that change", true},
-    {"spearman", "loss of rank correlation", false},
+    {"spearman", "loss of rank correlation", true},
     {"wer", "rise of the word error rate", true},
     {"evaluate", "loss by your own figure", false, true},
 };

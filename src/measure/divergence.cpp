@@ -38,4 +38,37 @@ Divergence divergence(std::span<const float> base, double base_log_sum, std::spa
   return {all < 0 ? 0 : all, sum(tv) / 2};  // a NaN stays
 }
 
+namespace {
+
+// ln(1 + e^x) without overflow.
+double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); }
+
+double log_sum_of(std::span<const float> x) {
+  const double top = double{*std::ranges::max_element(x)};
+  double sum = 0;
+  for (const float v : x) sum += std::exp(double{v} - top);
+  return top + std::log(sum);
+}
+
+}  // namespace
+
+double kl_of_one_class(std::span<const float> base, std::span<const float> other) {
+  const double base_sum = log_sum_of(base), sum = log_sum_of(other);
+  double out = 0;
+  for (size_t i = 0; i < base.size(); ++i) {
+    const double p = double{base[i]} - base_sum;
+    out += std::exp(p) * (p - (double{other[i]} - sum));
+  }
+  return std::max(0.0, out);
+}
+
+double kl_of_each_class(std::span<const float> base, std::span<const float> other) {
+  double out = 0;
+  for (size_t i = 0; i < base.size(); ++i) {
+    const double x = double{base[i]}, y = double{other[i]}, p = 1 / (1 + std::exp(-x));
+    out += p * (softplus(-y) - softplus(-x)) + (1 - p) * (softplus(y) - softplus(x));
+  }
+  return std::max(0.0, out);
+}
+
 }  // namespace miao::measure

@@ -24,4 +24,9 @@ struct Divergence {
 Divergence divergence(std::span<const float> base, double base_log_sum, std::span<const float> p,
                       std::span<const float> other, double other_log_sum, std::span<const float> q);
 
+// KL divergence, in nats, of a head's classes from the base's, given what comes out of the heads: one of all classes
+// holds, or each holds or does not by itself (the sum over classes).
+double kl_of_one_class(std::span<const float> base, std::span<const float> other);
+double kl_of_each_class(std::span<const float> base, std::span<const float> other);
+
 }  // namespace miao::measure

@@ -39,12 +39,12 @@ Result<double> time_pass(Encoder& encoder, std::span<const std::vector<int32_t>>
 }
 
 // All ids, `batch` inputs in a pass; the seconds of each pass go to `out`, their sum is the result.
-Result<double> time_passes(Encoder& encoder, const Ids& ids, int64_t batch, const std::atomic<bool>* stop,
-                           std::vector<double>* out) {
+Result<double> time_passes(Encoder& encoder, std::span<const std::vector<int32_t>> ids, int64_t batch,
+                           const std::atomic<bool>* stop, std::vector<double>* out) {
   double sum = 0;
   const auto step = static_cast<size_t>(batch);
   for (size_t at = 0; at < ids.size(); at += step) {
-    const auto pass = std::span(ids).subspan(at, std::min(step, ids.size() - at));
+    const auto pass = ids.subspan(at, std::min(step, ids.size() - at));
     MIAO_TRY(const double seconds, time_pass(encoder, pass, stop));
     if (out) out->push_back(seconds);
     sum += seconds;
@@ -52,7 +52,7 @@ Result<double> time_passes(Encoder& encoder, const Ids& ids, int64_t batch, cons
   return sum;
 }
 
-int64_t tokens_of(const Ids& ids) {
+int64_t tokens_of(std::span<const std::vector<int32_t>> ids) {
   int64_t sum = 0;
   for (const auto& of_input : ids) sum += static_cast<int64_t>(of_input.size());
   return sum;
@@ -116,13 +116,18 @@ std::string name_of(const EncodeRow& row) {
 Result<EncodeRow> bench_encode(Encoder& encoder, const EncodeCase& what, const BenchOptions& options) {
   MIAO_CHECK_OK(check_room(encoder, what));
   const int64_t passes = std::clamp<int64_t>(kTokens / what.tokens / what.batch, 1, kMostPasses);
-  EncodeRow row{.inputs = passes * what.batch, .tokens = passes * what.batch * what.tokens, .batch = what.batch};
   Rng rng(options.seed);
-  const Ids ids = random_ids(encoder, std::vector<int64_t>(static_cast<size_t>(row.inputs), what.tokens), rng);
-  MIAO_CHECK_OK(time_passes(encoder, ids, what.batch, options.stop, nullptr));
+  const std::vector<int64_t> lengths(static_cast<size_t>(passes * what.batch), what.tokens);
+  return bench_ids(encoder, random_ids(encoder, lengths, rng), what.batch, options);
+}
+
+Result<EncodeRow> bench_ids(Encoder& encoder, std::span<const std::vector<int32_t>> ids, int64_t batch,
+                            const BenchOptions& options) {
+  EncodeRow row{.inputs = static_cast<int64_t>(ids.size()), .tokens = tokens_of(ids), .batch = batch};
+  MIAO_CHECK_OK(time_passes(encoder, ids, batch, options.stop, nullptr));
   encoder.profile(options.profile);
   for (int rep = 0; rep < options.reps; ++rep) {
-    MIAO_TRY(const double seconds, time_passes(encoder, ids, what.batch, options.stop, &row.pass_seconds));
+    MIAO_TRY(const double seconds, time_passes(encoder, ids, batch, options.stop, &row.pass_seconds));
     row.seconds.push_back(seconds);
   }
   finish(encoder, options, row);

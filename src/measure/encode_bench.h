@@ -48,6 +48,9 @@ std::string name_of(const EncodeRow& row);  // by what it ran: "24 tokens, batch
 
 // A warm-up comes first. Errors: invalid where an input is too long, cancelled, out_of_memory.
 Result<EncodeRow> bench_encode(runtime::Encoder& encoder, const EncodeCase& what, const BenchOptions& options);
+// Passes over these inputs, `batch` in each.
+Result<EncodeRow> bench_ids(runtime::Encoder& encoder, std::span<const std::vector<int32_t>> ids, int64_t batch,
+                            const BenchOptions& options);
 // Texts that are too long lose their end. Errors also: that there is no tokenizer, or no text.
 Result<EncodeRow> bench_texts(runtime::Encoder& encoder, std::span<const std::string> texts, std::string name,
                               int64_t batch, const BenchOptions& options);

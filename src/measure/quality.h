@@ -107,6 +107,7 @@ struct AnswerRecords {
     std::vector<int32_t> own, base;
   };
   std::vector<Picks> picks;
+  std::vector<float> kl;  // of labels, (items): of the base's classes from the model's; empty without a base
   std::vector<std::string> notes;
 };
 // Each choice behind its prompt, rated by the sum of ln p of its tokens ("accuracy"), and by that for each letter
@@ -126,7 +127,8 @@ Quality summarise(const AnswerRecords& records, double level);
 // vectors that are among those by the model's. Dimensions have to agree.
 struct VectorRecords {
   int64_t near = 0;
-  std::vector<float> cosine, overlap;
+  // distance: 1 - cosine, from the difference of the vectors: it is exact where a cosine is all but 1.
+  std::vector<float> cosine, overlap, distance;
 };
 Result<VectorRecords> measure_vectors(runtime::Encoder& model, runtime::Encoder& base,
                                       std::span<const std::string> texts, int64_t near, const QualityRun& run);

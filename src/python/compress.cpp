@@ -58,8 +58,7 @@ std::string optional_text(const nb::dict& from, const char* name) {
 compress::Budgets budgets_of(const nb::dict& from) {
   compress::Budgets out;
   out.losses = to_budgets(to_texts(from["max_loss"], "max_loss"));
-  for (measure::Budget& b : out.losses) {
-    if (b.metric.empty()) b.metric = "ppl";
+  for (const measure::Budget& b : out.losses) {
     value(compress::check_metric(b.metric, !from["choices"].is_none(), !from["evaluate"].is_none()), "max_loss");
   }
   const auto limit = [&](const char* name, auto parse, std::optional<double>& to) {
@@ -84,7 +83,7 @@ compress::CompressOptions to_options(const nb::dict& from) {
   };
   compress::CompressOptions out;
   out.budgets = budgets_of(from);
-  out.request = {whole("prompt", 0, 1 << 20), whole("gen", 0, 1 << 20), whole("batch", 1, 1024)};
+  out.request = {whole("prompt", 0, 1 << 20), whole("gen", 0, 1 << 20), whole("batch", 1, 1024), {}};
   out.text = optional_text(from, "text");
   if (!out.text.empty()) out.text_name = to_text(from["text_name"], "text_name");
   out.final_text = optional_text(from, "final_text");

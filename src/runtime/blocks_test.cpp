@@ -7,6 +7,8 @@
 
 #include "io/testing.h"
 #include "models/testing.h"
+#include "runtime/encoder.h"
+#include "runtime/encoder_testing.h"
 #include "runtime/engine.h"
 
 namespace miao::runtime {
@@ -188,6 +190,59 @@ TEST(Blocks, ReadsOfExpertsAreThoseOfTheirRows) {
   EXPECT_EQ(rows["blk.0.ffn_gate_inp.weight"], 21);
   EXPECT_EQ(up, 42);
   EXPECT_EQ(down, 42);
+}
+
+// Texts of different lengths in several passes, pooled by the mean and by the first row, and classes.
+TEST(EncoderBlocks, OneAtATimeIsTheWholePass) {
+  for (const auto& [classes, mean_pool] : {std::pair{0, true}, std::pair{0, false}, std::pair{3, false}}) {
+    const io::TempDir dir;
+    write_tiny_bert(dir / "bert", classes, mean_pool);
+    const auto encoder = *Encoder::open(dir / "bert", {.threads = 2, .batch = 12});
+    std::vector<std::vector<int32_t>> texts;
+    std::vector<EncoderInput> inputs;
+    size_t tokens = 0;
+    for (const int n : {5, 9, 20, 1, 3}) {
+      texts.push_back(some_ids(n));
+      tokens += texts.back().size();
+    }
+    for (const auto& ids : texts) inputs.push_back({.ids = ids});
+    std::vector<float> want, got, x(tokens * 64);
+    const Encoded whole = *encoder->run(inputs);
+    for (size_t i = 0; i < texts.size(); ++i) want.insert(want.end(), whole.row(i).begin(), whole.row(i).end());
+    std::map<std::string, int64_t, std::less<>> read;
+    encoder->tap_reads([&](std::span<const Blockwise::Reader> readers, const float*, int64_t rows, int64_t, int64_t) {
+      read[std::string(readers[0].tensor)] += rows;
+    });
+    ASSERT_TRUE(encoder->run_blocks(texts, {.first = 0, .end = 1, .out = x.data(), .ld = 64}, {}).ok());
+    encoder->tap_reads({});
+    for (const auto& [name, rows] : read) EXPECT_EQ(rows, static_cast<int64_t>(tokens)) << name;
+    EXPECT_EQ(read.size(), 4u);
+    int64_t next = 0;
+    const auto sink = [&](int64_t first, const Logits& rows) -> Result<void> {
+      EXPECT_EQ(first, next);
+      next += rows.rows();
+      for (int64_t i = 0; i < rows.rows(); ++i) got.insert(got.end(), rows.row(i).begin(), rows.row(i).end());
+      return {};
+    };
+    ASSERT_TRUE(encoder->run_blocks(texts, {.first = 1, .end = 2, .in = x.data(), .ld = 64}, sink).ok());
+    EXPECT_EQ(got, want);
+    EXPECT_EQ(encoder->products().size(), classes ? 10u : 8u);
+    // What is wrong with an input leaves nothing behind.
+    texts[2][0] = 131;
+    const auto wrong = encoder->run_blocks(texts, {.first = 0, .end = 2}, sink);
+    ASSERT_FALSE(wrong.ok());
+    EXPECT_NE(wrong.error().str().find("input 3"), std::string::npos) << wrong.error().str();
+    const std::atomic<bool> stop{true};
+    texts[2][0] = 1;
+    EXPECT_EQ(encoder->run_blocks(texts, {.first = 0, .end = 2}, sink, &stop).error().code, Code::cancelled);
+    EXPECT_EQ(encoder->run({{inputs[0]}})->rows(0), 1);
+  }
+}
+
+TEST(EncoderBlocks, OnlyOfModelsWithBlocksOfTheirOwn) {
+  const std::filesystem::path golden = std::filesystem::path(MIAO_SOURCE_DIR) / "tests/golden";
+  EXPECT_EQ(open_blockwise(golden / "encoders/albert", {.threads = 1}).error().code, Code::unsupported);
+  EXPECT_EQ((*open_blockwise(golden / "encoders/bert", {.threads = 1}))->spec().layers, 2);
 }
 
 }  // namespace

@@ -51,8 +51,8 @@ Result<std::string> find_prompt(const Encoder& encoder, std::string_view name) {
                {}};
 }
 
-Result<std::vector<float>> embed(Encoder& encoder, std::span<const std::string> texts, const EmbedOptions& options) {
-  MIAO_CHECK(encoder.spec().head.task == models::HeadSpec::Task::embedding);
+Result<std::vector<std::vector<int32_t>>> text_ids(Encoder& encoder, std::span<const std::string> texts,
+                                                   const EmbedOptions& options) {
   MIAO_TRY(const prep::Tokenizer* tokenizer, encoder.tokenizer());
   std::string prompt = options.prompt.value_or("");
   const auto& sentence = encoder.spec().sentence;
@@ -66,6 +66,12 @@ Result<std::vector<float>> embed(Encoder& encoder, std::span<const std::string> 
     if (!encoded.ok()) return std::move(encoded.error()).at("text " + std::to_string(i + 1));
     ids.push_back(std::move(*encoded));
   }
+  return ids;
+}
+
+Result<std::vector<float>> embed(Encoder& encoder, std::span<const std::string> texts, const EmbedOptions& options) {
+  MIAO_CHECK(encoder.spec().head.task == models::HeadSpec::Task::embedding);
+  MIAO_TRY(const auto ids, text_ids(encoder, texts, options));
   std::vector<size_t> order(texts.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return ids[a].size() > ids[b].size(); });

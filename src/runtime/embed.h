@@ -34,6 +34,11 @@ int64_t text_limit(const Encoder& encoder);
 // The prompt of that name; not_found lists those that the model has.
 Result<std::string> find_prompt(const Encoder& encoder, std::string_view name);
 
+// What the model reads of each text: the model's default prompt before it where there is one. Errors name the text by
+// its number.
+Result<std::vector<std::vector<int32_t>>> text_ids(Encoder& encoder, std::span<const std::string> texts,
+                                                   const EmbedOptions& options = {});
+
 // (texts, dim) row by row; the encoder gives sentences (models::Rows). Errors name the text by its number.
 Result<std::vector<float>> embed(Encoder& encoder, std::span<const std::string> texts,
                                  const EmbedOptions& options = {});

@@ -2,6 +2,7 @@
 #include "runtime/encoder.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/check.h"
 #include "base/checked.h"
@@ -31,10 +32,12 @@ struct Encoder::State {
   }
   Result<void> check(const EncoderInput& input) const;
   void add(const EncoderInput& input);
-  bool run_pass(int64_t& done, const std::atomic<bool>* cancel);
+  void forget();  // what has been added
+  Result<void> reserve(int64_t count);
+  bool run_pass(int64_t& done, const std::atomic<bool>* cancel, const graph::Blocks* blocks = nullptr);
 };
 
-Encoder::Encoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Encoder::Encoder(std::unique_ptr<State> state) : Blockwise(*state->loaded), state_(std::move(state)) {}
 Encoder::~Encoder() = default;
 
 Result<std::unique_ptr<Encoder>> Encoder::open(const std::filesystem::path& path, const EncoderOptions& options) {
@@ -63,18 +66,9 @@ Result<std::unique_ptr<Encoder>> Encoder::open(io::Checkpoint checkpoint, const 
   return std::unique_ptr<Encoder>(new Encoder(std::move(state)));
 }
 
-const models::ModelSpec& Encoder::spec() const { return state_->spec; }
-const io::Checkpoint& Encoder::checkpoint() const { return state_->loaded->checkpoint; }
-Result<const prep::Tokenizer*> Encoder::tokenizer() const {
-  const Result<prep::Tokenizer>& loaded = *state_->loaded->tokenizer;
-  if (!loaded.ok()) return loaded.error();
-  return &*loaded;
-}
-const char* Encoder::isa() const { return state_->loaded->context.kernels.name; }
 int64_t Encoder::ctx() const { return state_->loaded->model->ctx(); }
 
 std::vector<KernelReport> Encoder::kernels() const { return state_->loaded->kernels(); }
-ThreadPool& Encoder::pool() { return *state_->loaded->pool; }
 double Encoder::load_seconds() const { return state_->load_seconds; }
 
 MemoryReport Encoder::memory() const {
@@ -140,8 +134,17 @@ void Encoder::State::add(const EncoderInput& input) {
   for (int64_t t = 0; t < rows_of(input); ++t) wanted.push_back(static_cast<int32_t>(row + t));
 }
 
+// Room for so many rows of results.
+Result<void> Encoder::State::reserve(int64_t count) {
+  const auto bytes = static_cast<size_t>(count * stride()) * sizeof(float);
+  if (bytes <= rows.size()) return {};
+  MIAO_CHECK_OK(require_memory(bytes, "the results", "take fewer inputs at once"));
+  MIAO_TRY(rows, Memory::allocate(bytes));
+  return {};
+}
+
 // Runs what has been added; false when that was cancelled.
-bool Encoder::State::run_pass(int64_t& done, const std::atomic<bool>* cancel) {
+bool Encoder::State::run_pass(int64_t& done, const std::atomic<bool>* cancel, const graph::Blocks* blocks) {
   graph::Pass pass;
   pass.ids = ids;
   pass.types = types;
@@ -150,13 +153,18 @@ bool Encoder::State::run_pass(int64_t& done, const std::atomic<bool>* cancel) {
   pass.ld_logits = stride();
   pass.logits = rows.as<float>() + done * pass.ld_logits;
   pass.cancel = cancel;
-  const bool finished = loaded->model->program().run(pass);
+  graph::Program& program = loaded->model->program();
+  const bool finished = blocks ? program.run(pass, *blocks) : program.run(pass);
   done += static_cast<int64_t>(wanted.size());
+  forget();
+  return finished;
+}
+
+void Encoder::State::forget() {
   ids.clear();
   types.clear();
   wanted.clear();
   slices.clear();
-  return finished;
 }
 
 Result<Encoded> Encoder::run(std::span<const EncoderInput> inputs, const std::atomic<bool>* cancel) {
@@ -169,11 +177,7 @@ Result<Encoded> Encoder::run(std::span<const EncoderInput> inputs, const std::at
     }
     s.first.push_back(s.first.back() + s.rows_of(inputs[i]));
   }
-  const auto bytes = static_cast<size_t>(s.first.back() * s.stride()) * sizeof(float);
-  if (bytes > s.rows.size()) {
-    MIAO_CHECK_OK(require_memory(bytes, "the results", "take fewer inputs at once"));
-    MIAO_TRY(s.rows, Memory::allocate(bytes));
-  }
+  MIAO_CHECK_OK(s.reserve(s.first.back()));
   int64_t done = 0;
   bool going = true;
   for (size_t i = 0; going && i < inputs.size(); ++i) {
@@ -185,6 +189,37 @@ Result<Encoded> Encoder::run(std::span<const EncoderInput> inputs, const std::at
   if (going && !s.ids.empty()) going = s.run_pass(done, cancel);
   if (!going) return Error{Code::cancelled, "interrupted", {}};
   return Encoded(s.rows.as<float>(), s.cols(), s.stride(), s.first);
+}
+
+Result<void> Encoder::run_blocks(Inputs inputs, graph::Blocks blocks, const Sink& sink, Cancel cancel) {
+  State& s = *state_;
+  MIAO_CHECK(s.can_run);
+  int64_t given = 0;  // results
+  const auto pass = [&]() -> Result<void> {
+    const auto ids = static_cast<int64_t>(s.ids.size());
+    if (blocks.out) {  // blocks that end inside of the model give all rows
+      s.wanted.resize(s.ids.size());
+      std::iota(s.wanted.begin(), s.wanted.end(), 0);
+    }
+    const auto rows = blocks.out ? 0 : static_cast<int64_t>(s.wanted.size());
+    MIAO_CHECK_OK(s.reserve(rows));
+    int64_t done = 0;
+    if (!s.run_pass(done, cancel, &blocks)) return Error{Code::cancelled, "interrupted", {}};
+    if (blocks.in) blocks.in += ids * blocks.ld;
+    if (blocks.out) blocks.out += ids * blocks.ld;
+    given += rows;
+    return blocks.out ? Result<void>() : sink(given - rows, Logits(s.rows.as<float>(), rows, s.cols(), s.stride()));
+  };
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const EncoderInput input{.ids = inputs[i]};
+    if (const auto good = s.check(input); !good.ok()) {
+      s.forget();
+      return Error(good.error()).at("input " + std::to_string(i + 1));
+    }
+    if (!s.ids.empty() && static_cast<int64_t>(s.ids.size() + input.ids.size()) > s.batch) MIAO_CHECK_OK(pass());
+    s.add(input);
+  }
+  return s.ids.empty() ? Result<void>() : pass();
 }
 
 }  // namespace miao::runtime

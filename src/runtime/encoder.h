@@ -52,19 +52,14 @@ class Encoded {
   std::span<const int64_t> first_;  // the first row of each input, and one more
 };
 
-class Encoder {
+class Encoder : public Blockwise {
  public:
   // Errors: whatever is wrong with the file, the options, or the machine; unsupported for a decoder.
   static Result<std::unique_ptr<Encoder>> open(const std::filesystem::path& path, const EncoderOptions& options = {});
   static Result<std::unique_ptr<Encoder>> open(io::Checkpoint checkpoint, const EncoderOptions& options);
-  ~Encoder();
+  ~Encoder() override;
 
-  const models::ModelSpec& spec() const;  // spec().head says what the rows are
-  const io::Checkpoint& checkpoint() const;
-  Result<const prep::Tokenizer*> tokenizer() const;  // Error: why there is none that can be used
-  const char* isa() const;
-  int64_t ctx() const;  // the limit of an input
-  ThreadPool& pool();
+  int64_t ctx() const;  // the limit of an input. spec().head says what the rows are
   std::vector<KernelReport> kernels() const;
   MemoryReport memory() const;
   // What memory() comes to when so many inputs of so many tokens go through it at once.
@@ -75,6 +70,9 @@ class Encoder {
   // than ctx(), with an id or a type that the model lacks (the message names the input); cancelled soon after `cancel`
   // became true; out_of_memory.
   Result<Encoded> run(std::span<const EncoderInput> inputs, const std::atomic<bool>* cancel = nullptr);
+
+  // Inputs go through the blocks as in run(), and `sink` gets the rows that it would give.
+  Result<void> run_blocks(Inputs inputs, graph::Blocks blocks, const Sink& sink, Cancel cancel = nullptr) override;
 
   void profile(bool on);
   std::vector<std::pair<std::string, double>> profile() const;

@@ -40,7 +40,7 @@ graph::Precision precision_of(Compute compute) {
   return graph::Precision::file;
 }
 
-Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Engine::Engine(std::unique_ptr<State> state) : Blockwise(*state->loaded), state_(std::move(state)) {}
 Engine::~Engine() = default;
 
 namespace {
@@ -132,21 +132,11 @@ Result<void> Engine::check_memory(int64_t sequences, int64_t positions) const {
                         "take fewer, " + mend);
 }
 
-const models::ModelSpec& Engine::spec() const { return state_->model->spec(); }
-const io::Checkpoint& Engine::checkpoint() const { return state_->checkpoint; }
-Result<const prep::Tokenizer*> Engine::tokenizer() const {
-  const Result<prep::Tokenizer>& loaded = *state_->loaded->tokenizer;
-  if (!loaded.ok()) return loaded.error();
-  return &*loaded;
-}
 Result<const prep::ChatTemplate*> Engine::chat_template() const {
   const Result<std::optional<prep::ChatTemplate>>& loaded = *state_->chat_template;
   if (!loaded.ok()) return loaded.error();
   return *loaded ? &**loaded : nullptr;
 }
-ThreadPool& Engine::pool() { return *state_->loaded->pool; }
-const graph::Context& Engine::context() const { return state_->loaded->context; }
-const char* Engine::isa() const { return state_->loaded->context.kernels.name; }
 int64_t Engine::ctx() const { return state_->model->ctx(); }
 int64_t Engine::input_ctx() const { return state_->model->encoder_ctx(); }
 int64_t Engine::vocab() const { return state_->vocab(); }
@@ -183,26 +173,15 @@ void Engine::tap(Tap fn) {
       fn(name, view.data, view.rows, view.cols, view.stride);
     };
   }
-  for (graph::Program* program : state_->programs()) program->tap(tap);
-}
-void Engine::tap_reads(ReadTap fn) {
-  graph::ReadTap tap;
-  if (fn) {
-    tap = [fn = std::move(fn)](const graph::Linear& linear, const graph::View& in) {
-      std::vector<Reader> readers;
-      for (size_t i = 0; i < linear.parts(); ++i) readers.push_back({linear.source(i), linear.source_row(i)});
-      fn(readers, in.data, in.rows, in.cols, in.stride);
-    };
-  }
-  for (graph::Program* program : state_->programs()) program->tap_reads(tap);
+  for (graph::Program* program : state_->loaded->programs()) program->tap(tap);
 }
 void Engine::profile(bool on) {
-  for (graph::Program* program : state_->programs()) program->profile(on);
+  for (graph::Program* program : state_->loaded->programs()) program->profile(on);
 }
 double Engine::block_seconds() const { return state_->model->program().block_seconds(); }
 std::vector<std::pair<std::string, double>> Engine::profile() const {
   std::vector<std::pair<std::string, double>> out;
-  for (graph::Program* program : state_->programs()) {
+  for (graph::Program* program : state_->loaded->programs()) {
     for (const auto& step : program->profile()) {
       const auto at =
           std::find_if(out.begin(), out.end(), [&](const auto& entry) { return entry.first == step.first; });

@@ -29,6 +29,7 @@
 #include "graph/linear.h"
 #include "graph/pass.h"
 #include "models/spec.h"
+#include "runtime/blockwise.h"
 #include "runtime/input.h"
 #include "runtime/kv_cache.h"
 #include "tensor/dtype.h"
@@ -68,21 +69,6 @@ struct EngineOptions {
   int64_t blocks = 0;   // see models::LoadOptions
 };
 
-// Rows of logits inside the Engine, valid until its next forward().
-class Logits {
- public:
-  Logits() = default;
-  Logits(const float* data, int64_t rows, int64_t vocab, int64_t stride)
-      : data_(data), rows_(rows), vocab_(vocab), stride_(stride) {}
-  int64_t rows() const { return rows_; }
-  int64_t vocab() const { return vocab_; }
-  std::span<const float> row(int64_t i) const { return {data_ + i * stride_, static_cast<size_t>(vocab_)}; }
-
- private:
-  const float* data_ = nullptr;
-  int64_t rows_ = 0, vocab_ = 0, stride_ = 0;
-};
-
 enum class Want : uint8_t { none, last, all };  // rows of logits a slice wants
 
 // New tokens of one sequence. A batch may mix prompts and single tokens; a sequence may appear once.
@@ -115,25 +101,16 @@ struct KernelReport {
 // What a model's architecture is, from its headers alone: which class below runs it.
 Result<models::ModelSpec::Shape> model_shape(const std::filesystem::path& path);
 
-struct Loaded;
-
-class Engine {
+class Engine : public Blockwise {
  public:
   // Errors: whatever is wrong with the file, the options, or the machine (memory, instruction set).
   static Result<std::unique_ptr<Engine>> open(const std::filesystem::path& path, const EngineOptions& options = {});
   static Result<std::unique_ptr<Engine>> open(io::Checkpoint checkpoint, const EngineOptions& options);
-  ~Engine();
+  ~Engine() override;
 
-  const models::ModelSpec& spec() const;
-  const io::Checkpoint& checkpoint() const;  // for its key/values and side files
-  // What is wrong with the text side of a checkpoint is an Error here, so that token ids can be run without it.
-  Result<const prep::Tokenizer*> tokenizer() const;         // Error: why there is none that can be used
   Result<const prep::ChatTemplate*> chat_template() const;  // null: the checkpoint has none
-  ThreadPool& pool();
-  const graph::Context& context() const;
-  const char* isa() const;
-  int64_t ctx() const;        // the limit of a sequence
-  int64_t input_ctx() const;  // of an encoder-decoder: rows that an input may have
+  int64_t ctx() const;                                      // the limit of a sequence
+  int64_t input_ctx() const;                                // of an encoder-decoder: rows that an input may have
   int64_t vocab() const;
   kernels::KvType kv_type() const;
   MemoryReport memory() const;
@@ -160,7 +137,6 @@ class Engine {
   // slices and tokens. Errors (nothing has changed then): invalid for an id outside the vocabulary, an empty slice, a
   // sequence named twice or a sequence that would pass ctx(); out_of_memory; cancelled soon after `cancel` became true.
   // Slices with the same `memory` that stand side by side read it once.
-  using Cancel = const std::atomic<bool>*;
   Result<Logits> forward(std::span<const Slice> slices, Cancel cancel = nullptr);
   Result<Logits> forward(Sequence& sequence, std::span<const int32_t> tokens, Want want = Want::last,
                          Cancel cancel = nullptr);
@@ -170,39 +146,21 @@ class Engine {
   // Errors: corrupt for NaN and infinities.
   Result<float> log_sum_exp(std::span<const float> logits, std::span<float> scratch) const;
   // All rows of a long text in bounded memory: `sink(first, logits)` gets rows first, first + 1, ... chunk by chunk.
-  using Sink = std::function<Result<void>(int64_t first, const Logits& logits)>;
   // An Error in the middle leaves the chunks before it in the sequence. `memory`: see Slice.
   Result<void> forward_all(Sequence& sequence, std::span<const int32_t> tokens, const Sink& sink,
                            Cancel cancel = nullptr, const Sequence* memory = nullptr);
 
-  // See models::Model::replace(). Logits of before are gone.
-  Result<void> replace(std::span<const TensorView> tensors);
   // The tokens, behind those of the sequence, through some blocks alone: what they give each other is `blocks.in` and
   // `blocks.out`, a row for each token. `sink` gets logits as of forward_all() where these blocks go on to the end. The
   // sequence is then as it was. Not of encoder-decoders.
   Result<void> forward_blocks(Sequence& sequence, std::span<const int32_t> tokens, graph::Blocks blocks,
                               const Sink& sink, Cancel cancel = nullptr);
+  Result<void> run_blocks(Inputs inputs, graph::Blocks blocks, const Sink& sink, Cancel cancel = nullptr) override;
 
   // After each named step of each pass: fn(name, values, rows, columns, stride). Empty = off.
   using Tap =
       std::function<void(std::string_view name, const float* values, int64_t rows, int64_t cols, int64_t stride)>;
   void tap(Tap fn);
-  // What each product reads, before activations are rounded: fn(its tensors, values, rows, columns, stride). A row that
-  // goes to several experts comes once for each. Empty = off.
-  struct Reader {
-    std::string_view tensor;  // its name in the file
-    int64_t row = 0;          // of the tensor, where the matrix that reads begins: experts may share a tensor
-  };
-  using ReadTap = std::function<void(std::span<const Reader> readers, const float* values, int64_t rows, int64_t cols,
-                                     int64_t stride)>;
-  void tap_reads(ReadTap fn);
-  // Every matrix product of a pass: the step that makes it, and the tensors whose rows it multiplies with. Experts that
-  // share tensors are a product each.
-  struct Product {
-    std::string_view kind;  // as KernelReport::weights
-    std::vector<Reader> tensors;
-  };
-  std::vector<Product> products() const;
   // Seconds per kind of step since the last call with on = true; empty when off.
   void profile(bool on);
   std::vector<std::pair<std::string, double>> profile() const;

@@ -50,6 +50,14 @@ Result<std::unique_ptr<Loaded>> Loaded::open(io::Checkpoint checkpoint, int thre
   return out;
 }
 
+std::vector<graph::Program*> Loaded::programs() const {
+  std::vector<graph::Program*> out;
+  for (graph::Program* program : {model->convolution(), model->encoder(), &model->program()}) {
+    if (program) out.push_back(program);
+  }
+  return out;
+}
+
 std::vector<KernelReport> Loaded::kernels() const {
   std::vector<KernelReport> out;
   for (const models::WeightGroup& g : model->groups()) {

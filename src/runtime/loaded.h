@@ -36,6 +36,7 @@ struct Loaded {
   Loaded(const Loaded&) = delete;
   Loaded& operator=(const Loaded&) = delete;
 
+  std::vector<graph::Program*> programs() const;  // an encoder's first
   std::vector<KernelReport> kernels() const;
   MemoryReport memory() const;  // without what a kind of engine adds
 

@@ -28,12 +28,13 @@ namespace {
 
 struct Options {
   ModelArgument model;
-  std::string output, text, final_text, speed, first, step, latency, size, memory, time_budget;
+  std::string output, text, final_text, pairs, labels, speed, first, step, latency, size, memory, time_budget;
   std::string choices, evaluate, evaluate_timeout = "1h";
   bool lower = false;
   std::vector<std::string> max_loss, types;
   double level = 95;
-  int64_t prompt = 512, gen = 128, batch = 1;
+  std::optional<int64_t> prompt;
+  int64_t gen = 128, batch = 1, near = 10;
   int tries = 5, threads = 0;
   uint64_t seed = 1;
   bool fresh = false;
@@ -44,8 +45,8 @@ Result<compress::Budgets> budgets_of(const Options& o) {
   for (const std::string& text : o.max_loss) {
     auto one = measure::parse_budget(text);
     if (!one.ok()) return std::move(one.error()).at("--max-loss");
-    if (one->metric.empty()) one->metric = "ppl";
-    auto known = compress::check_metric(one->metric, !o.choices.empty(), !o.evaluate.empty());
+    const bool counted = !o.choices.empty() || !o.labels.empty();
+    auto known = compress::check_metric(one->metric, counted, !o.evaluate.empty());
     if (!known.ok()) return std::move(known.error()).at("--max-loss");
     out.losses.push_back(std::move(*one));
   }
@@ -99,8 +100,12 @@ std::string command_of(const Options& o) {
   add("--max-ttft", o.first);
   add("--max-token", o.step);
   add("--max-latency", o.latency);
-  out += fmt::format(" --prompt {} --gen {} --batch {}", o.prompt, o.gen, o.batch);
+  if (o.prompt) out += fmt::format(" --prompt {}", *o.prompt);
+  out += fmt::format(" --gen {} --batch {}", o.gen, o.batch);
   add("--text", o.text);
+  add("--pairs", o.pairs);
+  add("--labels", o.labels);
+  if (o.near != 10) out += fmt::format(" --near {}", o.near);
   add("--final-text", o.final_text);
   add("--choices", o.choices);
   add("--evaluate", o.evaluate);
@@ -123,7 +128,9 @@ Result<int> run(const Options& o, const Common& common) {
                        "--max-size 40%");
   }
   compress::CompressOptions options{.budgets = *budgets,
-                                    .request = {o.prompt, o.gen, o.batch},
+                                    .request = {o.prompt.value_or(512), o.gen, o.batch, {}},
+                                    .near = o.near,
+                                    .tokens = o.prompt,
                                     .level = o.level / 100,
                                     .tries = o.tries,
                                     .seed = o.seed,
@@ -152,7 +159,17 @@ Result<int> run(const Options& o, const Common& common) {
   }
   MIAO_TRY(options.text, text_of(o.text));
   MIAO_TRY(options.final_text, text_of(o.final_text));
-  if (!o.text.empty()) options.text_name = o.text == "-" ? "standard input" : o.text;
+  for (const std::string& file : {o.labels, o.pairs, o.text}) {
+    if (!file.empty()) options.text_name = file == "-" ? "standard input" : file;
+  }
+  if (!o.pairs.empty()) {
+    MIAO_TRY(const std::string pairs, text_of(o.pairs));
+    MIAO_TRY(options.pairs, measure::parse_pairs(pairs, o.pairs));
+  }
+  if (!o.labels.empty()) {
+    MIAO_TRY(const std::string labels, text_of(o.labels));
+    MIAO_TRY(options.labels, measure::parse_labelled(labels, o.labels));
+  }
   if (!o.choices.empty()) {
     MIAO_TRY(const std::string questions, text_of(o.choices));
     options.questions_name = o.choices == "-" ? "standard input" : o.choices;
@@ -192,10 +209,10 @@ Run add(CLI::App& app, const Common& common) {
   const auto text = [&](const char* flag, std::string& value, const char* type, const std::string& help) {
     return app.add_option(flag, value, help)->type_name(type)->check(not_empty());
   };
-  app.add_option(
-         "--max-loss", o->max_loss,
-         "Lose at most: 1% (of perplexity), ppl:1%, kld:0.02, top1:3%, accuracy:1% (of --choices), evaluate:1% or "
-         "evaluate:0.02 (of --evaluate). May be given several times")
+  app.add_option("--max-loss", o->max_loss,
+                 "Lose at most: 1% (of perplexity; of encoders see below), ppl:1%, kld:0.02, top1:3%, accuracy:1% (of "
+                 "--choices or --labels), cosine:0.1%, overlap:1%, spearman:0.5%, evaluate:1% or evaluate:0.02 (of "
+                 "--evaluate). May be given several times")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("BUDGET");
@@ -205,14 +222,21 @@ Run add(CLI::App& app, const Common& common) {
   text("--max-ttft", o->first, "TIME", "The first token comes within: 200ms");
   text("--max-token", o->step, "TIME", "Each further token within: 10ms");
   text("--max-latency", o->latency, "TIME", "A whole request within: 2s");
-  app.add_option("-p,--prompt", o->prompt, "A request: tokens that are read")
+  app.add_option("-p,--prompt", o->prompt,
+                 "A request: tokens that are read; unset = 512, of an encoder as many as its texts have")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20));
   app.add_option("-n,--gen", o->gen, "A request: tokens that are written")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20));
-  app.add_option("-b,--batch", o->batch, "Requests side by side")->check(CLI::Range(1, 1024));
+  app.add_option("-b,--batch", o->batch, "Requests side by side; of an encoder, texts of a request")
+      ->check(CLI::Range(1, 1024));
   text("--text", o->text, "FILE",
-       "What the model should stay good at; - is standard input. Without it, the model writes text by itself");
+       "What the model should stay good at, of an encoder a text a line; - is standard input. Without it, a decoder "
+       "writes text by itself");
   text("--final-text", o->final_text, "FILE", "Another text for the final figures, instead of a part of --text");
+  text("--pairs", o->pairs, "FILE", "Of an encoder that gives vectors: pairs of texts with people's scores (spearman)");
+  text("--labels", o->labels, "FILE", "Of one that classifies: labelled texts (accuracy, flips, kld)");
+  app.add_option("--near", o->near, "Nearest texts that are looked for among others (overlap)")
+      ->check(CLI::Range(1, 1000));
   text("--choices", o->choices, "FILE",
        "Questions with choices, as miao eval takes them: for accuracy:1%. Two of five judge candidates, the others the "
        "one that is chosen");
@@ -221,7 +245,8 @@ Run add(CLI::App& app, const Common& common) {
        "which "
        "otherwise comes last; MIAO_MODEL is it too");
   app.add_flag("--evaluate-lower", o->lower, "Of --evaluate: lower is better");
-  text("--evaluate-timeout", o->evaluate_timeout, "TIME", "Of --evaluate: a run that takes longer has failed; unset = 1h");
+  text("--evaluate-timeout", o->evaluate_timeout, "TIME",
+       "Of --evaluate: a run that takes longer has failed; unset = 1h");
   app.add_option("--types", o->types, "Types to choose from; unset = all that are worth it")
       ->delimiter(',')
       ->type_name("TYPE");
@@ -248,6 +273,12 @@ const Verb verb_compress = {
         "as it is, on text that the search has not seen. A loss budget is kept when the upper confidence bound lies "
         "below it. With a loss budget the fastest model that keeps it is looked for, else the one with the least loss "
         "within the others.\n\n"
+        "Encoders are compared with themselves by their vectors of --text, a text a line (cosine, what an unnamed "
+        "budget "
+        "is about; overlap: whether the nearest texts stay the same), and by --pairs (spearman), which comes first "
+        "where "
+        "it is given; classifiers by --labels (accuracy, flips, kld). A request is --batch texts that are encoded "
+        "together. The file formats are those of miao eval.\n\n"
         "A metric of your own is a command that prints a number: --evaluate 'python score.py {}' with --max-loss "
         "evaluate:1%. It runs once for the model as it is and once for each candidate; what it printed is kept by the "
         "command's words, so --fresh is for a script that changed. One number has no interval: it is judged as it was "
@@ -259,6 +290,7 @@ const Verb verb_compress = {
         "miao compress model-f16.gguf -o small --max-loss 2% --min-speed 2x            # the model's own text\n"
         "miao compress model-f16.gguf -o small --max-size 40% --prompt 2000 --gen 50\n"
         "miao compress model-f16.gguf -o small --max-loss kld:0.02,top1:5% --time-budget 15min\n"
+        "miao compress all-MiniLM-L6-v2 -o small --max-loss overlap:2% --text texts.txt --batch 32\n"
         "miao compress model-f16.gguf -o small --max-loss accuracy:2% --choices arc.jsonl\n"
         "miao compress model-f16.gguf -o small --max-loss evaluate:1% --evaluate 'python score.py {}'",
     .json = true,

@@ -23,6 +23,7 @@
 #include "compress/quantize.h"
 #include "compress/round_tensor.h"
 #include "models/model.h"
+#include "runtime/encoder.h"
 #include "runtime/engine.h"
 
 namespace miao::cli {
@@ -142,8 +143,14 @@ class Job {
     MIAO_TRY(const auto same_file, is_same(path));
     if (same_file) return Error{Code::invalid, "is the model itself; give another name", o_.output};
     MIAO_TRY(const auto shape, models::shape_of(model));
-    if (!o_.calibration.empty() && shape != models::ModelSpec::Shape::decoder) {
-      return Error{Code::unsupported, "calibration text is for decoders; leave --calibration out", path.string()};
+    using Shape = models::ModelSpec::Shape;
+    if (o_.calibration == "own" && shape == Shape::encoder) {
+      return Error{Code::unsupported, "is an encoder and writes no text; give one, a text a line: --calibration FILE",
+                   path.string()};
+    }
+    if (!o_.calibration.empty() && shape == Shape::encoder_decoder) {
+      return Error{Code::unsupported, "calibration text is for decoders and encoders; leave --calibration out",
+                   path.string()};
     }
     MIAO_CHECK_OK(compress::plan_types(model, options));  // what is wrong is told before the long part
     const auto copied = [&](uint64_t done, uint64_t total) { bar_.update("converting", done, total); };
@@ -203,10 +210,28 @@ class Job {
     if (o_.calibration != "own") {
       MIAO_TRY(text, read_input(o_.calibration));
     }
-    MIAO_TRY(const auto engine,
-             runtime::Engine::open(
-                 path, {.threads = o_.threads, .ctx = o_.window, .isa = {}, .packs = {}, .cancel = &interrupted()}));
-    MIAO_CHECK_OK(compress::check_numbers(engine->checkpoint(), engine->pool(), &interrupted()));
+    MIAO_TRY(const auto model, runtime::open_blockwise(path, {o_.threads, o_.window, &interrupted()}));
+    MIAO_CHECK_OK(compress::check_numbers(model->checkpoint(), model->pool(), &interrupted()));
+    MIAO_CHECK_OK(cut(*model, text));
+    size_t tokens = 0;
+    for (const auto& window : windows_) tokens += window.size();
+    calibrated_on_ =
+        fmt::format("{}, {} {}s of {} tokens", o_.calibration == "own" ? "the model's own text" : o_.calibration,
+                    windows_.size(), encodes(*model) ? "text" : "window", tokens / windows_.size());
+    if (gptq() && o_.keep_importance.empty()) return {};
+    const auto done = [&](int64_t n) {
+      bar_.update("reading calibration text", static_cast<uint64_t>(n), windows_.size());
+    };
+    MIAO_TRY(importance_, compress::measure_importance(*model, windows_, done, &interrupted()));
+    if (!o_.keep_importance.empty()) MIAO_CHECK_OK(importance_.write(o_.keep_importance, {o_.calibration}));
+    return {};
+  }
+
+  static bool encodes(const runtime::Blockwise& model) {
+    return model.spec().shape == models::ModelSpec::Shape::encoder;
+  }
+
+  Result<void> cut(runtime::Blockwise& model, const std::string& text) {
     const compress::WindowOptions size{o_.windows, o_.window};
     if (o_.calibration == "own") {
       compress::OwnTextOptions own{.size = size, .seed = o_.seed, .progress = {}, .cancel = &interrupted()};
@@ -214,22 +239,14 @@ class Job {
       own.progress = [&](int64_t tokens) {
         bar_.update("writing calibration text", static_cast<uint64_t>(tokens), total);
       };
-      MIAO_TRY(windows_, compress::own_text(*engine, own));
-    } else {
-      MIAO_TRY(const prep::Tokenizer* tokenizer, engine->tokenizer());
-      auto cut = compress::text_windows(*tokenizer, text, size);
-      if (!cut.ok()) return std::move(cut.error()).at(o_.calibration == "-" ? "standard input" : o_.calibration);
-      windows_ = std::move(*cut);
+      MIAO_TRY(windows_, compress::own_text(static_cast<runtime::Engine&>(model), own));
+      return {};
     }
-    calibrated_on_ =
-        fmt::format("{}, {} windows of {} tokens", o_.calibration == "own" ? "the model's own text" : o_.calibration,
-                    windows_.size(), windows_[0].size());
-    if (gptq() && o_.keep_importance.empty()) return {};
-    const auto done = [&](int64_t n) {
-      bar_.update("reading calibration text", static_cast<uint64_t>(n), windows_.size());
-    };
-    MIAO_TRY(importance_, compress::measure_importance(*engine, windows_, done, &interrupted()));
-    if (!o_.keep_importance.empty()) MIAO_CHECK_OK(importance_.write(o_.keep_importance, {o_.calibration}));
+    MIAO_TRY(const prep::Tokenizer* tokenizer, model.tokenizer());
+    auto cut = encodes(model) ? compress::text_items(static_cast<runtime::Encoder&>(model), text, size)
+                              : compress::text_windows(*tokenizer, text, size);
+    if (!cut.ok()) return std::move(cut.error()).at(o_.calibration == "-" ? "standard input" : o_.calibration);
+    windows_ = std::move(*cut);
     return {};
   }
 
@@ -301,10 +318,13 @@ Run add(CLI::App& app, const Common& common) {
                  "How weights are rounded; auto: gptq where there is calibration text, importance with --importance, "
                  "else least-squares")
       ->check(CLI::IsMember({"auto", "nearest", "least-squares", "importance", "gptq"}));
-  app.add_option("--calibration", o->calibration,
-                 "Text that the model should stay good at; - is standard input, own is what the model writes by itself")
+  app.add_option(
+         "--calibration", o->calibration,
+         "Text that the model should stay good at, of an encoder a text a line; - is standard input, own is what a "
+         "decoder writes by itself")
       ->type_name("FILE");
-  app.add_option("--windows", o->windows, "Windows of calibration text that are read at most")
+  app.add_option("--windows", o->windows,
+                 "Windows of calibration text that are read at most; of an encoder texts with as many tokens")
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--window", o->window, "Tokens of a window")->check(CLI::Range(16, 1 << 20));
   app.add_option("--seed", o->seed, "Of --calibration own")->check(whole_number());

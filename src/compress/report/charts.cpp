@@ -47,8 +47,8 @@ void add(Chart& chart, Series series, Window& seen) {
 }
 
 Point point_of(const View& view, const Candidate& c) {
-  Point out{.x = view.of(c), .y = loss_of(c), .label = c.name, .plain = true};
-  const measure::Metric* const m = c.quality ? c.quality->find("kld_mean") : nullptr;
+  Point out{.x = view.of(c), .y = loss_of(view.r, c), .label = c.name, .plain = true};
+  const measure::Metric* const m = loss_metric(view.r, c);
   if (m && m->ci && m->ci->low > 0) out.low = m->ci->low, out.high = m->ci->high;
   return out;
 }
@@ -72,7 +72,7 @@ void add_candidates(Chart& chart, const View& view, Window& seen) {
   for (const Candidate& c : view.r.candidates) {
     predicted.points.push_back({.x = view.of(c.predicted), .y = c.predicted[kLoss], .label = c.name, .plain = true});
     (c.misses.empty() ? kept : missed).points.push_back(point_of(view, c));
-    if (&c == chosen_of(view.r)) chosen.points.push_back({.x = view.of(c), .y = loss_of(c), .label = "chosen"});
+    if (&c == chosen_of(view.r)) chosen.points.push_back({.x = view.of(c), .y = loss_of(view.r, c), .label = "chosen"});
   }
   for (Series* s : {&predicted, &kept, &missed, &chosen}) add(chart, std::move(*s), seen);
 }
@@ -96,7 +96,8 @@ void add_budgets(Chart& chart, const View& view, const Window& seen) {
     if (b.size_share) upright(*b.size_share * static_cast<double>(view.r.base_bytes) / 1e6, "budget of size (share)");
   }
   for (const measure::Budget& loss : b.losses) {
-    if (loss.metric != "kld" || loss.margin < seen.y_low / 4 || loss.margin > seen.y_high * 4) continue;
+    const std::string metric = view.r.wording.loss == "distance" ? "cosine" : "kld";
+    if (loss.metric != metric || loss.margin < seen.y_low / 4 || loss.margin > seen.y_high * 4) continue;
     chart.series.push_back({.name = "budget of loss",
                             .points = {{.x = seen.x_low, .y = loss.margin, .label = "budget of loss"},
                                        {.x = seen.x_high, .y = loss.margin}},
@@ -120,10 +121,10 @@ std::string front_figure(const View& view, const std::vector<Allocation>& front)
   if (front.empty() && view.r.references.empty() && view.r.candidates.empty()) return {};
   Chart chart{.title = view.time() ? "Loss against time" : "Loss against size",
               .description =
-                  "Divergence from the base: the front that predictions give, types that others take, controls, and "
+                  "Loss against the base: the front that predictions give, types that others take, controls, and "
                   "candidates as predicted and as measured. Lower and more to the left is better.",
               .x_label = view.time() ? "ms a request" : "MB",
-              .y_label = "KL divergence, nats a token",
+              .y_label = view.r.wording.axis,
               .series = {},
               .log_y = true};
   Window seen;
@@ -137,7 +138,7 @@ std::string front_figure(const View& view, const std::vector<Allocation>& front)
   if (!seen.empty()) add_budgets(whole, view, seen);
   std::string details = html(references(view.r));
   if (!front.empty()) details += "<p>The front, some of its " + std::to_string(front.size()) + " mixes:</p>\n";
-  return measure::figure(whole, details + html(front_points(front)));
+  return measure::figure(whole, details + html(front_points(view.r, front)));
 }
 
 // Equal figures lie on the line.
@@ -159,7 +160,7 @@ std::string heat_figure(const CompressReport& r) {
                        .description =
                            "Colour: what the model loses when this matrix alone is in a coarse type. In each cell: "
                            "the type that was chosen.",
-                       .value_label = "KL divergence with this matrix alone in the coarse type, nats a token",
+                       .value_label = r.wording.axis + ", with this matrix alone in the coarse type",
                        .columns = grid.kinds,
                        .rows = {}};
   for (const MatrixGrid::Row& row : grid.rows) {
@@ -193,7 +194,7 @@ std::string loss_check_figure(const CompressReport& r) {
   }
   return measure::figure({.title = "Loss of random mixes",
                           .description = "Predicted from losses of single matrices, and measured.",
-                          .x_label = "predicted KL divergence",
+                          .x_label = "predicted " + r.wording.loss,
                           .y_label = "measured",
                           .series = {diagonal(0, high), std::move(dots)}},
                          html(mixes(r)));

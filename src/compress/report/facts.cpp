@@ -44,14 +44,29 @@ const Candidate* chosen_of(const CompressReport& r) {
   return r.chosen >= 0 && at < r.candidates.size() ? &r.candidates[at] : nullptr;
 }
 
-double loss_of(const Candidate& c) {
-  const measure::Metric* const m = c.quality ? c.quality->find("kld_mean") : nullptr;
+const measure::Metric* loss_metric(const CompressReport& r, const Candidate& c) {
+  return c.quality ? c.quality->find(r.wording.metric) : nullptr;
+}
+
+double loss_of(const CompressReport& r, const Candidate& c) {
+  const measure::Metric* const m = loss_metric(r, c);
   return m ? m->value : 0;
 }
 
 double seconds_of(const Candidate& c, const Request& request) { return c.speeds ? c.speeds->own.request(request) : 0; }
 
 bool is_control(const Reference& r) { return r.name.find(' ') != std::string::npos; }
+
+std::string in_words(const Request& request, const Wording& wording) {
+  if (!wording.encoder) {
+    return fmt::format("{} tokens read and {} written{}", request.prompt, request.gen,
+                       request.batch > 1 ? fmt::format(", {} side by side", request.batch) : "");
+  }
+  const auto [least, most] = std::ranges::minmax(request.lengths);
+  return fmt::format("{} text{} of {}{} tokens{}", request.batch, request.batch == 1 ? "" : "s", request.prompt,
+                     least == most ? "" : fmt::format(" ({} to {})", least, most),
+                     request.batch == 1 ? "" : " together");
+}
 
 std::string title_of(const CompressReport& r) {
   const std::filesystem::path path(r.model);
@@ -112,9 +127,14 @@ FactTable comparison(const CompressReport& r) {
   row("memory", static_cast<double>(r.base_memory), static_cast<double>(c->memory), mb);
   if (c->speeds) {
     const Speeds& s = *c->speeds;
-    if (r.request.prompt > 0) row(fmt::format("first token, {} read", r.request.prompt), s.base.first, s.own.first, ms);
-    if (r.request.gen > 0) row("each further token", s.base.step, s.own.step, ms);
-    row(fmt::format("request, {} written", r.request.gen), s.base.request(r.request), s.own.request(r.request), ms);
+    if (r.wording.encoder) {
+      row("request: " + in_words(r.request, r.wording), s.base.first, s.own.first, ms);
+    } else {
+      if (r.request.prompt > 0)
+        row(fmt::format("first token, {} read", r.request.prompt), s.base.first, s.own.first, ms);
+      if (r.request.gen > 0) row("each further token", s.base.step, s.own.step, ms);
+      row(fmt::format("request, {} written", r.request.gen), s.base.request(r.request), s.own.request(r.request), ms);
+    }
     out.rows.push_back({{"speed", false, "medians of rounds, both in turn"},
                         number("1"),
                         number(fmt::format("{:.2f} times", s.ratio)),
@@ -122,20 +142,20 @@ FactTable comparison(const CompressReport& r) {
   }
   if (!r.final_quality) return out;
   const measure::Quality& q = *r.final_quality;
-  const measure::Metric *base = q.find("base_ppl"), *own = q.find("ppl"), *rise = q.find("ppl_rise");
-  if (base && own) {
-    out.rows.push_back(
-        {{"perplexity of the final text"},
-         with_interval(*base),
-         with_interval(*own),
-         rise ? with_interval({.value = rise->value, .ci = rise->ci, .form = rise->form}) : number("-")});
-  }
-  for (const auto& [key, label] :
-       {std::pair{"accuracy", "accuracy on the final questions"}, {"evaluate", "your own figure"}}) {
-    const auto *before = q.find(std::string("base_") + key), *after = q.find(key);
-    if (before && after) out.rows.push_back({{label}, with_interval(*before), with_interval(*after), number("")});
-  }
-  for (const char* key : {"kld_mean", "same_top1"}) {
+  // What both have, and what is between the two.
+  const auto both = [&](const char* key, const std::string& label, const char* change) {
+    const measure::Metric *base = q.find(std::string("base_") + key), *own = q.find(key), *by = q.find(change);
+    if (!base || !own) return;
+    out.rows.push_back({{label},
+                        with_interval(*base),
+                        with_interval(*own),
+                        by ? with_interval({.value = by->value, .ci = by->ci, .form = by->form}) : number("")});
+  };
+  both("ppl", "perplexity of the final text", "ppl_rise");
+  both("spearman", "rank correlation of the final pairs (Spearman)", "spearman_change");
+  both("accuracy", r.final_questions > 0 ? "accuracy on the final questions" : "accuracy on the final texts", "");
+  both("evaluate", "your own figure", "");
+  for (const char* key : {"kld_mean", "same_top1", "distance_mean", "overlap"}) {
     if (const auto* m = q.find(key)) out.rows.push_back({{m->label}, number("-"), with_interval(*m), number("")});
   }
   return out;
@@ -198,12 +218,16 @@ FactTable statistics(const CompressReport& r) {
 }
 
 FactTable sets(const CompressReport& r) {
-  FactTable out{{{"set"}, number("windows"), number("tokens of each"), number("tokens")}, {}};
+  FactTable out{{{"set"},
+                 number(r.wording.item + "s"),
+                 number(r.wording.encoder ? "tokens of each, mean" : "tokens of each"),
+                 number("tokens")},
+                {}};
   for (const SetSize& s : r.sets) {
     out.rows.push_back({{s.name},
                         number(std::to_string(s.windows)),
                         number(std::to_string(s.tokens)),
-                        number(std::to_string(s.windows * s.tokens))});
+                        number(std::to_string(s.total))});
   }
   if (r.final_questions > 0) {
     for (const auto& [name, n] : {std::pair{"verification", r.verify_questions}, std::pair{"final", r.final_questions}})
@@ -225,6 +249,11 @@ std::string additivity(const CompressReport& r) {
 std::string times_in_words(const CompressReport& r) {
   if (!r.times) return {};
   const Times rest = r.times->rest();
+  if (r.wording.encoder) {
+    return fmt::format(
+        "Milliseconds of a request ({}) that all matrices of a kind take in a type. What no type changes takes {} ms.",
+        in_words(r.request, r.wording), measure::short_number(1e3 * rest.first));
+  }
   return fmt::format(
       "Milliseconds of a request ({} tokens read, {} written, {} side by side) that all matrices of a kind take in a "
       "type; in small, those before the first token and those of each further one. What no type changes takes {} ms "

@@ -26,12 +26,12 @@ FactTable statistics(const CompressReport& report);  // of the chosen, on the se
 FactTable sets(const CompressReport& report);
 FactTable candidates(const CompressReport& report);
 FactTable references(const CompressReport& report);
-FactTable front_points(const std::vector<Allocation>& front);  // some of them
-FactTable mixes(const CompressReport& report);                 // random ones: predicted, measured
-FactTable times(const CompressReport& report);                 // types, by kind of matrix
-std::string times_in_words(const CompressReport& report);      // what the figures of times() are
-FactTable types(const CompressReport& report);                 // of the chosen: how many matrices, how large
-FactTable matrix_types(const CompressReport& report);          // of the chosen: layers and kinds of matrices
+FactTable front_points(const CompressReport& report, const std::vector<Allocation>& front);  // some of them
+FactTable mixes(const CompressReport& report);             // random ones: predicted, measured
+FactTable times(const CompressReport& report);             // types, by kind of matrix
+std::string times_in_words(const CompressReport& report);  // what the figures of times() are
+FactTable types(const CompressReport& report);             // of the chosen: how many matrices, how large
+FactTable matrix_types(const CompressReport& report);      // of the chosen: layers and kinds of matrices
 
 std::string additivity(const CompressReport& report);
 std::string machine(const CompressReport& report, const ReportContext& context);
@@ -51,8 +51,9 @@ struct MatrixGrid {
 MatrixGrid grid_of(const CompressReport& report);
 
 // Losses and times over which candidates, references and fronts are drawn. Seconds are those of a request.
-double loss_of(const Candidate& candidate);                             // measured divergence; 0 without
-double seconds_of(const Candidate& candidate, const Request& request);  // measured; 0 without
+const measure::Metric* loss_metric(const CompressReport& report, const Candidate& candidate);  // nullptr without
+double loss_of(const CompressReport& report, const Candidate& candidate);                      // measured; 0 without
+double seconds_of(const Candidate& candidate, const Request& request);                         // measured; 0 without
 bool is_control(const Reference& reference);  // no one would take it: it shows what the ranking is worth
 
 }  // namespace miao::compress

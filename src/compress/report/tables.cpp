@@ -103,7 +103,7 @@ FactTable types(const CompressReport& r) {
 
 FactTable candidates(const CompressReport& r) {
   FactTable out{{{""},
-                 number("divergence", "nats a token; predicted"),
+                 number(r.wording.loss, r.wording.unit + "; predicted"),
                  number("speed", "bound"),
                  number("request ms", "predicted"),
                  number("MB"),
@@ -115,7 +115,7 @@ FactTable candidates(const CompressReport& r) {
     for (const std::string& miss : c.misses) misses += (misses.empty() ? "" : "; ") + miss;
     out.rows.push_back(
         {{c.name, false, &c == chosen_of(r) ? "chosen" : ""},
-         number(c.quality ? short_number(loss_of(c)) : "-", short_number(c.predicted[kLoss])),
+         number(c.quality ? short_number(loss_of(r, c)) : "-", short_number(c.predicted[kLoss])),
          c.speeds ? number(fmt::format("{:.2f}", c.speeds->ratio), fmt::format("above {:.2f}", c.speeds->ratio_low))
                   : number("-"),
          number(c.speeds ? short_number(1e3 * seconds_of(c, r.request)) : "-",
@@ -129,7 +129,7 @@ FactTable candidates(const CompressReport& r) {
 
 FactTable references(const CompressReport& r) {
   FactTable out{{{""},
-                 number("divergence", "measured on the search text"),
+                 number(r.wording.loss, "measured on the search text"),
                  number("predicted"),
                  number("request ms", "predicted"),
                  number("MB", "predicted")},
@@ -144,9 +144,9 @@ FactTable references(const CompressReport& r) {
   return out;
 }
 
-FactTable front_points(const std::vector<Allocation>& front) {
+FactTable front_points(const CompressReport& r, const std::vector<Allocation>& front) {
   constexpr size_t kShown = 12;
-  FactTable out{{number("divergence"), number("request ms"), number("MB")}, {}};
+  FactTable out{{number(r.wording.loss), number("request ms"), number("MB")}, {}};
   const size_t n = std::min(kShown, front.size());
   for (size_t i = 0; i < n; ++i) {
     const Costs& c = front[n > 1 ? i * (front.size() - 1) / (n - 1) : 0].total;
@@ -157,7 +157,7 @@ FactTable front_points(const std::vector<Allocation>& front) {
 }
 
 FactTable mixes(const CompressReport& r) {
-  FactTable out{{number("predicted divergence"), number("measured"), number("measured by predicted")}, {}};
+  FactTable out{{number("predicted " + r.wording.loss), number("measured"), number("measured by predicted")}, {}};
   const size_t n = std::min(r.additivity.predicted.size(), r.additivity.measured.size());
   for (size_t i = 0; i < n; ++i) {
     const double predicted = r.additivity.predicted[i], measured = r.additivity.measured[i];
@@ -178,8 +178,9 @@ FactTable times(const CompressReport& r) {
     }
   }
   const auto cell = [&](const Times& t) {
-    return number(short_number(1e3 * t.request(r.request)),
-                  fmt::format("{} + {}", short_number(1e3 * t.first), short_number(1e3 * t.step)));
+    return number(
+        short_number(1e3 * t.request(r.request)),
+        r.wording.encoder ? "" : fmt::format("{} + {}", short_number(1e3 * t.first), short_number(1e3 * t.step)));
   };
   std::ranges::sort(all);
   for (const DType type : all) {

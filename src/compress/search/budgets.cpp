@@ -33,19 +33,26 @@ constexpr Unit kBytes10[] = {{"", 1},     {"B", 1},        {"kB", 1e3},     {"KB
 
 }  // namespace
 
-Result<void> check_metric(std::string_view metric, bool questions, bool evaluate) {
-  if (metric == "ppl" || metric == "kld" || metric == "top1") return {};
+Result<void> check_metric(std::string_view metric, bool counted, bool evaluate) {
+  for (const char* known : {"", "ppl", "kld", "top1", "flips", "cosine", "overlap", "spearman"}) {
+    if (metric == known) return {};
+  }
   const bool right = metric == "accuracy" || metric == "accuracy_norm";
-  if ((right && questions) || (metric == "evaluate" && evaluate)) return {};
+  if ((right && counted) || (metric == "evaluate" && evaluate)) return {};
   const std::string name(metric);
-  if (right) return Error{Code::invalid, name + " is of questions; give them (--choices)", {}};
+  if (right) {
+    return Error{
+        Code::invalid, name + " is of questions or labelled texts; give them (--choices, for encoders --labels)", {}};
+  }
   if (metric == "evaluate")
     return Error{Code::invalid, "there is no figure of your own; give what tells it (--evaluate)", {}};
-  return Error{Code::invalid,
-               "'" + name +
-                   "' is not measured here; ppl, kld and top1 are, accuracy and accuracy_norm with questions "
-                   "(--choices), and evaluate with a figure of your own (--evaluate)",
-               {}};
+  return Error{
+      Code::invalid,
+      "'" + name +
+          "' is not measured here; ppl, kld and top1 are, accuracy and accuracy_norm with questions "
+          "(--choices), evaluate with a figure of your own (--evaluate); of encoders cosine, overlap, spearman "
+          "with --pairs, accuracy, flips and kld with --labels",
+      {}};
 }
 
 Result<double> parse_speed(std::string_view text) {

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/sha256.h"
 #include "compress/search/search.h"
+#include "runtime/engine.h"
 
 namespace miao::compress {
 
@@ -74,7 +75,7 @@ Result<void> Search::check_figures() {
     return Error{Code::invalid, "holds one question; the search and its last measurement need their own",
                  o_.questions_name};
   for (const measure::Budget& b : o_.budgets.losses) {
-    auto known = check_metric(b.metric, !o_.questions.empty(), bool(o_.evaluate));
+    auto known = check_metric(b.metric, !o_.questions.empty() || !o_.labels.empty(), bool(o_.evaluate));
     if (!known.ok()) return std::move(known.error()).at("budget " + b.text());
   }
   if (!o_.evaluate) return {};
@@ -120,11 +121,12 @@ Result<void> Search::add_figures(const Candidate& candidate, Set set, measure::Q
     const Json key{{"what", "choices"}, {"candidate", candidate.key}, {"questions", hash_of(questions)}};
     MIAO_TRY(const Json json, kept(key, [&]() -> Result<Json> {
                MIAO_TRY(const auto file, build(candidate));
-               MIAO_TRY(const auto engine, open_candidate(file));
+               MIAO_TRY(const auto model, task_->open(file));
                const measure::QualityRun run{.stop = o_.cancel, .progress = [&](int64_t n, int64_t total) {
                                                progress(candidate.name + ": questions", n, total);
                                              }};
-               auto records = measure::measure_choices(*engine, base_.get(), questions, run);
+               auto records = measure::measure_choices(static_cast<runtime::Engine&>(*model),
+                                                       static_cast<runtime::Engine*>(base_.get()), questions, run);
                if (!records.ok()) return std::move(records.error()).at(o_.questions_name);
                return to_json(*records);
              }));

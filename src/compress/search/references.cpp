@@ -120,7 +120,8 @@ void Search::add_usual(std::vector<Reference>& out) const {
 
 Result<void> Search::compare() {
   const Allocation first = solve(problem_, goal_, limits());
-  std::vector<Reference> all = random_mixes(std::max(first.total[kLoss], 1e-4), o_.seed);
+  std::vector<Reference> all =
+      random_mixes(std::max(first.total[kLoss], report_.wording.encoder ? 1e-6 : 1e-4), o_.seed);
   add_controls(all);
   add_usual(all);
   std::vector<TypesByName> types;
@@ -133,11 +134,11 @@ Result<void> Search::compare() {
                             .cancel = o_.cancel};
   MIAO_TRY(const Json json, kept({{"what", "references"},
                                   {"types", names},
-                                  {"calibration", hash_of(sets_[kCalibration])},
-                                  {"windows", hash_of(sets_[kSearch])}},
+                                  {"calibration", hash_of(sets_.items[kCalibration])},
+                                  {"windows", hash_of(sets_.items[kSearch])}},
                                  [&]() -> Result<Json> {
                                    MIAO_TRY(const auto losses,
-                                            measure_losses(*base_, sets_[kSearch], importance_, types, options));
+                                            measure_losses(*base_, sets_.items[kSearch], importance_, types, options));
                                    return Json(losses);
                                  }));
   const auto losses = json.get<std::vector<std::vector<double>>>();

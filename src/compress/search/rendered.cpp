@@ -10,11 +10,11 @@ namespace miao::compress {
 namespace {
 
 // Sum over rows of importance * (values - decoded)^2.
-double error_of(runtime::Engine& engine, DType type, int64_t cols, std::span<const float> values,
+double error_of(runtime::Blockwise& model, DType type, int64_t cols, std::span<const float> values,
                 std::span<const std::byte> bytes, std::span<const float> importance) {
   const int64_t rows = static_cast<int64_t>(values.size()) / cols, size = row_bytes(type, cols);
   std::vector<double> sums(static_cast<size_t>(rows));
-  engine.pool().run([&](Worker& worker) {
+  model.pool().run([&](Worker& worker) {
     std::vector<float> row(static_cast<size_t>(cols));
     const Range own = worker.split(rows);
     for (int64_t r = own.begin; r < own.end; ++r) {
@@ -34,7 +34,7 @@ double error_of(runtime::Engine& engine, DType type, int64_t cols, std::span<con
 
 }  // namespace
 
-Result<Rendered> render(runtime::Engine& engine, const TensorView& source, DType type, const RoundOptions& options) {
+Result<Rendered> render(runtime::Blockwise& model, const TensorView& source, DType type, const RoundOptions& options) {
   Rendered out;
   out.view = source;
   out.view.dtype = type;
@@ -50,11 +50,11 @@ Result<Rendered> render(runtime::Engine& engine, const TensorView& source, DType
     if (!mean.empty()) {
       rows_read = options.importance->inputs().find(source.name)->second.count[static_cast<size_t>(matrix)];
     }
-    out.error += rows_read * error_of(engine, type, cols, values, bytes, mean);
+    out.error += rows_read * error_of(model, type, cols, values, bytes, mean);
     out.bytes.insert(out.bytes.end(), bytes.begin(), bytes.end());
     return {};
   };
-  MIAO_CHECK_OK(round_tensor(source, type, options, engine.pool(), sink));
+  MIAO_CHECK_OK(round_tensor(source, type, options, model.pool(), sink));
   out.view.data = out.bytes.data();
   return out;
 }
@@ -65,13 +65,13 @@ Result<void> Replaced::put(std::span<const TensorView> tensors) {
   for (const TensorView& t : tensors) {
     if (std::ranges::find(own_, t.name, &TensorView::name) == own_.end()) own_.push_back({.name = t.name});
   }
-  return engine_.replace(tensors);
+  return model_.replace(tensors);
 }
 
 Result<void> Replaced::restore() {
   if (own_.empty()) return {};
   const std::vector<TensorView> own = std::exchange(own_, {});
-  return engine_.replace(own);
+  return model_.replace(own);
 }
 
 }  // namespace miao::compress

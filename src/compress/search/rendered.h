@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 #include "compress/round_tensor.h"
-#include "runtime/engine.h"
+#include "runtime/blockwise.h"
 
 namespace miao::compress {
 
@@ -19,12 +19,12 @@ struct Rendered {
   std::vector<std::byte> bytes;
   double error = 0;  // see sensitivity.h
 };
-Result<Rendered> render(runtime::Engine& engine, const TensorView& source, DType type, const RoundOptions& options);
+Result<Rendered> render(runtime::Blockwise& model, const TensorView& source, DType type, const RoundOptions& options);
 
 // The model with some matrices replaced, until the end of the scope or restore().
 class Replaced {
  public:
-  explicit Replaced(runtime::Engine& engine) : engine_(engine) {}
+  explicit Replaced(runtime::Blockwise& model) : model_(model) {}
   ~Replaced();
   Replaced(const Replaced&) = delete;
   Replaced& operator=(const Replaced&) = delete;
@@ -33,7 +33,7 @@ class Replaced {
   Result<void> restore();
 
  private:
-  runtime::Engine& engine_;
+  runtime::Blockwise& model_;
   std::vector<TensorView> own_;  // names
 };
 

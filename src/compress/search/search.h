@@ -13,7 +13,7 @@
 #include "compress/compress.h"
 #include "compress/gguf_copy.h"
 #include "compress/importance.h"
-#include "compress/search/split.h"
+#include "compress/search/task.h"
 
 namespace miao::compress {
 
@@ -25,8 +25,6 @@ class Search {
   Result<CompressReport> run();
 
  private:
-  using Windows = std::vector<std::vector<int32_t>>;
-
   // prepare.cpp
   Result<void> open();
   Result<void> cut_texts();
@@ -46,9 +44,7 @@ class Search {
   Result<void> judge(Candidate& candidate);
   Result<std::filesystem::path> build(const Candidate& candidate);
   Result<measure::Quality> quality_of(const Candidate& candidate, Set set);
-  Result<std::unique_ptr<runtime::Engine>> open_candidate(const std::filesystem::path& file) const;
-  Result<Speeds> speeds_of(runtime::Engine& engine);
-  int64_t memory_of(const runtime::Engine& engine) const;
+  Result<Speeds> speeds_of(Task::Model& model);
   void find_misses(Candidate& candidate) const;
   Result<void> write_result(const Candidate& candidate);
 
@@ -82,26 +78,25 @@ class Search {
   CompressReport report_;
   std::vector<DType> types_;
   std::optional<GgufCopy> copy_;
-  std::unique_ptr<runtime::Engine> base_;
-  std::array<Windows, kSets> sets_;
-  std::string calibration_text_, calibrated_on_;
+  std::unique_ptr<Task> task_;
+  std::unique_ptr<Task::Model> base_;
+  Sets sets_;
+  std::string calibrated_on_;
   Importance importance_;
   Problem problem_;
   std::vector<size_t> items_;  // of report_.matrices, in the problem
   Quantity goal_ = kSeconds;
   std::map<std::string, double> figures_;    // by Candidate::key, of the base by "base"
-  std::vector<double> ratio_;                // of each loss budget: upper bound by predicted divergence
+  std::vector<double> ratio_;                // of each loss budget: upper bound by a power of the predicted loss
   Costs time_ratio_ = {1, 1, 1, 1, 1};       // measured by predicted, of the quantities that are times
   double bytes_over_ = 0, memory_over_ = 0;  // what a file, and a running model, have more than predicted bytes
   double passed_ = 0, failed_ = std::numeric_limits<double>::infinity();  // predicted losses of candidates
 };
 
-std::string hash_of(const std::vector<std::vector<int32_t>>& windows);
+std::string hash_of(const Items& items);
 Json to_json(const TimeTable& table);
 Result<TimeTable> time_table_of(const Json& json);
 Json to_json(const std::vector<MatrixLoss>& matrices);
 Result<std::vector<MatrixLoss>> matrices_of(const Json& json);
-Json to_json(const measure::TextRecords& records);
-Result<measure::TextRecords> records_of(const Json& json);
 
 }  // namespace miao::compress

@@ -22,6 +22,20 @@ size_t cut(std::string_view text, size_t at) {
 
 }  // namespace
 
+std::vector<Set> split_items(size_t items, const std::array<double, kSets>& shares) {
+  std::vector<Set> out;
+  std::array<double, kSets> got{};
+  for (size_t i = 1; i <= items; ++i) {
+    size_t most = 0;  // the set that lacks most
+    for (size_t s = 1; s < kSets; ++s) {
+      if (shares[s] * static_cast<double>(i) - got[s] > shares[most] * static_cast<double>(i) - got[most]) most = s;
+    }
+    got[most] += 1;
+    out.push_back(static_cast<Set>(most));
+  }
+  return out;
+}
+
 std::array<std::string, kSets> split_text(std::string_view text, const std::array<double, kSets>& shares) {
   std::array<std::string, kSets> out;
   std::array<double, kSets> got{};

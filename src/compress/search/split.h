@@ -5,6 +5,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace miao::compress {
 
@@ -14,5 +15,8 @@ constexpr std::array<const char*, kSets> kSetNames = {"calibration", "search", "
 
 // `shares`: of each set, adding up to 1. Cuts are made behind line ends where one is near, else behind spaces.
 std::array<std::string, kSets> split_text(std::string_view text, const std::array<double, kSets>& shares);
+
+// The set of each of so many items: every set has its share of them, spread over all.
+std::vector<Set> split_items(size_t items, const std::array<double, kSets>& shares);
 
 }  // namespace miao::compress

@@ -1,6 +1,4 @@
 // What a search measured, to the JSON of a store and back.
-#include <algorithm>
-
 #include "compress/search/search.h"
 
 namespace miao::compress {
@@ -15,16 +13,6 @@ std::optional<DType> type_at(const Json& json, const char* key) {
 
 Json of(const Times& t) { return {t.first, t.step}; }
 Times times_at(const Json& json) { return {json.at(0).get<double>(), json.at(1).get<double>()}; }
-
-template <class T>
-bool read(const Json& json, const char* key, std::vector<T>& out) {
-  if (!json.contains(key) || !json[key].is_array()) return false;
-  for (const Json& value : json[key]) {
-    if (!value.is_number()) return false;
-    out.push_back(value.get<T>());
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -96,31 +84,6 @@ Result<std::vector<MatrixLoss>> matrices_of(const Json& json) {
     if (one.types.empty()) return broken();
   }
   return out;
-}
-
-Json to_json(const measure::TextRecords& r) {
-  return {{"ctx", r.ctx},       {"chunks", r.chunks},     {"scored", r.scored},     {"tokens", r.tokens},
-          {"begins", r.begins}, {"nll", r.nll},           {"base_nll", r.base_nll}, {"kl", r.kl},
-          {"tv", r.tv},         {"same_top", r.same_top}, {"right", r.right},       {"base_right", r.base_right}};
-}
-
-Result<measure::TextRecords> records_of(const Json& json) {
-  measure::TextRecords r;
-  r.ctx = json.at("ctx").get<int64_t>();
-  r.chunks = json.at("chunks").get<int64_t>();
-  r.scored = json.at("scored").get<int64_t>();
-  r.tokens = json.at("tokens").get<int64_t>();
-  r.begins = json.at("begins").get<bool>();
-  r.paired = true;
-  const bool whole = read(json, "nll", r.nll) && read(json, "base_nll", r.base_nll) && read(json, "kl", r.kl) &&
-                     read(json, "tv", r.tv) && read(json, "same_top", r.same_top) && read(json, "right", r.right) &&
-                     read(json, "base_right", r.base_right);
-  const auto items = static_cast<size_t>(r.chunks * r.scored);
-  for (const size_t n : {r.nll.size(), r.base_nll.size(), r.kl.size(), r.tv.size(), r.same_top.size(), r.right.size(),
-                         r.base_right.size()}) {
-    if (!whole || n != items) return broken();
-  }
-  return r;
 }
 
 }  // namespace miao::compress

@@ -1,5 +1,5 @@
-// Windows of tokens on their way through the blocks of a decoder, one block at a time: what has passed a block need not
-// pass it again, however many kinds of weights are tried behind it.
+// Windows of tokens, or texts of an encoder, on their way through the blocks of a model, one block at a time: what has
+// passed a block need not pass it again, however many kinds of weights are tried behind it.
 #pragma once
 
 #include <atomic>
@@ -9,46 +9,54 @@
 #include <vector>
 
 #include "base/result.h"
-#include "runtime/engine.h"
+#include "kernels/table.h"
+#include "runtime/blockwise.h"
 
 namespace miao::compress {
 
 class Streams {
  public:
   // `windows` and `cancel` must outlive it.
-  Streams(runtime::Engine& engine, std::span<const std::vector<int32_t>> windows, const std::atomic<bool>* cancel);
+  Streams(runtime::Blockwise& model, std::span<const std::vector<int32_t>> windows, const std::atomic<bool>* cancel);
 
   int64_t block() const { return block_; }  // the next
-  // Through block() with the weights that are in place now. Not of the last block: logits() goes on from there.
+  // Through block() with the weights that are in place now. Not of the last block: results() goes on from there.
   Result<void> advance();
-  // From block() to the end, with the weights that are in place. `take` gets the rows of a window in order.
-  using Take = std::function<Result<void>(size_t window, int64_t first, const runtime::Logits& logits)>;
-  Result<void> logits(const Take& take);
+  // From block() to the end, with the weights that are in place: `take` gets the rows of all windows in order.
+  Result<void> results(const runtime::Blockwise::Sink& take);
 
  private:
-  Result<void> run(size_t window, graph::Blocks blocks, const runtime::Engine::Sink& sink);
-
-  runtime::Engine& engine_;
+  runtime::Blockwise& model_;
   std::span<const std::vector<int32_t>> windows_;
   const std::atomic<bool>* cancel_;
-  runtime::Sequence sequence_;
   int64_t block_ = 0, ld_ = 0;
-  std::vector<std::vector<float>> x_;  // of each window, (tokens, ld_)
+  std::vector<float> x_;  // (tokens of all windows, ld_)
 };
 
-// What the distributions of the next token were with the weights of the beginning.
+// What the results were with the weights of the beginning, and how far others are from them: KL divergence, in nats,
+// of distributions (a decoder's of the next token, a head's of classes); of vectors half the squared distance between
+// them at length 1, which is 1 - cosine. Both are of second order in a change of weights.
 class Base {
  public:
-  // Keeps the logits of all windows: `streams` is at its first block, or stands where all that follows is as it was.
-  static Result<Base> of(runtime::Engine& engine, Streams& streams, std::span<const std::vector<int32_t>> windows);
-  // Mean KL divergence, in nats a token, of each window, of what `streams` give now. Errors: corrupt for logits that
-  // are no numbers.
-  Result<std::vector<double>> divergence(runtime::Engine& engine, Streams& streams) const;
+  // Keeps the results of all windows: `streams` is at its first block, or stands where all that follows is as it was.
+  // Errors: corrupt for results that are no numbers.
+  static Result<Base> of(runtime::Blockwise& model, Streams& streams, std::span<const std::vector<int32_t>> windows);
+  // The mean over the rows of each window, of what `streams` give now. Errors: as of().
+  Result<std::vector<double>> divergence(runtime::Blockwise& model, Streams& streams) const;
 
  private:
-  int64_t vocab_ = 0;
-  std::vector<std::vector<float>> logits_;     // of each window, (tokens, vocab)
-  std::vector<std::vector<double>> log_sums_;  // of each window, (tokens)
+  enum class Kind : uint8_t { tokens, one_class, each_class, vectors };
+  static Result<Kind> kind_of(runtime::Blockwise& model);
+  using Each = std::function<void(size_t row, std::span<const float> values, std::span<float> scratch)>;
+  Result<void> each_row(runtime::Blockwise& model, Streams& streams, const Each& body) const;
+  std::span<const float> row(size_t i) const { return std::span(rows_).subspan(i * cols_, cols_); }
+  double distance(const kernels::Kernels& k, size_t row, std::span<const float> other, std::span<float> scratch) const;
+
+  Kind kind_ = Kind::tokens;
+  size_t cols_ = 0;
+  std::vector<float> rows_;        // (rows, cols_)
+  std::vector<double> log_sums_;   // of each row, of tokens
+  std::vector<size_t> of_window_;  // rows
 };
 
 }  // namespace miao::compress

@@ -9,7 +9,6 @@
 #include "compress/quantize.h"
 #include "compress/search/search.h"
 #include "io/checkpoint.h"
-#include "measure/bench.h"
 #include "measure/bootstrap.h"
 
 namespace miao::compress {
@@ -18,7 +17,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kRounds = 9;
-constexpr int64_t kSteps = 24;
 
 // The type that most weights are in.
 DType most_of(const std::vector<MatrixLoss>& matrices, const TypesByName& types) {
@@ -44,7 +42,7 @@ Result<std::filesystem::path> Search::build(const Candidate& candidate) {
   std::error_code error;
   if (std::filesystem::exists(file, error)) return file;  // it got its name when it was whole
   QuantizeOptions options{.recipe = recipe_of(most_of(report_.matrices, candidate.types)),
-                          .calibration = sets_[kCalibration],
+                          .calibration = sets_.items[kCalibration],
                           .writer = o_.writer,
                           .calibrated_on = calibrated_on_,
                           .threads = o_.threads,
@@ -63,58 +61,36 @@ Result<std::filesystem::path> Search::build(const Candidate& candidate) {
 }
 
 Result<measure::Quality> Search::quality_of(const Candidate& candidate, Set set) {
-  const Json key{{"what", "text"}, {"candidate", candidate.key}, {"windows", hash_of(sets_[set])}};
+  const Json key{
+      {"what", "quality"}, {"candidate", candidate.key}, {"items", hash_of(sets_.items[set])}, {"data", sets_.data}};
   MIAO_TRY(const Json json, kept(key, [&]() -> Result<Json> {
              MIAO_TRY(const auto file, build(candidate));
-             MIAO_TRY(const auto engine, open_candidate(file));
+             MIAO_TRY(const auto model, task_->open(file));
              const measure::QualityRun run{.stop = o_.cancel, .progress = [&](int64_t n, int64_t total) {
                                              progress(candidate.name + ": loss, " + kSetNames[set] + " text", n, total);
                                            }};
-             MIAO_TRY(const auto records, measure::measure_windows(*engine, base_.get(), sets_[set], run));
-             return to_json(records);
+             return task_->measure(*model, *base_, set, run);
            }));
-  MIAO_TRY(const measure::TextRecords records, records_of(json));
-  measure::Quality out = measure::summarise(records, o_.level);
+  MIAO_TRY(measure::Quality out, task_->quality(json));
   MIAO_CHECK_OK(add_figures(candidate, set, out));
-  MIAO_CHECK_OK(measure::judge(out, o_.budgets.losses));
+  MIAO_CHECK_OK(measure::judge(out, report_.budgets.losses));
   return out;
 }
 
-Result<std::unique_ptr<runtime::Engine>> Search::open_candidate(const std::filesystem::path& file) const {
-  return runtime::Engine::open(
-      file, {.threads = o_.threads, .ctx = base_->ctx(), .isa = {}, .packs = {}, .cancel = o_.cancel});
-}
-
-// What running takes besides the program itself: for the request, as the engine counts it.
-int64_t Search::memory_of(const runtime::Engine& engine) const {
-  const runtime::MemoryReport m = engine.memory(o_.request.batch, o_.request.ctx());
-  return m.weights + m.embedding + m.buffers + m.kv_reserved;
-}
-
-Result<Speeds> Search::speeds_of(runtime::Engine& engine) {
+Result<Speeds> Search::speeds_of(Task::Model& model) {
   struct Side {
-    runtime::Engine& engine;
+    Clock clock;
     std::vector<double> first, step, request;
   };
-  std::array<Side, 2> sides{Side{*base_, {}, {}, {}}, Side{engine, {}, {}, {}}};
-  const int64_t steps = std::min(kSteps, o_.request.gen);
+  std::array<Side, 2> sides{Side{task_->clock(*base_), {}, {}, {}}, Side{task_->clock(model), {}, {}, {}}};
   for (int round = 0; round < kRounds; ++round) {
     progress("timing", round, kRounds);
     for (size_t i = 0; i < sides.size(); ++i) {
       Side& side = sides[(static_cast<size_t>(round) + i) % 2];
-      const measure::BenchOptions bench{.reps = 1, .seed = static_cast<uint64_t>(round), .stop = o_.cancel};
-      Times t;
-      if (o_.request.prompt > 0) {
-        MIAO_TRY(const auto row, measure::bench(side.engine, o_.request.prefill(), bench));
-        t.first = row.prefill_seconds[0];
-      }
-      if (steps > 0) {
-        MIAO_TRY(const auto row, measure::bench(side.engine, o_.request.decode(steps), bench));
-        t.step = row.decode_seconds[0] / static_cast<double>(steps);
-      }
+      MIAO_TRY(const Times t, side.clock.once(static_cast<uint64_t>(round)));
       side.first.push_back(t.first);
       side.step.push_back(t.step);
-      side.request.push_back(t.request(o_.request));
+      side.request.push_back(t.request(report_.request));
     }
   }
   Speeds out{.base = {measure::median(sides[0].first), measure::median(sides[0].step)},
@@ -168,7 +144,7 @@ void Search::find_misses(Candidate& c) const {
   }
   at_most("the first token", b.first, c.speeds->own.first, 1e-3, "ms");
   at_most("a token", b.step, c.speeds->own.step, 1e-3, "ms");
-  at_most("a request", b.request, c.speeds->own.request(o_.request), 1e-3, "ms");
+  at_most("a request", b.request, c.speeds->own.request(report_.request), 1e-3, "ms");
 }
 
 Result<void> Search::judge(Candidate& c) {
@@ -177,9 +153,9 @@ Result<void> Search::judge(Candidate& c) {
   MIAO_TRY(const auto file, build(c));
   std::error_code error;
   c.bytes = std::filesystem::file_size(file, error);
-  MIAO_TRY(const auto engine, open_candidate(file));
-  c.memory = memory_of(*engine);
-  MIAO_TRY(c.speeds, speeds_of(*engine));
+  MIAO_TRY(const auto model, task_->open(file));
+  c.memory = task_->memory(*model);
+  MIAO_TRY(c.speeds, speeds_of(*model));
   find_misses(c);
   trial_seconds_ = now_seconds() - start;
   return {};
@@ -194,7 +170,8 @@ Result<void> Search::write_result(const Candidate& c) {
   std::filesystem::rename(file, report_.file, error);
   if (error) return Error{Code::io, "cannot be renamed: " + error.message(), file.string()};
   MIAO_CHECK_OK(write_file_atomic(out_ / "types.txt", types_text(c.types)));
-  if (!calibration_text_.empty()) MIAO_CHECK_OK(write_file_atomic(out_ / "calibration.txt", calibration_text_));
+  if (!sets_.calibration_text.empty())
+    MIAO_CHECK_OK(write_file_atomic(out_ / "calibration.txt", sets_.calibration_text));
   copy_.reset();
   std::filesystem::remove_all(work_folder(), error);
   return {};

@@ -3,6 +3,7 @@
 
 #include "measure/intervals.h"
 #include "measure/quality.h"
+#include "measure/quality/summary.h"
 
 namespace miao::measure {
 
@@ -62,6 +63,11 @@ Quality summarise(const AnswerRecords& r, double level) {
     out.metrics.push_back(share(p.metric, p.label, right(p.own, r.truth), out.items, level));
     if (r.paired) compare(r, p, out);
   }
+  if (r.kl.empty()) return out;
+  const std::vector<double> kl(r.kl.begin(), r.kl.end()), ones(kl.size(), 1);
+  const auto mean = weighted_mean(kl, ones);
+  out.metrics.push_back(resampled(out, "kld_mean", "KL divergence of classes, mean", mean));
+  out.losses.push_back(resampled_loss(out, "kld", mean));
   return out;
 }
 

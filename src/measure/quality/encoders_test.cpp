@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "io/testing.h"
+#include "measure/divergence.h"
 #include "measure/quality.h"
 #include "models/spec.h"
 #include "runtime/classify.h"
@@ -75,6 +76,7 @@ TEST_F(EncoderQuality, LabelsByNameAndPlace) {
   const Quality q = summarise(*records, 0.95);
   EXPECT_DOUBLE_EQ(q.find("accuracy")->value, static_cast<double>(right) / 20);
   EXPECT_EQ(q.find("flips")->value, 0);
+  EXPECT_EQ(q.find("kld_mean")->value, 0);
   labelled[3].label = "no such class";
   const auto wrong = measure_labels(*model, nullptr, labelled, {});
   ASSERT_FALSE(wrong.ok());
@@ -183,6 +185,19 @@ TEST(SpeechSummary, RatesOfKnownErrors) {
   const Quality none = summarise(r, 0.95);
   EXPECT_EQ(none.losses[0].value, 0);
   EXPECT_NEAR(*none.losses[0].upper, 1 - std::pow(0.05, 1.0 / 400), 1e-9);
+}
+
+TEST(DivergenceOfClasses, OfKnownProbabilities) {
+  // p = (3/4, 1/4) against q = (1/2, 1/2), up to a constant.
+  const float base[] = {1 + std::log(3.0f), 1}, other[] = {-2, -2};
+  const double kl = 0.75 * std::log(1.5) + 0.25 * std::log(0.5);
+  EXPECT_NEAR(kl_of_one_class(base, other), kl, 1e-6);
+  EXPECT_EQ(kl_of_one_class(base, base), 0);
+  // The same as one class that holds with 3/4, and one that is the base's.
+  const float each[] = {std::log(3.0f), 0.5f}, half[] = {0, 0.5f}, far[] = {-90, 0.5f};
+  EXPECT_NEAR(kl_of_each_class(each, half), kl, 1e-6);
+  EXPECT_EQ(kl_of_each_class(each, each), 0);
+  EXPECT_NEAR(kl_of_each_class(each, far), 67.5, 0.6);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "io/checkpoint.h"
+#include "measure/divergence.h"
 #include "measure/quality.h"
 #include "models/spec.h"
 #include "runtime/classify.h"
@@ -59,20 +60,27 @@ Result<int64_t> classes_of(const Encoder& encoder) {
   return std::max<int64_t>(2, encoder.spec().head.outputs);
 }
 
-Result<std::vector<int32_t>> picks(Encoder& encoder, std::span<const LabelledText> texts, const QualityRun& run,
-                                   int64_t before, int64_t total) {
-  const auto outputs = static_cast<size_t>(encoder.spec().head.outputs);
-  std::vector<int32_t> out;
+// What comes out of the head, (texts, outputs).
+Result<std::vector<float>> outputs_of(Encoder& encoder, std::span<const LabelledText> texts, const QualityRun& run,
+                                      int64_t before, int64_t total) {
+  std::vector<float> out;
   for (size_t first = 0; first < texts.size(); first += kBlock) {
     std::vector<std::string> block;
     for (size_t i = first; i < std::min(first + kBlock, texts.size()); ++i) block.push_back(texts[i].text);
-    MIAO_TRY(const std::vector<float> scores,
+    MIAO_TRY(const std::vector<float> rows,
              runtime::classify(encoder, block, {.truncate = true, .raw = true, .cancel = run.stop}));
-    for (size_t i = 0; i < block.size(); ++i) {
-      const auto row = std::span(scores).subspan(i * outputs, outputs);
-      out.push_back(outputs == 1 ? row[0] > 0 : static_cast<int32_t>(std::ranges::max_element(row) - row.begin()));
-    }
-    if (run.progress) run.progress(before + static_cast<int64_t>(out.size()), total);
+    out.insert(out.end(), rows.begin(), rows.end());
+    if (run.progress) run.progress(before + static_cast<int64_t>(first + block.size()), total);
+  }
+  return out;
+}
+
+std::vector<int32_t> picks(std::span<const float> outputs, size_t texts) {
+  std::vector<int32_t> out;
+  const size_t cols = outputs.size() / texts;
+  for (size_t i = 0; i < texts; ++i) {
+    const auto row = outputs.subspan(i * cols, cols);
+    out.push_back(cols == 1 ? row[0] > 0 : static_cast<int32_t>(std::ranges::max_element(row) - row.begin()));
   }
   return out;
 }
@@ -95,9 +103,16 @@ Result<AnswerRecords> measure_labels(Encoder& model, Encoder* base, std::span<co
   }
   const auto count = static_cast<int64_t>(texts.size());
   AnswerRecords::Picks each{"accuracy", "accuracy", {}, {}};
-  MIAO_TRY(each.own, picks(model, texts, run, 0, base ? 2 * count : count));
+  MIAO_TRY(const auto own, outputs_of(model, texts, run, 0, base ? 2 * count : count));
+  each.own = picks(own, texts.size());
   if (base) {
-    MIAO_TRY(each.base, picks(*base, texts, run, count, 2 * count));
+    MIAO_TRY(const auto other, outputs_of(*base, texts, run, count, 2 * count));
+    each.base = picks(other, texts.size());
+    MIAO_TRY(const ClassScale scale, runtime::class_scale(*base));
+    const auto kl = scale == ClassScale::softmax ? kl_of_one_class : kl_of_each_class;
+    const size_t cols = own.size() / texts.size();
+    for (size_t i = 0; other.size() == own.size() && i < own.size(); i += cols)
+      out.kl.push_back(static_cast<float>(kl(std::span(other).subspan(i, cols), std::span(own).subspan(i, cols))));
   }
   out.picks.push_back(std::move(each));
   return out;

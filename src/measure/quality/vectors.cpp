@@ -40,6 +40,13 @@ double dot(std::span<const float> a, std::span<const float> b) {
   return out;
 }
 
+// Of the difference: 1 - cosine of rows of length 1.
+double half_square(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += (double{a[i]} - double{b[i]}) * (double{a[i]} - double{b[i]});
+  return sum / 2;
+}
+
 Result<Vectors> vectors_of(Encoder& encoder, std::span<const std::string> texts, const QualityRun& run, int64_t before,
                            int64_t total) {
   const std::string where = encoder.checkpoint().path().string();
@@ -102,8 +109,11 @@ Result<VectorRecords> measure_vectors(Encoder& model, Encoder& base, std::span<c
                  "gives vectors of " + std::to_string(other.dim) + " values, the model of " + std::to_string(own.dim),
                  base.checkpoint().path().string()};
   }
-  VectorRecords out{.near = std::clamp<int64_t>(near, 1, count - 1), .cosine = {}, .overlap = {}};
-  for (size_t i = 0; i < texts.size(); ++i) out.cosine.push_back(static_cast<float>(dot(own.row(i), other.row(i))));
+  VectorRecords out{.near = std::clamp<int64_t>(near, 1, count - 1), .cosine = {}, .overlap = {}, .distance = {}};
+  for (size_t i = 0; i < texts.size(); ++i) {
+    out.cosine.push_back(static_cast<float>(dot(own.row(i), other.row(i))));
+    out.distance.push_back(static_cast<float>(half_square(own.row(i), other.row(i))));
+  }
   const size_t questions = std::min(kQuestions, texts.size());
   out.overlap.resize(questions);
   model.pool().run([&](Worker& worker) {
@@ -133,7 +143,10 @@ Quality summarise(const VectorRecords& r, double level) {
   out.metrics.push_back(resampled(out, "cosine_mean", "cosine to the base's vector, mean", of_cosine));
   out.metrics.push_back({"cosine_min", "cosine to the base's vector, least", quantile(cosine, 0), {}});
   out.metrics.push_back({"cosine_p01", "cosine to the base's vector, 1 %", quantile(cosine, 0.01), {}});
-  out.losses.push_back(resampled_loss(out, "cosine", [&](auto w) { return 1 - of_cosine(w); }));
+  const std::vector<double> distance(r.distance.begin(), r.distance.end());
+  const auto of_distance = weighted_mean(distance, ones);
+  out.metrics.push_back(resampled(out, "distance_mean", "1 - cosine to the base's vector, mean", of_distance));
+  out.losses.push_back(resampled_loss(out, "cosine", of_distance));
   Quality questions = out;  // those whose nearest texts were looked for
   questions.units = static_cast<int64_t>(overlap.size());
   const auto of_overlap = weighted_mean(overlap, std::span(ones).first(overlap.size()));
@@ -142,10 +155,8 @@ Quality summarise(const VectorRecords& r, double level) {
   out.losses.push_back(resampled_share_loss(
       questions, "overlap", [&](auto w) { return 1 - of_overlap(w); }, questions.units * r.near));
   out.notes.push_back("of each text the " + std::to_string(r.near) + " nearest among the others");
-  std::vector<float> apart;
-  for (const float c : r.cosine) apart.push_back(std::max(0.0f, 1 - c));
   out.charts.push_back(histogram("Distance of vectors", "How many texts have a vector so far from the base's.",
-                                 "1 - cosine", apart, true));
+                                 "1 - cosine", r.distance, true));
   return out;
 }
 

@@ -8,17 +8,6 @@
 
 namespace miao::runtime {
 
-Result<void> Engine::replace(std::span<const TensorView> tensors) { return state_->model->replace(tensors); }
-
-std::vector<Engine::Product> Engine::products() const {
-  std::vector<Product> out;
-  for (const auto& [kind, linear] : state_->model->products()) {
-    Product& product = out.emplace_back(Product{kind, {}});
-    for (size_t i = 0; i < linear->parts(); ++i) product.tensors.push_back({linear->source(i), linear->source_row(i)});
-  }
-  return out;
-}
-
 Result<void> Engine::forward_blocks(Sequence& sequence, std::span<const int32_t> tokens, graph::Blocks blocks,
                                     const Sink& sink, Cancel cancel) {
   State& s = *state_;
@@ -51,6 +40,20 @@ Result<void> Engine::forward_blocks(Sequence& sequence, std::span<const int32_t>
     }
   }
   sequence.truncate(start);
+  return {};
+}
+
+Result<void> Engine::run_blocks(Inputs inputs, graph::Blocks blocks, const Sink& sink, Cancel cancel) {
+  Sequence sequence = new_sequence();
+  int64_t first = 0;
+  for (const std::vector<int32_t>& input : inputs) {
+    const auto from = [&](int64_t row, const Logits& rows) { return sink(first + row, rows); };
+    MIAO_CHECK_OK(forward_blocks(sequence, input, blocks, from, cancel));
+    const auto rows = static_cast<int64_t>(input.size());
+    if (blocks.in) blocks.in += rows * blocks.ld;
+    if (blocks.out) blocks.out += rows * blocks.ld;
+    first += rows;
+  }
   return {};
 }
 

@@ -35,13 +35,6 @@ struct Engine::State {
   Memory frames;                // of audio behind the first convolution
   int64_t embedded = 0;         // rows read since the embedding's pages were given back
 
-  std::vector<graph::Program*> programs() const {
-    std::vector<graph::Program*> out;
-    for (graph::Program* program : {model->convolution(), model->encoder(), &model->program()}) {
-      if (program) out.push_back(program);
-    }
-    return out;
-  }
   int64_t vocab() const { return model->spec().vocab; }
   int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
   std::optional<uint64_t> logits_bytes(int64_t rows) const;  // nothing = too many to count
