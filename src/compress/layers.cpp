@@ -20,7 +20,7 @@ namespace {
 
 using runtime::Blockwise;
 
-constexpr size_t kDrifting = 4;  // of so many windows one is followed without rounding too
+constexpr size_t kDrifting = 2;  // of so many windows one is followed without rounding too
 
 // Matrices that read the same rows, such as q, k and v.
 struct Group {

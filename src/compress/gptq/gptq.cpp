@@ -1,3 +1,5 @@
+// GPTQ of a matrix, some thousand rows at a time: what is aimed at, the sweep over its columns, the rounds that refine
+// what it gave, and the blocks of the file.
 #include "compress/gptq.h"
 
 #include <algorithm>
