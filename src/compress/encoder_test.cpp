@@ -1,6 +1,7 @@
 // Searches, calibration and rounding of encoders, on tiny random ones.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "base/file.h"
@@ -98,6 +99,11 @@ TEST_F(EncoderCompress, LossesOfVectorsAndClassesFallWithBitsAndAreThoseOfFiles)
       EXPECT_GT(m.types[1].loss, m.types[2].loss);
       EXPECT_GE(m.types[2].loss, m.types[3].loss);
     }
+    // What Q8_0 costs is measured of each matrix by itself.
+    const MatrixLoss& value = *std::ranges::find(*matrices, "blk.0.attn_v.weight", &MatrixLoss::tensor);
+    const TypesByName alone[] = {{{value.tensor, DType::q8_0}}};
+    const double eight = mean((*measure_losses(*model, items, importance, alone, {}))[0]);
+    EXPECT_NEAR(value.types[3].loss, eight, 1e-3 * eight);
     TypesByName mixed;
     for (size_t i = 0; i < matrices->size(); ++i) mixed[(*matrices)[i].tensor] = kTypes[i % 3];
     const TypesByName two[] = {{{"blk.1.ffn_down.weight", DType::q8_0}}, mixed};

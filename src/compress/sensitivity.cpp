@@ -87,11 +87,12 @@ class Measurement {
   // others behind the last block.
   Result<void> of_block(Streams& streams, int64_t layer, bool first) {
     std::deque<Rendered> kept;
-    std::vector<TensorView> probes, eights;  // of `here`; those in Q8_0
+    std::vector<TensorView> probes, eights;  // of `here`; in Q8_0, without a name where that is none of the types
     std::vector<MatrixLoss*> here;
     for (MatrixLoss& m : out_) {
       if (m.layer != layer || (layer == kOutside && first != (m.tensor == "token_embd.weight"))) continue;
       here.push_back(&m);
+      eights.emplace_back();
       const TensorView& source = *model_.checkpoint().find(m.tensor);
       for (size_t i = 1; i < m.types.size(); ++i) {
         TypeLoss& t = m.types[i];
@@ -100,27 +101,44 @@ class Measurement {
         t.error = made.error;
         if (t.type != DType::q8_0 && t.type != m.probe) continue;
         kept.push_back(std::move(made));
-        if (t.type == DType::q8_0) eights.push_back(kept.back().view);
+        if (t.type == DType::q8_0) eights.back() = kept.back().view;
         if (t.type == m.probe) probes.push_back(kept.back().view);
       }
     }
     if (here.empty()) return {};
-    double act = 0;  // of each of them
     Replaced replaced(model_);
-    if (!eights.empty()) {
-      MIAO_CHECK_OK(replaced.put(eights));
-      MIAO_TRY(const double loss, loss_now(streams));
-      act = loss / static_cast<double>(eights.size());
-      MIAO_CHECK_OK(replaced.restore());
-    }
+    MIAO_TRY(const std::vector<double> acts, losses_of_q8(streams, replaced, eights));
     for (size_t i = 0; i < here.size(); ++i) {
       MIAO_CHECK_OK(replaced.put({&probes[i], 1}));
       MIAO_TRY(here[i]->probe_loss, loss_now(streams));
       MIAO_CHECK_OK(replaced.restore());
-      settle(*here[i], act);
+      settle(*here[i], acts[i]);
       if (options_.progress) options_.progress(++done_, total_);
     }
     return {};
+  }
+
+  // What each of the matrices costs in Q8_0, most of which is rounded activations. Those of a decoder's block share
+  // what all cost together, which saves half of the passes. Encoders are small, and what is rounded matters there:
+  // values that attention adds up cost ten times as much as queries.
+  Result<std::vector<double>> losses_of_q8(Streams& streams, Replaced& replaced, std::span<const TensorView> eights) {
+    std::vector<double> out(eights.size());
+    std::vector<TensorView> all;
+    const bool each = model_.spec().shape == models::ModelSpec::Shape::encoder;
+    for (size_t i = 0; i < eights.size(); ++i) {
+      if (eights[i].name.empty()) continue;
+      all.push_back(eights[i]);
+      if (!each) continue;
+      MIAO_CHECK_OK(replaced.put({&eights[i], 1}));
+      MIAO_TRY(out[i], loss_now(streams));
+      MIAO_CHECK_OK(replaced.restore());
+    }
+    if (each || all.empty()) return out;
+    MIAO_CHECK_OK(replaced.put(all));
+    MIAO_TRY(const double loss, loss_now(streams));
+    MIAO_CHECK_OK(replaced.restore());
+    std::ranges::fill(out, loss / static_cast<double>(all.size()));
+    return out;
   }
 
   static void settle(MatrixLoss& m, double act) {
