@@ -103,7 +103,8 @@ TEST_F(EncoderCompress, LossesOfVectorsAndClassesFallWithBitsAndAreThoseOfFiles)
     const MatrixLoss& value = *std::ranges::find(*matrices, "blk.0.attn_v.weight", &MatrixLoss::tensor);
     const TypesByName alone[] = {{{value.tensor, DType::q8_0}}};
     const double eight = mean((*measure_losses(*model, items, importance, alone, {}))[0]);
-    EXPECT_NEAR(value.types[3].loss, eight, 1e-3 * eight);
+    EXPECT_GE(value.types[3].loss, 0.999 * eight);  // more where its weights alone are thought to cost more
+    EXPECT_LT(value.types[3].loss, 1.5 * eight);
     TypesByName mixed;
     for (size_t i = 0; i < matrices->size(); ++i) mixed[(*matrices)[i].tensor] = kTypes[i % 3];
     const TypesByName two[] = {{{"blk.1.ffn_down.weight", DType::q8_0}}, mixed};
