@@ -175,7 +175,8 @@ TEST_F(CompressTest, WhatCannotBeReachedIsSaidAndTheNearestIsThere) {
   EXPECT_FALSE(fs::exists(dir_ / "out" / "model.gguf"));
 }
 
-TEST_F(CompressTest, OnItsOwnTextWithinTimesAndMemory) {
+using SlowCompressTest = CompressTest;
+TEST_F(SlowCompressTest, OnItsOwnTextWithinTimesAndMemory) {
   CompressOptions o = options();
   o.text.clear();
   o.text_name = "the model's own text";
