@@ -166,6 +166,24 @@ TEST(Gptq, LosesLessOfTheProduct) {
   }
 }
 
+// With damping, which the error that is made smaller has in it; with many bits that outweighs what is gained.
+TEST(Gptq, ARoundOfDescentLosesLess) {
+  const Rig rig;
+  constexpr int64_t kCols = 512;
+  const auto x = inputs(1500, kCols), w = weights(40, kCols);
+  const Moments moments = moments_of(rig, x, kCols);
+  for (const DType dtype :
+       {DType::q4_0, DType::q4_1, DType::q8_0, DType::q2_k, DType::q4_k, DType::q6_k, DType::iq4_xs, DType::mxfp4}) {
+    const auto feedback = *Feedback::of(rig.context, moments, format(dtype).block);
+    const auto after = [&](int rounds) {
+      return loss(dtype, w, gptq(rig, dtype, w, feedback, {.rounds = rounds}), x, kCols);
+    };
+    const double before = after(0), one = after(1), two = after(2);
+    EXPECT_LT(one, (format(dtype).bytes * 8 < 6 * format(dtype).block ? 0.98 : 1.01) * before) << format(dtype).name;
+    EXPECT_LE(two, 1.01 * one) << format(dtype).name;
+  }
+}
+
 // Inputs that rounding of earlier matrices has changed: the product with what they were is made again.
 TEST(Gptq, AimsAtTheProductWithUndisturbedInputs) {
   const Rig rig;

@@ -54,6 +54,7 @@ Result<void> encode_gptq(DType dtype, std::span<const float> src, const Feedback
   MIAO_CHECK_OK(check(dtype, f, src, cols));
   const auto stopped = [&] { return options.cancel && options.cancel->load(std::memory_order_relaxed); };
   for (int64_t first = 0; first < rows; first += kStripe) {
+    if (stopped()) return Error{Code::cancelled, "interrupted", {}};
     Stripe stripe(*f, feedback, src.data() + first * cols, std::min(kStripe, rows - first));
     if (!feedback.drift.empty()) aim(stripe, static_cast<float>(options.drift), context);
     sweep(stripe, context);
@@ -61,10 +62,7 @@ Result<void> encode_gptq(DType dtype, std::span<const float> src, const Feedback
     if (options.rounds > 0)
       add_product(context, stripe.error.data(), cols, stripe.rows, feedback.h.data(), cols, cols, cols, pull.data(),
                   cols);
-    for (int round = 0; round < options.rounds; ++round) {
-      if (stopped()) return Error{Code::cancelled, "interrupted", {}};
-      refine(stripe, context, pull);
-    }
+    for (int round = 0; round < options.rounds; ++round) refine(stripe, context, pull);
     pack(stripe, dst + first * row_bytes(dtype, cols));
   }
   return {};
