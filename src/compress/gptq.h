@@ -71,8 +71,10 @@ struct Feedback {
 };
 
 struct GptqOptions {
-  int rounds = 1;      // of coordinate descent
-  double drift = 0.1;  // share of w D H^-1: all of it is best for one matrix, but dampens what goes through many
+  int rounds = 1;  // of coordinate descent
+  // Share of w D H^-1. All of it is best for one matrix, and ruins a model of many (SmolLM2-135M in Q4_0, KL
+  // divergence: 0 0.157, 0.1 0.129, 0.5 7): a small one is taken.
+  double drift = 0.1;
   const std::atomic<bool>* cancel = nullptr;
 };
 
