@@ -31,14 +31,15 @@ def table(title, head, rows, numbers):
 def divergences(result):
     """Of files that miao and llama.cpp wrote."""
     out = []
-    for case, title in (("uniform", "every matrix in one type, no calibration"), ("calibrated", "mixes, the same calibration text")):
+    for case, title in (("uniform", "every matrix in one type, no calibration"), ("calibrated", "mixes, the same calibration text"),
+                        ("adaptive", "a search for the bytes of a mix")):
         lines = [line for line in result.get("divergences", []) if line["case"] == case]
         if not lines:
             continue
         names = list(dict.fromkeys(name for line in lines for name in line["rows"]))
         rows = [[line["type"], *(f"{line['rows'][n]['kl']:.5f}" for n in names), f"{line['ratio']:.3f} ({line['low']:.3f} - {line['high']:.3f})",
-                 *(f"{line['rows'][n]['bytes'] / 1e6:.1f}" for n in ("miao", "llama.cpp"))] for line in lines]
-        head = [*names, "ratio", "MB, miao", "MB, llama.cpp"]
+                 *(f"{line['rows'][n]['bytes'] / 1e6:.1f}" for n in (names[0], names[-1]))] for line in lines]
+        head = [*names, "ratio", *(f"MB, {n}" for n in (names[0], names[-1]))]
         out += ["", *table(title, head, rows, len(head))]
     return out
 

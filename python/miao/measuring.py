@@ -115,7 +115,8 @@ def compress(model: str | os.PathLike[str], out: str | os.PathLike[str], *, max_
              max_latency: float | str | None = None, evaluate: collections.abc.Callable[[str], float] | None = None,
              evaluate_lower: bool = False, choices: str | os.PathLike[str] | collections.abc.Iterable[dict[str, Any]] | None = None,
              text: str | os.PathLike[str] | None = None, final_text: str | os.PathLike[str] | None = None, prompt: int = 512,
-             gen: int = 128, batch: int = 1, types: collections.abc.Iterable[str] = (), level: float = 95, tries: int = 5,
+             gen: int = 128, batch: int = 1, types: collections.abc.Iterable[str] = (),
+             kv: collections.abc.Iterable[str] = (), level: float = 95, tries: int = 5,
              time_budget: float | str | None = None, seed: int = 1, fresh: bool = False, threads: int = 0) -> Compression:
     """Finds and writes the smallest or fastest model that keeps budgets, with the files of ``miao compress`` in ``out``.
 
@@ -129,7 +130,7 @@ def compress(model: str | os.PathLike[str], out: str | os.PathLike[str], *, max_
     text: what the model should stay good at, final_text another one for the last measurement: a str, or a pathlib.Path of
     a file. Without it the model writes text by itself.
     prompt, gen, batch: tokens that a request reads and writes, and requests side by side.
-    types: those to choose from. tries: candidates that are built at most. time_budget: after so many seconds (or "15min")
+    types: those to choose from, of weights; kv: of keys and values. tries: candidates that are built at most. time_budget: after so many seconds (or "15min")
     no further one is begun. fresh: measures all anew, and keeps nothing for the next run. What is found on the way goes to
     the logger "miao".
     """
@@ -137,7 +138,7 @@ def compress(model: str | os.PathLike[str], out: str | os.PathLike[str], *, max_
         "max_loss": _texts(max_loss), "min_speed": _quantity(min_speed), "max_size": _quantity(max_size),
         "max_memory": _quantity(max_memory), "max_ttft": _quantity(max_ttft, "s"), "max_token": _quantity(max_token, "s"),
         "max_latency": _quantity(max_latency, "s"), "time_budget": _quantity(time_budget, "s"), "prompt": prompt, "gen": gen,
-        "batch": batch, "types": _texts(types), "level": level, "tries": tries, "seed": seed, "fresh": fresh,
+        "batch": batch, "types": _texts(types), "kv": _texts(kv), "level": level, "tries": tries, "seed": seed, "fresh": fresh,
         "threads": threads, "evaluate": evaluate, "evaluate_lower": evaluate_lower,
         "evaluate_name": getattr(evaluate, "__qualname__", type(evaluate).__name__)}
     names: dict[str, str | None] = {"text": None, "final_text": None, "choices": None}

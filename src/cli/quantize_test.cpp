@@ -39,6 +39,23 @@ TEST_F(QuantizeVerb, WritesAFileThatVerifyAccepts) {
   EXPECT_FALSE(Json::parse(nothing.out)["good"].get<bool>());
 }
 
+TEST_F(QuantizeVerb, KeysAndValuesThatTheFileAsksFor) {
+  ASSERT_EQ(run({"quantize", model(), "-o", small(), "--type", "q8_0", "--kv", "int4"}).code, kOk);
+  const auto kv = [&](std::vector<std::string> more) {
+    std::vector<std::string> line = {"bench", small(), "-p", "8", "-n", "2", "--reps", "1", "--json"};
+    line.insert(line.end(), more.begin(), more.end());
+    const Outcome outcome = run(line);
+    EXPECT_EQ(outcome.code, kOk) << outcome.err;
+    return Json::parse(outcome.out)["kv"].get<std::string>();
+  };
+  EXPECT_EQ(kv({}), "INT4");
+  EXPECT_EQ(kv({"--kv", "f16"}), "F16");
+  fs::remove(small());
+  expect_error(
+      {fs::path(MIAO_SOURCE_DIR) / "tests/golden/encoders/bert", "-o", small(), "--type", "Q8_0", "--kv", "int8"},
+      "keeps no keys and values", kFailed);
+}
+
 TEST_F(QuantizeVerb, CalibrationOfEachKind) {
   std::string text;
   for (int i = 0; i < 400; ++i) text += "the cat sat " + std::to_string(i) + "\n";

@@ -11,8 +11,9 @@
 namespace miao::compress {
 
 // kSeconds: of a request; kFirst: before its first token; kStep: of each later one.
-enum Quantity : uint8_t { kLoss, kSeconds, kFirst, kBytes, kStep };
-constexpr size_t kQuantities = 5;
+// kBytes: of the file; kMemory: of the running model.
+enum Quantity : uint8_t { kLoss, kSeconds, kFirst, kBytes, kStep, kMemory };
+constexpr size_t kQuantities = 6;
 using Costs = std::array<double, kQuantities>;
 using CostLimits = std::array<std::optional<double>, kQuantities>;
 

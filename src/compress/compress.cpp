@@ -48,14 +48,27 @@ Candidate Search::candidate_of(const Allocation& allocation) const {
   c.predicted = allocation.total;
   c.bound = allocation.bound;
   std::string text = report_.sha256 + "\n" + build_id() + "\n" + calibrated_on_ + "\n";
-  for (size_t i = 0; i < allocation.choice.size(); ++i) {
+  for (size_t i = 0; i < report_.matrices.size(); ++i) {
     const MatrixLoss& m = report_.matrices[i];
     const DType type = m.types[allocation.choice[i]].type;
     c.types[m.tensor] = type;
     text += m.tensor + "=" + format(type).name + "\n";
   }
+  if (!report_.kv.empty()) {
+    c.kv = report_.kv[allocation.choice.back()].type;
+    text += std::string("kv=") + kernels::kv_format(*c.kv).name + "\n";
+  }
   c.key = sha256_hex(text + hash_of(sets_.items[kCalibration]));
   return c;
+}
+
+// Of the model as it is.
+Costs Search::base_costs() const {
+  Costs out = problem_.fixed;
+  for (size_t i = 0; i < report_.matrices.size(); ++i) {
+    for (size_t k = 0; k < kQuantities; ++k) out[k] += problem_.items[i][0][k];
+  }
+  return out;
 }
 
 CostLimits Search::limits() const {
@@ -64,10 +77,7 @@ CostLimits Search::limits() const {
   const auto least = [&](Quantity q, double limit) { out[q] = std::min(out[q].value_or(limit), limit); };
   for (size_t i = 0; i < b.losses.size(); ++i)
     least(kLoss, std::pow(b.losses[i].margin / ratio_[i], 1 / power_of(b.losses[i].metric)));
-  Costs base = problem_.fixed;
-  for (const auto& options : problem_.items) {
-    for (size_t k = 0; k < kQuantities; ++k) base[k] += options[0][k];
-  }
+  const Costs base = base_costs();
   // What passed and what failed is known better than any prediction: the next lies between.
   if (passed_ > 0 && passed_ < failed_ && failed_ < kInfinity) {
     out[kLoss] = std::clamp(out[kLoss].value_or(failed_), passed_, std::sqrt(passed_ * failed_));
@@ -80,7 +90,7 @@ CostLimits Search::limits() const {
   if (b.step) least(kStep, *b.step / time_ratio_[kStep]);
   if (b.size) least(kBytes, *b.size - bytes_over_);
   if (b.size_share) least(kBytes, *b.size_share * static_cast<double>(report_.base_bytes) - bytes_over_);
-  if (b.memory) least(kBytes, *b.memory - memory_over_);
+  if (b.memory) least(kMemory, *b.memory - memory_over_);
   return out;
 }
 
@@ -99,11 +109,10 @@ void Search::learn_from(const Candidate& c) {
     end = passes ? std::max(end, c.predicted[kLoss]) : std::min(end, c.predicted[kLoss]);
   }
   bytes_over_ = static_cast<double>(c.bytes) - c.predicted[kBytes];
-  memory_over_ = static_cast<double>(c.memory) - c.predicted[kBytes];
+  memory_over_ = static_cast<double>(c.memory) - c.predicted[kMemory];
   const double own = c.speeds->own.request(report_.request);
   // What a budget of speed is about is the ratio, and its lower bound: a busy spell hits both.
-  Costs predicted = problem_.fixed;
-  for (const auto& options : problem_.items) predicted[kSeconds] += options[0][kSeconds];
+  const Costs predicted = base_costs();
   const double scale = o_.budgets.speed ? predicted[kSeconds] / c.speeds->ratio_low : own;
   const double safety = c.misses.empty() ? 1 : kSafety;
   const auto ratio = [&](Quantity q, double is) {
@@ -172,8 +181,8 @@ Result<CompressReport> Search::run() {
       report_.sets[kCalibration].windows, report_.wording.item, report_.sets[kCalibration].tokens);
   report_.threads = base_->pool().threads();
   report_.base_memory = task_->memory(*base_);
-  memory_over_ = static_cast<double>(report_.base_memory) - static_cast<double>(report_.base_bytes);
   MIAO_CHECK_OK(learn());
+  memory_over_ = static_cast<double>(report_.base_memory) - base_costs()[kMemory];
   MIAO_CHECK_OK(compare());
   say(fmt::format("losses of single matrices add up: Spearman {:.3f}, measured {:.2f} of predicted",
                   report_.additivity.spearman, report_.additivity.slope));

@@ -24,6 +24,7 @@
 #include "compress/evaluate.h"
 #include "compress/sensitivity.h"
 #include "compress/time_table.h"
+#include "kernels/kv.h"
 #include "measure/budget.h"
 #include "measure/quality.h"
 #include "measure/stats.h"
@@ -71,7 +72,8 @@ struct CompressOptions {
   // fourth.
   std::vector<measure::Question> questions;
   std::string questions_name;
-  std::vector<DType> types;  // to choose from; empty = all that are worth it
+  std::vector<DType> types;         // to choose from; empty = all that are worth it
+  std::vector<kernels::KvType> kv;  // for keys and values; empty = F16, INT8, INT4
   double level = 0.95;
   int tries = 5;       // candidates that are built at most
   double seconds = 0;  // after so many no further candidate is begun; 0 = no limit
@@ -92,9 +94,18 @@ struct Speeds {
   double ratio_low = 0;                       // with the confidence of the report it is above this
 };
 
+// Keys and values of a decoder in a type, beside those of the model as it is.
+struct KvOption {
+  kernels::KvType type;
+  double loss = 0;    // measured on the second set
+  Times more;         // than the model as it is takes; where it takes less, below zero
+  int64_t bytes = 0;  // of memory, likewise
+};
+
 struct Candidate {
   std::string name;  // "candidate 2"
   TypesByName types;
+  std::optional<kernels::KvType> kv;  // of decoders
   Costs predicted = {};
   double bound = 0;  // Allocation::bound
   std::string key;   // of the file: what it is made of
@@ -150,6 +161,7 @@ struct CompressReport {
   int64_t base_memory = 0;
   std::vector<MatrixLoss> matrices;
   std::optional<TimeTable> times;
+  std::vector<KvOption> kv;                        // the first: as the model is, where that is one of them
   std::vector<Allocation> front_time, front_size;  // loss against seconds, against bytes
   std::vector<Reference> references;
   Additivity additivity;

@@ -162,6 +162,32 @@ TEST_F(CompressTest, FindsAModelWithinItsBudgetsAndDoesNotMeasureTwice) {
   if (again->candidates[0].types == chosen.types) EXPECT_EQ(*read_file(dir_ / "out" / "model.gguf"), bytes);
 }
 
+TEST_F(CompressTest, KeysAndValuesAreChosenTooAndTheFileSaysSo) {
+  using kernels::KvType;
+  CompressOptions o = options();
+  o.tries = 1;
+  o.kv = {KvType::f16, KvType::int4};
+  o.budgets.losses = {*measure::parse_budget("kld:1")};
+  o.budgets.memory = 1e9;
+  const auto usual = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(usual.ok()) << usual.error().str();
+  ASSERT_EQ(usual->kv.size(), 2u);
+  EXPECT_EQ(usual->kv[0].type, KvType::f16);  // the model's own are F32, as its weights
+  EXPECT_LT(usual->kv[0].loss, usual->kv[1].loss);
+  EXPECT_LT(usual->kv[1].bytes, usual->kv[0].bytes);
+  EXPECT_LT(usual->kv[0].bytes, 0);
+  o.kv = {KvType::int4};
+  const auto found = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(found.ok()) << found.error().str();
+  EXPECT_EQ(found->candidates[0].kv, KvType::int4);
+  const auto written = *runtime::Engine::open(found->file, {.threads = 2});
+  EXPECT_EQ(written->kv_type(), KvType::int4);
+  EXPECT_EQ(found->candidates[0].memory, [&] {
+    const auto m = written->memory(o.request.batch, o.request.ctx());
+    return m.weights + m.embedding + m.buffers + m.kv_reserved;
+  }());
+}
+
 TEST_F(CompressTest, WhatCannotBeReachedIsSaidAndTheNearestIsThere) {
   CompressOptions o = options();
   o.tries = 2;

@@ -12,6 +12,7 @@
 #include "io/gguf_writer.h"
 #include "models/convert.h"
 #include "models/family.h"
+#include "models/model.h"
 #include "runtime/blockwise.h"
 
 namespace miao::compress {
@@ -63,6 +64,7 @@ class Writer {
                                        : o_.rounding == Rounding::least_squares ? "least squares"
                                                                                 : "nearest");
     if (any) meta.set("miao.quantize.calibration", o_.calibrated_on);
+    if (o_.kv) meta.set(models::kKvKey, kernels::kv_format(*o_.kv).name);
     if (!o_.canary) return meta;
     const TensorView* const table = model_.find("token_embd.weight");
     ids_ = canary_ids(table ? table->rows() : 1);
@@ -229,6 +231,12 @@ Result<io::Checkpoint> planned_model(const io::Checkpoint& model, const Quantize
 Result<Quantized> quantize(const io::Checkpoint& model, const std::filesystem::path& out,
                            const QuantizeOptions& options) {
   MIAO_TRY(Quantized plan, plan_types(model, options));
+  if (options.kv) {
+    MIAO_TRY(const auto shape, models::shape_of(model));
+    if (shape == models::ModelSpec::Shape::encoder) {
+      return Error{Code::unsupported, "is an encoder, which keeps no keys and values (kv)", model.path().string()};
+    }
+  }
   MIAO_TRY(const auto pool, ThreadPool::create(options.threads ? options.threads : cpu_limits().threads()));
   auto done = Writer(model, options, std::move(plan), *pool).run(out);
   if (!done.ok() && done.error().where.find('/') == std::string::npos) {

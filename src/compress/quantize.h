@@ -20,6 +20,7 @@
 #include "compress/recipe.h"
 #include "compress/rounding.h"
 #include "io/checkpoint.h"
+#include "kernels/kv.h"
 
 namespace miao::compress {
 
@@ -40,8 +41,9 @@ struct QuantizeOptions {
   std::span<const std::vector<int32_t>> calibration;  // windows or texts, of tokens: blocks are rounded by GPTQ
   bool requantize = false;                            // take weights that are quantised already
   bool canary = true;
-  std::string writer;         // "miao 0.1.0"
-  std::string calibrated_on;  // what the calibration text was, for the file's metadata
+  std::optional<kernels::KvType> kv;  // that the file asks for (models::kKvKey); unset = as the model's file does
+  std::string writer;                 // "miao 0.1.0"
+  std::string calibrated_on;          // what the calibration text was, for the file's metadata
   int threads = 0;
   std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress;
   const std::atomic<bool>* cancel = nullptr;

@@ -9,11 +9,13 @@
 #include <limits>
 #include <map>
 
+#include "base/file.h"
 #include "compress/calibration_text.h"
 #include "compress/canary.h"
 #include "compress/gguf_copy.h"
 #include "compress/verify.h"
 #include "io/testing.h"
+#include "models/model.h"
 #include "models/testing.h"
 #include "prep/tokenizer.h"
 #include "runtime/engine.h"
@@ -98,6 +100,47 @@ TEST_F(QuantizeFile, TypesAreThoseOfTheRecipe) {
   EXPECT_LT(q.bytes, q.bytes_before / 3);
   EXPECT_GT(distance(out()), 0);
   EXPECT_LT(distance(out()), 1);
+}
+
+TEST_F(QuantizeFile, AFileAsksForItsKeysAndValues) {
+  using kernels::KvType;
+  QuantizeOptions o = options("Q8_0");
+  write(o);
+  EXPECT_EQ((*runtime::Engine::open(out(), {.threads = 1}))->kv_type(), KvType::f16);
+  o.kv = KvType::int8;
+  write(o);
+  EXPECT_TRUE(verify_file(out(), {.progress = {}})->good());
+  const auto opened = *runtime::Engine::open(out(), {.threads = 1});
+  EXPECT_EQ(opened->kv_type(), KvType::int8);
+  EXPECT_EQ((*runtime::Engine::open(out(), {.threads = 1, .kv = KvType::f32}))->kv_type(), KvType::f32);
+  EXPECT_EQ((*runtime::Engine::open(out(), {.threads = 1, .compute = runtime::Compute::f32}))->kv_type(), KvType::f32);
+  // A copy of it asks for the same; another type, in a file or in a running model, gives other results.
+  QuantizeOptions again = options("Q4_0");
+  again.requantize = true;
+  ASSERT_TRUE(quantize(*io::Checkpoint::open(out()), dir_ / "again.gguf", again).ok());
+  EXPECT_EQ((*runtime::Engine::open(dir_ / "again.gguf", {.threads = 1}))->kv_type(), KvType::int8);
+  const auto ids = windows(1)[0];
+  const auto logits = [&](runtime::Engine& engine) {
+    runtime::Sequence sequence = engine.new_sequence();
+    const auto rows = *engine.forward(sequence, ids, runtime::Want::last);
+    return std::vector<float>(rows.row(0).begin(), rows.row(0).end());
+  };
+  const auto eight = logits(*opened);
+  ASSERT_TRUE(opened->use_kv(KvType::f16).ok());
+  EXPECT_EQ(logits(*opened), logits(**runtime::Engine::open(out(), {.threads = 1, .kv = KvType::f16})));
+  EXPECT_NE(logits(*opened), eight);
+  ASSERT_TRUE(opened->use_kv(KvType::int8).ok());
+  EXPECT_EQ(logits(*opened), eight);
+  // One that is not known.
+  std::string bytes = *read_file(out());
+  const size_t at = bytes.find("INT8", bytes.find(models::kKvKey));
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + 3] = '9';
+  ASSERT_TRUE(write_file_atomic(out(), bytes).ok());
+  const auto broken = runtime::Engine::open(out(), {.threads = 1});
+  ASSERT_FALSE(broken.ok());
+  EXPECT_NE(broken.error().message.find("'INT9', which this program does not know"), std::string::npos);
+  EXPECT_TRUE(runtime::Engine::open(out(), {.threads = 1, .kv = KvType::f16}).ok());
 }
 
 TEST_F(QuantizeFile, FloatingTypesAndCopies) {

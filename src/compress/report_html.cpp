@@ -54,7 +54,7 @@ std::string checks(const CompressReport& r) {
 std::string time_section(const CompressReport& r) {
   const FactTable t = times(r);
   if (t.rows.empty()) return {};
-  return muted(times_in_words(r)) + html(t);
+  return muted(times_in_words(r)) + html(t) + titled("Keys and values, beside the model as it is", keys_and_values(r));
 }
 
 std::string statistics_section(const CompressReport& r) {

@@ -7,11 +7,8 @@ namespace miao::compress {
 namespace {
 
 Json of(const Costs& c) {
-  return {{"loss", c[kLoss]},
-          {"seconds", c[kSeconds]},
-          {"first_token_seconds", c[kFirst]},
-          {"token_seconds", c[kStep]},
-          {"bytes", c[kBytes]}};
+  return {{"loss", c[kLoss]},          {"seconds", c[kSeconds]}, {"first_token_seconds", c[kFirst]},
+          {"token_seconds", c[kStep]}, {"bytes", c[kBytes]},     {"memory", c[kMemory]}};
 }
 
 Json of(const TypesByName& types) {
@@ -66,6 +63,7 @@ Json of(const Candidate& c, const Request& r) {
                     {"request_seconds", c.speeds->request}};
   }
   out["misses"] = c.misses;
+  if (c.kv) out["kv"] = kernels::kv_format(*c.kv).name;
   out["types"] = of(c.types);
   return out;
 }
@@ -133,6 +131,13 @@ Json to_json(const CompressReport& r, const ReportContext& context) {
                                {"probe", format(m.probe).name},
                                {"probe_loss", m.probe_loss},
                                {"types", std::move(types)}});
+  }
+  out["kv"] = Json::array();
+  for (const KvOption& kv : r.kv) {
+    out["kv"].push_back({{"type", kernels::kv_format(kv.type).name},
+                         {"loss", kv.loss},
+                         {"more", {{"first_token_seconds", kv.more.first}, {"token_seconds", kv.more.step}}},
+                         {"more_memory", kv.bytes}});
   }
   out["times"] = Json::array();
   if (r.times) {

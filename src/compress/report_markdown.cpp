@@ -51,6 +51,7 @@ std::string to_markdown(const CompressReport& r, const ReportContext& context) {
   out += section("Types of the result", types(r));
   out += section("Predicted and measured losses of random mixes", mixes(r), additivity(r));
   out += section("Times by kind and type", times(r), times_in_words(r));
+  out += section("Keys and values, beside the model as it is", keys_and_values(r));
   out += section("Statistics of the result", statistics(r));
   out += section("Sets of text", sets(r), "Text: " + escape(r.text_name) + ". The sets share nothing.");
   out += "\n## Measured with\n\n" + escape(machine(r, context)) + "\n\n";

@@ -91,6 +91,7 @@ CompressReport report() {
   times.kinds = {{"qkv", 100, {{DType::f16, {0.065, 0.0013}}, {DType::q4_0, {0.018, 0.0005}}}},
                  {"down", 100, {{DType::f16, {0.096, 0.0021}}, {DType::q8_0, {0.027, 0.0015}}}}};
   r.times = TimeTable(times);
+  r.kv = {{kernels::KvType::f16, 0, {}, 0}, {kernels::KvType::int8, 0.0003, {0.002, -0.0001}, -6912000}};
   r.front_time = {allocation(0, 1.87, 270e6), allocation(0.01, 1.1, 130e6), allocation(0.2, 0.77, 78e6)};
   r.front_size = {allocation(0, 1.87, 270e6), allocation(0.02, 1.1, 110e6), allocation(0.17, 0.82, 77e6)};
   r.references = {{"Q4_K_M", {}, {0.042, 0.99, 0.18, 105e6}, 0.0426},
@@ -98,6 +99,7 @@ CompressReport report() {
                   {"inverted ranking", {}, {0.027, 0.99, 0.18, 110e6}, 0.069}};
   r.additivity = {{0.01, 0.02, 0.03}, {0.011, 0.019, 0.032}, 1, 1.02};
   r.candidates = {candidate(1, DType::q8_0, 0.99), candidate(2, DType::q4_0, 0.94)};
+  for (Candidate& c : r.candidates) c.kv = kernels::KvType::int8;
   r.candidates[0].misses = {"ppl:2% is 0.01907, with 95 % confidence below 0.02167"};
   r.candidates[0].quality = quality(0.01907, 0.02167, measure::Outcome::not_shown);
   r.chosen = 1;
@@ -132,6 +134,8 @@ TEST(CompressPage, SaysWhatWasFoundAndIsSound) {
                     "blk.10.attn_q.weight: Q4_0; in Q4_0 alone it loses 0.0002",
                     ">layer 10</text>",
                     "rank correlation (Spearman) of 1.000; measured is 1.02 of predicted",
+                    "Keys and values, beside the model as it is",
+                    "-6.9",
                     "Time of candidates",
                     "ppl:2% is 0.01907, with 95 % confidence below 0.02167",
                     "Processor a&lt;b&gt;",

@@ -56,6 +56,7 @@ std::string to_text(const CompressReport& r) {
                         static_cast<double>(of.second) / 1e6);
   }
   line("  matrices  " + list);
+  if (c.kv) line(std::string("  keys      and values: ") + kernels::kv_format(*c.kv).name);
   for (const std::string& miss : r.misses) line("  MISSED    " + miss);
   line(fmt::format("  search    {:.0f} s, {} candidates measured", r.seconds, r.candidates.size()));
   return out;

@@ -89,7 +89,7 @@ class TimeTable {
 };
 
 struct TimeOptions {
-  int rounds = 3;
+  int rounds = 5;
   std::function<void(std::string_view what, int64_t done, int64_t total)> progress;
   const std::atomic<bool>* cancel = nullptr;
 };

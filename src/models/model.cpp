@@ -48,10 +48,17 @@ Result<void> check_tables(const ModelSpec& s, int64_t ctx) {
   return require_memory(floats * sizeof(float), "tables of positions", "lower the context length (ctx)");
 }
 
-kernels::KvType choose_kv(const LoadOptions& options, bool all_f32) {
+Result<kernels::KvType> choose_kv(const io::Checkpoint& checkpoint, const LoadOptions& options, bool all_f32) {
+  if (options.kv) return *options.kv;
   const bool exact = options.precision == graph::Precision::f32 || options.precision == graph::Precision::bf16x3 ||
                      (all_f32 && options.precision == graph::Precision::file);
-  return options.kv.value_or(exact ? kernels::KvType::f32 : kernels::KvType::f16);
+  if (exact) return kernels::KvType::f32;
+  MIAO_TRY(const std::string_view wanted, checkpoint.meta().string(kKvKey, "F16"));
+  if (const auto kv = kernels::kv_from_name(wanted)) return *kv;
+  return Error{Code::unsupported,
+               std::string(kKvKey) + " asks for keys and values in '" + std::string(wanted) +
+                   "', which this program does not know; name another type (kv)",
+               {}};
 }
 
 }  // namespace
@@ -109,12 +116,17 @@ Result<std::unique_ptr<Model>> Model::read(const io::Checkpoint& checkpoint, con
              scaling_name(s.rope.scaling) + "), for shorter texts too");
   }
   MIAO_TRY(model->weights_, describe_weights(source, s, context, options.precision));
-  model->kv_ = choose_kv(options, model->weights_.all_f32);
+  MIAO_TRY(model->kv_, choose_kv(checkpoint, options, model->weights_.all_f32));
   MIAO_CHECK_OK(model->build_programs());
   if (!options.weights) return model;
   MIAO_CHECK_OK(model->check_memory());
   MIAO_CHECK_OK(pack_weights(source, context, model->weights_, options.packs, options.cancel));
   return model;
+}
+
+Result<void> Model::use_kv(kernels::KvType kv) {
+  kv_ = kv;
+  return build_programs();
 }
 
 // Again, where they have been built before.

@@ -31,7 +31,8 @@ struct LoadOptions {
   bool encoder_alone = false;  // of an encoder-decoder, which then is an encoder
   // f32: integer formats are decoded and everything computes in FP32; int8: floating matrices of blocks become int8.
   graph::Precision precision = graph::Precision::file;
-  // Of keys and values. Unset: F32 with f32, or where the file's matrices are F32 and stay so; else F16.
+  // Of keys and values. Unset: F32 with f32, or where the file's matrices are F32 and stay so; else what the file asks
+  // for (kKvKey), else F16.
   std::optional<kernels::KvType> kv;
   int64_t ctx = 0;      // longest sequence; 0 = the model's own, at most kDefaultCtx. Of an encoder-decoder: of both
   int64_t chunk = 256;  // rows of a pass
@@ -41,6 +42,8 @@ struct LoadOptions {
   int64_t blocks = 0;   // so many of the model's blocks, evenly spread, as if it had no others: to measure; 0 = all
 };
 constexpr int64_t kDefaultCtx = 4096;
+// Metadata of a file that was measured with keys and values in another type than F16: its name (kernels/kv.h).
+constexpr std::string_view kKvKey = "miao.kv";
 
 // Weights that share their place in the model, format and kernels.
 struct WeightGroup {
@@ -62,6 +65,8 @@ class Model {
   // are in place. One that is given without data goes back to what the checkpoint holds. Errors: not_found, invalid
   // (its shape), unsupported; then some may have been replaced, and the Model must not run.
   Result<void> replace(std::span<const TensorView> tensors);
+  // Keys and values in another type; caches of before are of no use then.
+  Result<void> use_kv(kernels::KvType kv);
 
   const ModelSpec& spec() const { return spec_; }
   graph::Program& program() { return program_; }

@@ -96,6 +96,11 @@ compress::CompressOptions to_options(const nb::dict& from) {
     if (!type || !compress::can_encode(*type)) raise({Code::invalid, "'" + name + "' is no type of weights", "types"});
     out.types.push_back(*type);
   }
+  for (const std::string& name : to_texts(from["kv"], "kv")) {
+    const auto type = kernels::kv_from_name(name);
+    if (!type) raise({Code::invalid, "'" + name + "' is no type of keys and values", "kv"});
+    out.kv.push_back(*type);
+  }
   const double level = to_number(from["level"], "level");
   if (!(level > 50 && level < 100)) raise({Code::invalid, "is not within 51 to 99.99", "level"});
   out.level = level / 100;

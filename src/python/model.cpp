@@ -33,8 +33,8 @@ std::optional<kernels::KvType> kv_type(nb::handle kv) {
   if (kv.is_none()) return std::nullopt;
   const std::string name = to_text(kv, "kv");
   if (const auto type = kernels::kv_from_name(name)) return type;
-  raise(
-      {Code::invalid, "is '" + name + "'; choose f32, f16, bf16, int8 or int4, or None for the engine's choice", "kv"});
+  raise({Code::invalid, "is '" + name + "'; choose f32, f16, bf16, int8 or int4, or None for what the file asks for",
+         "kv"});
 }
 
 runtime::Compute compute_type(const std::string& name) {

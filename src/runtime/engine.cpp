@@ -77,15 +77,9 @@ Result<std::unique_ptr<Engine>> Engine::open(io::Checkpoint checkpoint, const En
 Result<std::unique_ptr<Engine>> Engine::over(std::unique_ptr<Loaded> loaded, const EngineOptions& options,
                                              double start) {
   auto state = std::make_unique<State>(std::move(loaded));
-  const models::ModelSpec& spec = state->model->spec();
   state->can_run = options.weights;
   state->chunk = std::min<int64_t>(options.chunk, state->model->ctx());
-  state->kv = std::make_unique<KvCache>(
-      KvShape{spec.layers, spec.block.attn.kv_heads, spec.block.attn.head_dim, state->model->kv()});
-  if (spec.encoder) {
-    state->memory = std::make_unique<KvCache>(
-        KvShape{spec.layers, spec.block.attn.heads, spec.block.attn.head_dim, state->model->kv()});
-  }
+  state->make_caches();
   state->chat_template.emplace(load_chat_template(state->checkpoint));
   state->load_seconds = now_seconds() - start;
   std::unique_ptr<Engine> engine(new Engine(std::move(state)));
@@ -112,6 +106,20 @@ int64_t saturated(std::optional<uint64_t> bytes) {
 int64_t saturated_sum(int64_t a, int64_t b) { return a > INT64_MAX - b ? INT64_MAX : a + b; }
 
 }  // namespace
+
+void Engine::State::make_caches() {
+  const models::ModelSpec& spec = model->spec();
+  const models::AttentionSpec& attn = spec.block.attn;
+  kv = std::make_unique<KvCache>(KvShape{spec.layers, attn.kv_heads, attn.head_dim, model->kv()});
+  if (spec.encoder) memory = std::make_unique<KvCache>(KvShape{spec.layers, attn.heads, attn.head_dim, model->kv()});
+}
+
+Result<void> Engine::use_kv(kernels::KvType kv) {
+  if (kv == kv_type()) return {};
+  MIAO_CHECK_OK(state_->model->use_kv(kv));
+  state_->make_caches();
+  return {};
+}
 
 std::optional<uint64_t> Engine::State::logits_bytes(int64_t rows) const {
   return checked_mul(static_cast<uint64_t>(rows), static_cast<uint64_t>(logits_stride()) * sizeof(float));

@@ -56,7 +56,7 @@ graph::Precision precision_of(Compute compute);
 struct EngineOptions {
   int threads = 0;  // 0 = what the machine allows (base/cpu.h)
   Compute compute = Compute::automatic;
-  std::optional<kernels::KvType> kv;  // unset = f16, or f32 where all weights compute in FP32
+  std::optional<kernels::KvType> kv;  // unset = f32 where all weights compute in FP32, else as the file says, else f16
   int64_t ctx = 0;                    // positions a sequence may have; 0 = the model's own limit, at most 4096
   int chunk = 256;                    // tokens of a prompt that go through the model together
   std::string isa;                    // "scalar", "avx2", ...; empty = MIAO_ISA, else the best
@@ -113,6 +113,7 @@ class Engine : public Blockwise {
   int64_t input_ctx() const;                                // of an encoder-decoder: rows that an input may have
   int64_t vocab() const;
   kernels::KvType kv_type() const;
+  Result<void> use_kv(kernels::KvType kv);  // from now on; no sequence may be there
   MemoryReport memory() const;
   // What memory() comes to when each of so many sequences has so many positions, with logits of one row each, and an
   // input as long as input_ctx(); INT64_MAX where that is too large to count.

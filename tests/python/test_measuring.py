@@ -120,7 +120,8 @@ def test_compress_with_a_figure_of_ones_own(folder, tmp_path):
         size = sum(f.stat().st_size for f in pathlib.Path(path).iterdir()) if pathlib.Path(path).is_dir() else 0
         return np.float32(100 if size else 99.5)
 
-    result = miao.compress(folder, tmp_path / "out", max_loss="evaluate:1%", evaluate=score, **SMALL)
+    result = miao.compress(folder, tmp_path / "out", max_loss="evaluate:1%", evaluate=score, kv=["int8"], **SMALL)
+    assert result.json["candidates"][0]["kv"] == "INT8"
     assert result.kept and result.misses == [] and result.file == tmp_path / "out/model.gguf" and result.file.exists()
     assert len(asked) == 2 and asked[0] == str(folder)
     assert result.evaluate == 99.5 and result.base_evaluate == 100 and result.verdicts[0].upper is None
@@ -169,6 +170,7 @@ def test_compress_of_wrong_arguments(folder, encoder, tmp_path):
                         ({"min_speed": "fast"}, "factor of speed"), ({"max_size": "small"}, "no.*size"),
                         ({"max_ttft": "5"}, "time with its unit"), ({"max_loss": "1%", "text": ""}, "empty"),
                         ({"max_loss": "1%", "types": ["Q9_9"]}, "no type of weights"),
+                        ({"max_loss": "1%", "kv": ["int3"]}, "no type of keys and values"),
                         ({"max_loss": "1%", "tries": 0}, "tries"), ({"max_loss": "1%", "text": "short"}, "text")):
         with pytest.raises(miao.Invalid, match=word):
             miao.compress(folder, tmp_path / "out", **(SMALL | given))

@@ -2,12 +2,14 @@
 
 The model is SmolLM2-135M, dequantised and put in another order (tools/make_reference.py), in F16. `uniform`: every matrix in
 one type, without calibration. `calibrated`: the mixes of llama-quantize, both sides with the same calibration text;
-llama-quantize with the importance matrix that llama-imatrix makes of it. Figures are the KL divergences that
-llama-perplexity finds on text that calibration never saw, a mean for each window of 512 tokens (half of them scored), so that
-ratios have an interval: bootstrap over windows, 95 %.
+llama-quantize with the importance matrix that llama-imatrix makes of it. `adaptive`: the types that miao compress chooses for a
+file no larger than a mix of llama-quantize's, against that mix, both built by miao with GPTQ. Figures are the KL divergences
+that llama-perplexity finds on text that calibration never saw, a mean for each window of 512 tokens (half of them scored), so
+that ratios have an interval: bootstrap over windows, 95 %.
 """
 import random
 import re
+import shutil
 import statistics
 import time
 
@@ -18,7 +20,7 @@ FOLDER = PEERS / "compression"
 SUBJECT = "SmolLM2-135M, reordered, F16"
 UNIFORM = ("Q8_0", "Q6_K", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", "Q4_K", "Q5_K", "IQ4_XS", "Q3_K", "Q2_K")
 MIXES = ("Q4_K_M", "Q4_0", "IQ4_XS")
-CASES = ("uniform", "calibrated")
+CASES = ("uniform", "calibrated", "adaptive")
 CHUNKS = 100
 
 
@@ -84,6 +86,16 @@ def entry(judge, command, file):
     return {"kl": statistics.fmean(windows), "windows": windows, "bytes": size, "seconds": seconds}
 
 
+def adaptive(o, judge, kind, model, calibration, quantize):
+    """Rows of what the search makes of the bytes of a mix, calibrated on its share of the same text, and of the mix."""
+    out = FOLDER / "adaptive"
+    shutil.rmtree(out, ignore_errors=True)
+    fixed = entry(judge, [*quantize, kind, "--calibration", calibration], FOLDER / "miao.gguf")
+    found = entry(judge, [o.miao, "compress", model, "-o", out, "--max-size", fixed["bytes"], "--kv", "f16", "--tries", 2, "-t", o.threads,
+                          "-q", "--text", calibration, "--final-text", FOLDER / "test.txt"], out / "model.gguf")
+    return {"miao, searched": found, "miao, the mix": fixed}
+
+
 def run(o, doctor):
     folders, _ = llama_cpp.contenders(o)
     llama = llama_cpp.Llama(folders[-1], "llama.cpp", o.threads, True, True)
@@ -100,18 +112,20 @@ def run(o, doctor):
         say("importance matrix of llama.cpp")
         matrix.unlink(missing_ok=True)
         must([llama.tool("llama-imatrix"), "-m", model, "-f", calibration, "-o", matrix, "-c", 512, "-t", o.threads, "--chunks", 64])
-    for case, kind in [("uniform", t) for t in UNIFORM if "uniform" in o.cases] + [("calibrated", t) for t in MIXES if "calibrated" in o.cases]:
+    for case, kind in [(c, t) for c in CASES for t in (UNIFORM if c == "uniform" else MIXES) if c in o.cases]:
         pure = ["--pure"] if case == "uniform" else []
         theirs = FOLDER / "llama.gguf"
         if case == "uniform":
             rows = {"miao": entry(judge, [*miao, kind, *pure], FOLDER / "miao.gguf"),
                     "llama.cpp": entry(judge, [*quantize, *pure, model, theirs, kind, o.threads], theirs)}
+        elif case == "adaptive":
+            rows = adaptive(o, judge, kind, model, calibration, miao)
         else:
             text = ["--calibration", calibration]
             rows = {"miao": entry(judge, [*miao, kind, *text], FOLDER / "miao.gguf"),
                     "miao, importance": entry(judge, [*miao, kind, "--rounding", "importance", *text], FOLDER / "miao.gguf"),
                     "llama.cpp": entry(judge, [*quantize, "--imatrix", matrix, model, theirs, kind, o.threads], theirs)}
-        line = {"case": case, "type": kind, "rows": rows, **interval(rows["miao"]["windows"], rows["llama.cpp"]["windows"])}
+        line = {"case": case, "type": kind, "rows": rows, **interval(*(rows[n]["windows"] for n in (next(iter(rows)), list(rows)[-1])))}
         say(f"{case} {kind}: " + ", ".join(f"{n} {v['kl']:.5f} {v['bytes']} {v['seconds']:.0f} s" for n, v in rows.items())
             + f", ratio {line['ratio']:.3f} ({line['low']:.3f} - {line['high']:.3f})")
         result["divergences"].append(line)

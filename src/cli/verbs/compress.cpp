@@ -9,6 +9,7 @@
 #include "base/process.h"
 #include "cli/checks.h"
 #include "cli/date.h"
+#include "cli/engine_flags.h"
 #include "cli/interrupt.h"
 #include "cli/model.h"
 #include "cli/output.h"
@@ -31,7 +32,7 @@ struct Options {
   std::string output, text, final_text, pairs, labels, speed, first, step, latency, size, memory, time_budget;
   std::string choices, evaluate, evaluate_timeout = "1h";
   bool lower = false;
-  std::vector<std::string> max_loss, types;
+  std::vector<std::string> max_loss, types, kv;
   double level = 95;
   std::optional<int64_t> prompt;
   int64_t gen = 128, batch = 1, near = 10;
@@ -112,6 +113,7 @@ std::string command_of(const Options& o) {
   if (o.lower) out += " --evaluate-lower";
   if (!o.evaluate.empty() && o.evaluate_timeout != "1h") add("--evaluate-timeout", o.evaluate_timeout);
   for (const std::string& type : o.types) add("--types", type);
+  for (const std::string& type : o.kv) add("--kv", type);
   out += fmt::format(" --level {:g} --tries {} --seed {}", o.level, o.tries, o.seed);
   add("--time-budget", o.time_budget);
   if (o.threads > 0) out += fmt::format(" --threads {}", o.threads);
@@ -143,6 +145,7 @@ Result<int> run(const Options& o, const Common& common) {
       return usage_error(verb_compress, "--types: '" + name + "' is no type of weights");
     options.types.push_back(*type);
   }
+  for (const std::string& name : o.kv) options.kv.push_back(*kernels::kv_from_name(name));
   if (!o.time_budget.empty()) {
     const auto seconds = compress::parse_seconds(o.time_budget);
     if (!seconds.ok()) return usage_error(verb_compress, "--time-budget: " + seconds.error().message);
@@ -249,6 +252,12 @@ Run add(CLI::App& app, const Common& common) {
        "Of --evaluate: a run that takes longer has failed; unset = 1h");
   app.add_option("--types", o->types, "Types to choose from; unset = all that are worth it")
       ->delimiter(',')
+      ->type_name("TYPE");
+  app.add_option("--kv", o->kv,
+                 "Types of keys and values to choose from, of decoders; unset = f16, int8, int4. The file says which "
+                 "one it is, and miao runs it so")
+      ->delimiter(',')
+      ->check(CLI::IsMember(kv_names()))
       ->type_name("TYPE");
   app.add_option("--level", o->level, "Confidence of bounds, in per cent")
       ->check(number_within(51, 99.99, "a number from 51 to 99.99"))

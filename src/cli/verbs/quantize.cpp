@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/checks.h"
+#include "cli/engine_flags.h"
 #include "cli/interrupt.h"
 #include "cli/model.h"
 #include "cli/output.h"
@@ -38,7 +39,7 @@ using compress::QuantizedTensor;
 struct Options {
   ModelArgument model;
   std::string output, type, rounding = "auto", calibration, importance, keep_importance, output_type, embedding_type,
-                            tensor_types;
+                            tensor_types, kv;
   std::vector<std::string> overrides;
   int64_t windows = 64, window = 512;
   uint64_t seed = 1;
@@ -178,9 +179,10 @@ class Job {
   Result<Quantized> to_folder(const io::Checkpoint& model, compress::QuantizeOptions& options) {
     const DType type = options.recipe.base();
     if (!compress::is_float_type(type) || !o_.calibration.empty() || !o_.importance.empty() ||
-        !options.choice.overrides.empty()) {
+        !options.choice.overrides.empty() || options.kv) {
       return Error{Code::unsupported,
-                   "folders hold a model in F32, F16 or BF16, all of it; give quantised ones a name: -o FILE.gguf",
+                   "folders hold a model in F32, F16 or BF16, all of it, and say nothing of keys and values; give "
+                   "quantised ones a name: -o FILE.gguf",
                    o_.output};
     }
     if (o_.dry_run) return compress::plan_float_copy(model, type);
@@ -290,6 +292,7 @@ Result<int> run(const Options& o, const Common& common) {
       .calibration = {},
       .requantize = o.requantize,
       .canary = !o.no_canary,
+      .kv = kernels::kv_from_name(o.kv),
       .writer = std::string("miao ") + kVersion,
       .calibrated_on = {},
       .threads = o.threads,
@@ -341,6 +344,9 @@ Run add(CLI::App& app, const Common& common) {
       ->type_name("FILE");
   app.add_option("--output-type", o->output_type, "The same for the output matrix")->type_name("TYPE");
   app.add_option("--embedding-type", o->embedding_type, "The same for the embedding")->type_name("TYPE");
+  app.add_option("--kv", o->kv, "Keys and values when the file is run, where the one who runs it does not say --kv")
+      ->check(CLI::IsMember(kv_names()))
+      ->type_name("TYPE");
   app.add_flag("--pure", o->pure, "Every matrix in the mix's own type");
   app.add_flag("--requantize", o->requantize,
                "Take a model that is quantised already; its loss and the new one add up");

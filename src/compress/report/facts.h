@@ -30,6 +30,7 @@ FactTable front_points(const CompressReport& report, const std::vector<Allocatio
 FactTable mixes(const CompressReport& report);             // random ones: predicted, measured
 FactTable times(const CompressReport& report);             // types, by kind of matrix
 std::string times_in_words(const CompressReport& report);  // what the figures of times() are
+FactTable keys_and_values(const CompressReport& report);   // types that they may have
 FactTable types(const CompressReport& report);             // of the chosen: how many matrices, how large
 FactTable matrix_types(const CompressReport& report);      // of the chosen: layers and kinds of matrices
 

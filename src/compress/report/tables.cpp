@@ -101,6 +101,19 @@ FactTable types(const CompressReport& r) {
   return out;
 }
 
+FactTable keys_and_values(const CompressReport& r) {
+  const Candidate* const c = chosen_of(r);
+  if (r.kv.empty()) return {};
+  FactTable out{{{"keys and values in"}, number(r.wording.loss), number("more ms a request"), number("more MB")}, {}};
+  for (const KvOption& kv : r.kv) {
+    out.rows.push_back({{kernels::kv_format(kv.type).name, false, c && c->kv == kv.type ? "chosen" : ""},
+                        number(short_number(kv.loss)),
+                        number(short_number(1e3 * kv.more.request(r.request))),
+                        number(mb(static_cast<double>(kv.bytes)))});
+  }
+  return out;
+}
+
 FactTable candidates(const CompressReport& r) {
   FactTable out{{{""},
                  number(r.wording.loss, r.wording.unit + "; predicted"),

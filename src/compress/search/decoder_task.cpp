@@ -67,6 +67,13 @@ class DecoderTask : public Task {
     return m.weights + m.embedding + m.buffers + m.kv_reserved;
   }
 
+  std::optional<kernels::KvType> kv_type(const Model& model) const override {
+    return static_cast<const Engine&>(model).kv_type();
+  }
+  Result<void> use_kv(Model& model, kernels::KvType kv) const override {
+    return static_cast<Engine&>(model).use_kv(kv);
+  }
+
   Result<Json> measure(Model& model, Model& base, Set set, const measure::QualityRun& run) const override {
     auto& other = static_cast<Engine&>(base);
     MIAO_TRY(const auto records, measure::measure_windows(static_cast<Engine&>(model), &other, sets_[set], run));

@@ -120,6 +120,9 @@ class EncoderTask : public Task {
     return m.weights + m.embedding + m.buffers;
   }
 
+  std::optional<kernels::KvType> kv_type(const Model&) const override { return std::nullopt; }  // they keep none
+  Result<void> use_kv(Model&, kernels::KvType) const override { return {}; }
+
   Result<Json> measure(Model& model, Model& other, Set set, const measure::QualityRun& run) const override {
     auto &own = static_cast<Encoder&>(model), &base = static_cast<Encoder&>(other);
     if (labelled()) {

@@ -171,16 +171,30 @@ void Search::make_problem() {
     std::vector<Costs>& options = problem_.items.emplace_back();
     for (const TypeLoss& t : m.types) {
       const Times of = times.of(m.tensor, t.type);
-      options.push_back({t.loss, of.request(report_.request), of.first, static_cast<double>(t.bytes), of.step});
+      const auto bytes = static_cast<double>(t.bytes);
+      options.push_back({t.loss, of.request(report_.request), of.first, bytes, of.step, bytes});
     }
   }
-  problem_.fixed = {0, rest.request(report_.request), rest.first, fixed_bytes, rest.step};
+  problem_.fixed = {0, rest.request(report_.request), rest.first, fixed_bytes, rest.step, fixed_bytes};
+  if (report_.kv.empty()) return;
+  std::vector<Costs>& options = problem_.items.emplace_back();
+  for (const KvOption& kv : report_.kv) {
+    options.push_back(
+        {kv.loss, kv.more.request(report_.request), kv.more.first, 0, kv.more.step, static_cast<double>(kv.bytes)});
+  }
+}
+
+Problem Search::of_matrices() const {
+  Problem out = problem_;
+  if (!report_.kv.empty()) out.items.back().resize(1);
+  return out;
 }
 
 Result<void> Search::learn() {
   MIAO_CHECK_OK(find_importance());
   MIAO_CHECK_OK(find_times());
   MIAO_CHECK_OK(find_losses());
+  MIAO_CHECK_OK(find_kv());
   make_problem();
   report_.front_time = front(problem_, kLoss, kSeconds);
   report_.front_size = front(problem_, kLoss, kBytes);

@@ -28,9 +28,10 @@ double mean(const std::vector<double>& v) {
 // predicted losses spread around the target.
 std::vector<Reference> Search::random_mixes(double target, uint64_t seed) const {
   std::mt19937_64 random(seed);
+  const Problem own = of_matrices();
   std::vector<Reference> out;
   for (int i = 0; i < kRandom; ++i) {
-    Problem other = problem_;
+    Problem other = own;
     for (auto& options : other.items) {
       // normal_distribution is not the same everywhere: a sum of uniform ones is.
       double factor = -3;
@@ -44,9 +45,9 @@ std::vector<Reference> Search::random_mixes(double target, uint64_t seed) const 
       CostLimits limits;
       limits[kLoss] = (low + high) / 2;
       found = solve(other, goal_ == kLoss ? kBytes : goal_, limits);
-      (total(problem_, found.choice)[kLoss] < aim ? low : high) = *limits[kLoss];
+      (total(own, found.choice)[kLoss] < aim ? low : high) = *limits[kLoss];
     }
-    found.total = total(problem_, found.choice);
+    found.total = total(own, found.choice);
     const Candidate c = candidate_of(found);
     out.push_back({"random", c.types, c.predicted, 0});
   }
@@ -57,13 +58,14 @@ std::vector<Reference> Search::random_mixes(double target, uint64_t seed) const 
 void Search::add_controls(std::vector<Reference>& out) const {
   CostLimits limits = this->limits();
   const Quantity scarce = goal_ == kLoss ? (limits[kSeconds] ? kSeconds : kBytes) : goal_;
-  const Allocation first = solve(problem_, goal_, limits);
+  const Problem own = of_matrices();
+  const Allocation first = solve(own, goal_, limits);
   // Loss at the coarsest type for each weight: what a ranking ranks.
-  const size_t n = problem_.items.size();
+  const size_t n = report_.matrices.size();
   std::vector<double> level(n);
   for (size_t i = 0; i < n; ++i) {
     double loss = 0, bytes = 0;
-    for (const Costs& c : problem_.items[i]) {
+    for (const Costs& c : own.items[i]) {
       loss = std::max(loss, c[kLoss]);
       bytes = std::max(bytes, c[kBytes]);
     }
@@ -78,7 +80,7 @@ void Search::add_controls(std::vector<Reference>& out) const {
     if (!inverted) {
       for (size_t i = n; i > 1; --i) std::swap(from[i - 1], from[random() % i]);
     }
-    Problem other = problem_;
+    Problem other = own;
     for (size_t rank = 0; rank < n; ++rank) {
       const size_t i = order[rank];
       for (Costs& c : other.items[i]) c[kLoss] *= level[i] > 0 ? level[from[rank]] / level[i] : 0;
@@ -88,8 +90,8 @@ void Search::add_controls(std::vector<Reference>& out) const {
     const Candidate c = candidate_of(solve(other, kLoss, same));
     out.push_back({inverted ? "inverted ranking" : "random ranking", c.types, c.predicted, 0});
   }
-  const Candidate own = candidate_of(first);
-  out.push_back({"first choice", own.types, own.predicted, 0});
+  const Candidate chosen = candidate_of(first);
+  out.push_back({"first choice", chosen.types, chosen.predicted, 0});
 }
 
 void Search::add_usual(std::vector<Reference>& out) const {
@@ -102,6 +104,9 @@ void Search::add_usual(std::vector<Reference>& out) const {
     const std::vector<Choice> choices = recipe->choose(*subjects, *anatomy, {.importance = true, .overrides = {}});
     Reference r{.name = name, .types = {}};
     r.predicted = problem_.fixed;
+    if (!report_.kv.empty()) {
+      for (size_t k = 0; k < kQuantities; ++k) r.predicted[k] += problem_.items.back()[0][k];
+    }
     bool known = true;
     for (size_t i = 0; i < subjects->size(); ++i) {
       const auto m = std::ranges::find(report_.matrices, (*subjects)[i].name, &MatrixLoss::tensor);
@@ -119,7 +124,7 @@ void Search::add_usual(std::vector<Reference>& out) const {
 }
 
 Result<void> Search::compare() {
-  const Allocation first = solve(problem_, goal_, limits());
+  const Allocation first = solve(of_matrices(), goal_, limits());
   std::vector<Reference> all =
       random_mixes(std::max(first.total[kLoss], report_.wording.encoder ? 1e-6 : 1e-4), o_.seed);
   add_controls(all);

@@ -32,7 +32,10 @@ class Search {
   Result<void> find_importance();
   Result<void> find_losses();
   Result<void> find_times();
+  Result<void> find_kv();  // kv.cpp
+  Result<std::vector<KvOption>> measure_kv(const std::vector<kernels::KvType>& types);
   void make_problem();
+  Problem of_matrices() const;  // keys and values in the first type
 
   // references.cpp
   Result<void> compare();  // additivity, controls, what others would take
@@ -56,6 +59,7 @@ class Search {
 
   // compress.cpp
   Result<void> choose();
+  Costs base_costs() const;
   CostLimits limits() const;
   void learn_from(const Candidate& candidate);
   Candidate candidate_of(const Allocation& allocation) const;
@@ -83,12 +87,11 @@ class Search {
   Sets sets_;
   std::string calibrated_on_;
   Importance importance_;
-  Problem problem_;
-  std::vector<size_t> items_;  // of report_.matrices, in the problem
+  Problem problem_;  // an item for each of report_.matrices, and of decoders one for keys and values
   Quantity goal_ = kSeconds;
   std::map<std::string, double> figures_;    // by Candidate::key, of the base by "base"
   std::vector<double> ratio_;                // of each loss budget: upper bound by a power of the predicted loss
-  Costs time_ratio_ = {1, 1, 1, 1, 1};       // measured by predicted, of the quantities that are times
+  Costs time_ratio_ = {1, 1, 1, 1, 1, 1};    // measured by predicted, of the quantities that are times
   double bytes_over_ = 0, memory_over_ = 0;  // what a file, and a running model, have more than predicted bytes
   double passed_ = 0, failed_ = std::numeric_limits<double>::infinity();  // predicted losses of candidates
 };

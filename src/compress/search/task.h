@@ -44,6 +44,9 @@ class Task {
   virtual Request request() const = 0;  // after cut()
   virtual Clock clock(Model& model) const = 0;
   virtual int64_t memory(const Model& model) const = 0;  // of a request, as the engine counts it
+  // The type of keys and values, where there are any, and another one from now on.
+  virtual std::optional<kernels::KvType> kv_type(const Model& model) const = 0;
+  virtual Result<void> use_kv(Model& model, kernels::KvType kv) const = 0;
   // Records of the items of a set, for the store, and the figures that they give.
   virtual Result<Json> measure(Model& model, Model& base, Set set, const measure::QualityRun& run) const = 0;
   virtual Result<measure::Quality> quality(const Json& records) const = 0;

@@ -43,6 +43,7 @@ Result<std::filesystem::path> Search::build(const Candidate& candidate) {
   if (std::filesystem::exists(file, error)) return file;  // it got its name when it was whole
   QuantizeOptions options{.recipe = recipe_of(most_of(report_.matrices, candidate.types)),
                           .calibration = sets_.items[kCalibration],
+                          .kv = candidate.kv,
                           .writer = o_.writer,
                           .calibrated_on = calibrated_on_,
                           .threads = o_.threads,

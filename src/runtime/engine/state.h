@@ -35,6 +35,7 @@ struct Engine::State {
   Memory frames;                // of audio behind the first convolution
   int64_t embedded = 0;         // rows read since the embedding's pages were given back
 
+  void make_caches();  // as the model has keys and values
   int64_t vocab() const { return model->spec().vocab; }
   int64_t logits_stride() const { return kernels::round_up(vocab(), kernels::kLanes); }
   std::optional<uint64_t> logits_bytes(int64_t rows) const;  // nothing = too many to count
