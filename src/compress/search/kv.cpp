@@ -97,7 +97,7 @@ Result<void> Search::find_kv() {
     const int bits = kernels::kv_format(*own).bits;
     std::erase_if(types, [&](KvType kv) { return kernels::kv_format(kv).bits > bits; });
   }
-  std::ranges::stable_partition(types, [&](KvType kv) { return kv == *own; });
+  std::stable_partition(types.begin(), types.end(), [&](KvType kv) { return kv == *own; });
   Json names = Json::array();
   for (const KvType type : types) names.push_back(kernels::kv_format(type).name);
   const Request& r = report_.request;
