@@ -130,9 +130,9 @@ def compress(model: str | os.PathLike[str], out: str | os.PathLike[str], *, max_
     text: what the model should stay good at, final_text another one for the last measurement: a str, or a pathlib.Path of
     a file. Without it the model writes text by itself.
     prompt, gen, batch: tokens that a request reads and writes, and requests side by side.
-    types: those to choose from, of weights; kv: of keys and values. tries: candidates that are built at most. time_budget: after so many seconds (or "15min")
-    no further one is begun. fresh: measures all anew, and keeps nothing for the next run. What is found on the way goes to
-    the logger "miao".
+    types: those to choose from, of weights; kv: of keys and values. tries: candidates that are built at most. time_budget:
+    after so many seconds (or "15min") no further one is begun. fresh: measures all anew, and keeps nothing for the next run.
+    What is found on the way goes to the logger "miao".
     """
     options: dict[str, Any] = {
         "max_loss": _texts(max_loss), "min_speed": _quantity(min_speed), "max_size": _quantity(max_size),

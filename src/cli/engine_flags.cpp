@@ -40,7 +40,7 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
       ->group(kGroup);
   app.add_option("--kv", flags.kv,
                  "Keys and values: f32, f16, bf16, int8 or int4, the last two in half and a quarter of the memory of "
-                 "f16; else what the file asks for or f16, and f32 where the weights compute in FP32")
+                 "f16. Unset = what the file asks for, else f16; f32 where the weights compute in FP32")
       ->check(CLI::IsMember(kv_names()))
       ->type_name("TYPE")
       ->group(kGroup);

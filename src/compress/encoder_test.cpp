@@ -224,6 +224,9 @@ TEST_F(EncoderCompress, BadInputEndsClearly) {
   o.budgets.first = 1;
   expect_error(o, model, Code::invalid, "writes no tokens");
   o.budgets.first = std::nullopt;
+  o.kv = {kernels::KvType::int8};
+  expect_error(o, model, Code::invalid, "keeps no keys and values");
+  o.kv.clear();
   o.text = text(60);
   expect_error(o, model, Code::invalid, "15 texts are left for verification");
   o.text.clear();

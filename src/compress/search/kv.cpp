@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "base/sha256.h"
 #include "compress/search/search.h"
 #include "compress/search/streams.h"
 #include "measure/machine.h"

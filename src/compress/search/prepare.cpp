@@ -186,7 +186,7 @@ void Search::make_problem() {
 
 Problem Search::of_matrices() const {
   Problem out = problem_;
-  if (!report_.kv.empty()) out.items.back().resize(1);
+  if (!report_.kv.empty()) out.items.back() = {Costs{}};
   return out;
 }
 

@@ -104,9 +104,6 @@ void Search::add_usual(std::vector<Reference>& out) const {
     const std::vector<Choice> choices = recipe->choose(*subjects, *anatomy, {.importance = true, .overrides = {}});
     Reference r{.name = name, .types = {}};
     r.predicted = problem_.fixed;
-    if (!report_.kv.empty()) {
-      for (size_t k = 0; k < kQuantities; ++k) r.predicted[k] += problem_.items.back()[0][k];
-    }
     bool known = true;
     for (size_t i = 0; i < subjects->size(); ++i) {
       const auto m = std::ranges::find(report_.matrices, (*subjects)[i].name, &MatrixLoss::tensor);

@@ -35,7 +35,7 @@ class Search {
   Result<void> find_kv();  // kv.cpp
   Result<std::vector<KvOption>> measure_kv(const std::vector<kernels::KvType>& types);
   void make_problem();
-  Problem of_matrices() const;  // keys and values in the first type
+  Problem of_matrices() const;  // keys and values as they are
 
   // references.cpp
   Result<void> compare();  // additivity, controls, what others would take

@@ -37,6 +37,8 @@ Result<std::unique_ptr<Task>> Task::of(const std::filesystem::path& model, const
   }
   if (!options.questions.empty())
     return Error{Code::invalid, "is an encoder, which chooses no answers; --choices is for decoders", model.string()};
+  if (!options.kv.empty())
+    return Error{Code::invalid, "is an encoder, which keeps no keys and values (kv)", model.string()};
   if (scored && labelled) return Error{Code::invalid, "a model has vectors or classes: give pairs or labels", {}};
   const Budgets& b = options.budgets;
   if (b.step || b.first) {
