@@ -61,6 +61,38 @@ TEST(Allocation, NearTheOptimumAndWithinItsBound) {
   }
 }
 
+// Times that follow nothing, and limits of loss and size that few choices keep: what exists is found.
+TEST(Allocation, WithinSeveralTightLimits) {
+  for (uint32_t seed = 0; seed < 300; ++seed) {
+    Problem p = random_problem(seed, 6, 4);
+    std::mt19937 rng(seed);
+    std::uniform_real_distribution<double> unit(0, 1);
+    for (auto& item : p.items) {
+      for (Costs& option : item) option[kSeconds] = unit(rng);
+    }
+    CostLimits limits;
+    limits[kBytes] = 10 + 6 * 5.0;
+    double least = 1e9, best = 1e9;
+    const auto within = [&](const Costs& sum) {
+      return sum[kBytes] <= *limits[kBytes] && (!limits[kLoss] || sum[kLoss] <= *limits[kLoss]);
+    };
+    each(p, [&](const std::vector<size_t>& choice) {
+      const Costs sum = total(p, choice);
+      if (within(sum)) least = std::min(least, sum[kLoss]);
+    });
+    if (least == 1e9) continue;
+    limits[kLoss] = least * 1.05;
+    each(p, [&](const std::vector<size_t>& choice) {
+      const Costs sum = total(p, choice);
+      if (within(sum)) best = std::min(best, sum[kSeconds]);
+    });
+    const Allocation got = solve(p, kSeconds, limits);
+    EXPECT_TRUE(got.feasible) << seed;
+    EXPECT_LE(got.bound, best + 1e-9) << seed;
+    if (got.feasible) EXPECT_TRUE(within(got.total)) << seed;
+  }
+}
+
 TEST(Allocation, ManyItemsComeCloseToTheBound) {
   const Problem p = random_problem(7, 200, 8);
   CostLimits limits;

@@ -38,6 +38,7 @@ class Solver {
       for (const Quantity k : limited_) bisect(k);
     }
     improve();
+    if (!best_.feasible && limited_.size() > 1) start_elsewhere();
     return std::move(best_);
   }
 
@@ -73,12 +74,14 @@ class Solver {
     return out;
   }
 
-  void offer(std::vector<size_t> choice, const Costs& sum) {
+  bool better(const Costs& sum) const {
     const double over = excess(sum);
-    const bool better =
-        best_.choice.empty() || (over > 0 ? over < over_ : over_ > 0 || sum[goal_] < best_.total[goal_]);
-    if (!better) return;
-    over_ = over;
+    return over > 0 ? over < over_ : over_ > 0 || sum[goal_] < best_.total[goal_];
+  }
+
+  void offer(std::vector<size_t> choice, const Costs& sum) {
+    if (!better(sum)) return;
+    const double over = over_ = excess(sum);
     best_.choice = std::move(choice);
     best_.total = sum;
     best_.feasible = over <= 0;
@@ -107,17 +110,30 @@ class Solver {
     return sum;
   }
 
-  // Uses what the multipliers left over: the best change of one item, or of two where there is none, again and again.
+  // From what has the least of each limited quantity, within the other limits.
+  void start_elsewhere() {
+    for (const Quantity k : limited_) {
+      CostLimits others = limits_;
+      others[k].reset();
+      const Allocation least = Solver(p_, k, others).run();
+      offer(least.choice, least.total);
+    }
+    improve();
+  }
+
+  // Uses what the multipliers left over, or makes up for what they lacked (no multipliers need lead to a choice within
+  // several limits that exists): the best change of one item, or of two where there is none, again and again.
   void improve() {
     size_t options = 0;
     for (const auto& item : p_.items) options += item.size();
     const bool pairs = options <= 4000;
-    for (int round = 0; best_.feasible && round < 200; ++round) {
-      const double before = best_.total[goal_];
+    for (int round = 0; round < 200; ++round) {
+      const double goal = best_.total[goal_], over = over_;
       step(pairs && round < 40);
-      if (best_.total[goal_] >= before - 1e-12 * span_[goal_]) return;
+      if (over_ >= over && best_.total[goal_] >= goal - 1e-12 * span_[goal_]) return;
     }
   }
+
   void step(bool pairs) {
     const std::vector<size_t> choice = best_.choice;
     const Costs now = best_.total;
@@ -132,7 +148,7 @@ class Solver {
       }
     }
     const auto take = [&](const Move& a, const Move* b, const Costs& sum) {
-      if (excess(sum) > 0 || sum[goal_] >= best_.total[goal_]) return;
+      if (!better(sum)) return;
       std::vector<size_t> next = choice;
       next[a.item] = a.option;
       if (b) next[b->item] = b->option;
@@ -140,7 +156,7 @@ class Solver {
       offer(std::move(next), exact);
     };
     for (const Move& a : moves) take(a, nullptr, a.sum);
-    if (!pairs || best_.total[goal_] < now[goal_]) return;
+    if (!pairs || best_.choice != choice) return;
     for (size_t a = 0; a < moves.size(); ++a) {
       for (size_t b = a + 1; b < moves.size(); ++b) {
         if (moves[a].item == moves[b].item) continue;
