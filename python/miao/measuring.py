@@ -65,7 +65,7 @@ class Evaluation(Figures):
 class Compression(Figures):
     """What compress() found: whether all budgets are ``kept``, the ``file`` of the model (model.gguf, or nearest.gguf where
     they are not), its ``bytes``, and ``speed``, by how much it is faster. ``metrics`` (and attributes of their names) are
-    those of the last measurement, which nothing was chosen on; ``misses`` says in words which budgets are not kept, and
+    those of the final text, which the search did not see; ``misses`` says in words which budgets are not kept, and
     ``json`` is all of report.json."""
 
     kept: bool

@@ -6,8 +6,10 @@
 //                                           +--------- what prediction and measurement differ by <--+
 //
 // Four sets of text that have nothing in common: weights are calibrated on the first, choices made on the second,
-// candidates judged on the third as often as need be, and the one that is chosen is measured on the fourth, once: that
-// figure was not selected for.
+// candidates judged on the third as often as need be. Those that pass there are tested on the fourth in an order that
+// was fixed before: the one with the least predicted loss first, until one misses. So the bound of the last that passed
+// holds at its level, however many there were (fixed-sequence testing; Maurer, Hothorn and Lehmacher 1995, and for
+// risks of models Angelopoulos et al. 2021, arXiv 2110.01052).
 #pragma once
 
 #include <atomic>
@@ -28,6 +30,7 @@
 #include "measure/budget.h"
 #include "measure/quality.h"
 #include "measure/stats.h"
+#include "measure/workload.h"
 
 namespace miao::compress {
 
@@ -62,6 +65,8 @@ struct CompressOptions {
   std::vector<measure::LabelledText> labels;  // of those that classify
   int64_t near = 10;                          // neighbours whose changes are counted
   std::optional<int64_t> tokens;              // of each text of a request; none = as they are in the text
+  // Of inputs, whose latency is told of the base and the result; none = uniform up to the longest of a request.
+  std::optional<measure::LengthDistribution> lengths;
   // A figure of the user's own, which budgets of "evaluate" are about; computed once for a file. One number has no
   // interval, and no second set that it was not chosen on: it is judged by itself.
   Evaluate evaluate;
@@ -111,7 +116,8 @@ struct Candidate {
   std::string key;   // of the file: what it is made of
   uint64_t bytes = 0;
   int64_t memory = 0;
-  std::optional<measure::Quality> quality;  // on the third set
+  std::optional<measure::Quality> quality;        // on the third set
+  std::optional<measure::Quality> final_quality;  // on the fourth, where it came to that
   std::optional<Speeds> speeds;
   std::vector<std::string> misses;  // budgets that are not shown to be kept, in words; empty = it passes
   double over = 0;                  // the largest share by which one of them is missed
@@ -167,9 +173,10 @@ struct CompressReport {
   Additivity additivity;
   std::vector<Candidate> candidates;
   int chosen = -1;                                // of the candidates: the best that passes, else the nearest
-  std::optional<measure::Quality> final_quality;  // of the chosen, on the fourth set
+  std::optional<measure::Quality> final_quality;  // of the chosen
   bool kept = false;                              // all budgets are shown to be kept, the losses on the fourth set too
   std::vector<std::string> misses;                // of the chosen, in the end
+  std::vector<measure::LatencyReport> latency;    // over the lengths of inputs: of the base, of the chosen
   std::filesystem::path file;                     // of the chosen: model.gguf, or nearest.gguf
   std::string main_type;                          // the mix that it is named after: that of most weights
   double seconds = 0;                             // that the search took

@@ -181,7 +181,7 @@ TEST_F(EncoderCompress, FindsAModelWithinItsBudgetsAndDoesNotMeasureTwice) {
   EXPECT_GT(found->additivity.slope, 0.25);
   EXPECT_LT(found->additivity.slope, 4);
   const std::string told = to_text(*found);
-  for (const char* words : {"4 texts of", "1 - cosine", "rank correlation", "180 texts that nothing was chosen on"})
+  for (const char* words : {"4 texts of", "1 - cosine", "rank correlation", "180 texts that the search did not see"})
     EXPECT_NE(told.find(words), std::string::npos) << told;
   for (const char* words : {"nats", "KL", "token is", "perplexity"})
     EXPECT_EQ(told.find(words), std::string::npos) << told;

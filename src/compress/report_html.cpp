@@ -45,6 +45,15 @@ std::string map(const CompressReport& r) {
          measure::side_by_side(figure + titled("Types of the result", types(r)));
 }
 
+std::string lengths_section(const CompressReport& r) {
+  const std::string figure = latency_figure(r);
+  if (figure.empty()) return {};
+  const measure::LatencyReport& base = r.latency[0];
+  return muted(fmt::format("Inputs that are read one at a time, lengths {}, {:.1f} tokens in the mean.", base.lengths,
+                           base.mean_length)) +
+         measure::side_by_side(figure + titled("Expected latency", latency(r)));
+}
+
 std::string checks(const CompressReport& r) {
   const std::string figures = loss_check_figure(r) + time_check_figure(r);
   if (figures.empty()) return {};
@@ -61,9 +70,9 @@ std::string statistics_section(const CompressReport& r) {
   std::string out;
   if (r.final_quality) {
     out += muted(
-        "Candidates were judged on the verification text, as often as need be. The one that was chosen was measured "
-        "once on the final text, which nothing was chosen on: that figure counts. Intervals are from a bootstrap "
-        "over " +
+        "Candidates were judged on the verification text, as often as need be. Those that passed were tested on the "
+        "final text in an order fixed before, the least predicted loss first, until one missed: the bound of the last "
+        "that passed holds at its level, however many there were. Intervals are from a bootstrap over " +
         r.wording.item + "s.");
   }
   return out + html(statistics(r)) + titled("Sets of text", sets(r)) +
@@ -87,6 +96,7 @@ std::string to_html(const CompressReport& r, const ReportContext& context) {
   out += measure::side_by_side(titled("Base and result", comparison(r)) + titled("Budgets", budgets(r)));
   out += section("What can be had", fronts(r));
   out += section("Where it matters", map(r));
+  out += section("Lengths of inputs", lengths_section(r));
   out += section("Predicted and measured", checks(r));
   out += section("Candidates", html(candidates(r)));
   out += section("What others take, and controls", html(references(r)));

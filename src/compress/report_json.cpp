@@ -23,11 +23,17 @@ Json of(const std::vector<Allocation>& front) {
   return out;
 }
 
+const char* name_of(measure::Metric::Form form) {
+  return form == measure::Metric::Form::percent ? "percent" : form == measure::Metric::Form::count ? "count" : "number";
+}
+
 Json of(const measure::Quality& q) {
   Json out{{"unit", q.unit}, {"units", q.units}, {"items", q.items}, {"level", q.level}};
   for (const measure::Metric& m : q.metrics) {
     Json& one = out["metrics"][m.key];
     one["value"] = m.value;
+    one["label"] = m.label;
+    one["form"] = name_of(m.form);
     if (m.ci) one["interval"] = {m.ci->low, m.ci->high};
   }
   out["verdicts"] = Json::array();
@@ -54,6 +60,7 @@ Json of(const Candidate& c, const Request& r) {
   Json out{{"name", c.name}, {"predicted", of(c.predicted)}, {"bytes", c.bytes}, {"memory", c.memory}};
   out["goal_bound"] = c.bound;
   if (c.quality) out["quality"] = of(*c.quality);
+  if (c.final_quality) out["final"] = of(*c.final_quality);
   if (c.speeds) {
     out["speed"] = {{"base", of(c.speeds->base, r)},
                     {"own", of(c.speeds->own, r)},
@@ -87,9 +94,14 @@ Json to_json(const CompressReport& r, const ReportContext& context) {
            {"threads", r.threads},
            {"level", r.level},
            {"loss", r.wording.axis},
+           {"loss_metric", r.wording.metric},
            {"request", of(r.request)},
            {"base", {{"bytes", r.base_bytes}, {"memory", r.base_memory}}},
            {"misses", r.misses}};
+  out["told"] = Json::array();
+  for (const std::string& key : r.wording.told) {
+    if (r.final_quality && r.final_quality->find(key)) out["told"].push_back(key);
+  }
   out["budgets"] = Json::array();
   for (const measure::Budget& b : r.budgets.losses) out["budgets"].push_back(b.text());
   const auto budget = [&](const char* key, std::optional<double> value) {
@@ -110,6 +122,17 @@ Json to_json(const CompressReport& r, const ReportContext& context) {
   if (!r.evaluate_name.empty()) out["evaluate"] = r.evaluate_name;
   out["chosen"] = r.chosen;
   if (r.final_quality) out["final"] = of(*r.final_quality);
+  for (size_t i = 0; i < r.latency.size(); ++i) {
+    const measure::LatencyReport& l = r.latency[i];
+    Json points = Json::array();
+    for (const measure::LatencyPoint& p : l.points) points.push_back({{"tokens", p.length}, {"seconds", p.seconds}});
+    out["latency"]["lengths"] = l.lengths;
+    out["latency"]["mean_length"] = l.mean_length;
+    out["latency"][i == 0 ? "base" : "own"] = {{"expected_seconds", l.predicted.value},
+                                               {"interval", {l.predicted.ci.low, l.predicted.ci.high}},
+                                               {"tau_ms", l.tau.formula()},
+                                               {"points", std::move(points)}};
+  }
   out["candidates"] = Json::array();
   for (const Candidate& c : r.candidates) out["candidates"].push_back(of(c, r.request));
   out["additivity"] = {{"predicted", r.additivity.predicted},

@@ -50,6 +50,7 @@ std::string to_markdown(const CompressReport& r, const ReportContext& context) {
   out += section("Chosen types", matrix_types(r));
   out += section("Types of the result", types(r));
   out += section("Predicted and measured losses of random mixes", mixes(r), additivity(r));
+  out += section("Expected latency over lengths of inputs", latency(r));
   out += section("Times by kind and type", times(r), times_in_words(r));
   out += section("Keys and values, beside the model as it is", keys_and_values(r));
   out += section("Statistics of the result", statistics(r));

@@ -40,7 +40,7 @@ std::string to_text(const CompressReport& r) {
           "  {:<9} {}: {}{}", std::exchange(title, ""), m->label, measure::shown(*m, m->value),
           m->ci ? fmt::format(" ({} to {})", measure::shown(*m, m->ci->low), measure::shown(*m, m->ci->high)) : ""));
     }
-    line(fmt::format("            on {} that nothing was chosen on", q.count()));
+    line(fmt::format("            on {} that the search did not see", q.count()));
     for (const measure::Verdict& v : q.verdicts) line("  budget    " + measure::sentence(q, v));
   }
   std::map<DType, std::pair<int64_t, uint64_t>> types;

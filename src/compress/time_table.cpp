@@ -66,8 +66,7 @@ class Table {
     for (const auto& [name, of] : out_.tensors) {
       const TensorView& source = *model_.checkpoint().find(name);
       if (source.dtype == type || !fits(of.first, type)) continue;
-      const RoundOptions quick{.otherwise = Rounding::nearest, .cancel = options_.cancel};
-      MIAO_TRY(Rendered one, render(model_, source, type, quick));
+      MIAO_TRY(Rendered one, stand_in(model_, source, type));
       made.push_back(std::move(one));
       views.push_back(made.back().view);
     }

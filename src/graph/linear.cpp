@@ -47,7 +47,8 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
       return Error{Code::unsupported, std::string("a transposed matrix of type ") + format(w.dtype).name, w.name};
     }
     const kernels::MatMul* own = &context.kernels.matmul[static_cast<size_t>(w.dtype)];
-    const bool parted = precision == Precision::bf16x3;
+    const bool parted =
+        precision == Precision::bf16x3 || (precision == Precision::floats && own->reads != kernels::Reads::codes);
     s.decode = parted ? w.dtype != DType::f32 : precision == Precision::f32 && own->reads == kernels::Reads::codes;
     s.kernel = s.decode ? &context.kernels.matmul[static_cast<size_t>(DType::f32)] : own;
     if (parted) s.kernel = &context.kernels.bf16x3;

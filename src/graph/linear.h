@@ -40,6 +40,7 @@ enum class Precision : uint8_t {
   file,
   f32,     // integer formats are decoded
   bf16x3,  // as f32, by products of bf16 parts (see kernels::Kernels::bf16x3)
+  floats,  // as file, floating formats as bf16x3
   int8,    // floating formats become int8 codes with one scale a row, and with one factor a column (see factor())
 };
 

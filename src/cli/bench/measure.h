@@ -38,11 +38,8 @@ std::vector<T> or_default(const std::vector<T>& given, std::vector<T> otherwise)
   return given.empty() ? std::move(otherwise) : given;
 }
 measure::BenchOptions bench_options(const BenchFlags& o);
-// The distribution of --lengths, by name or from the lines of a file.
-Result<measure::LengthDistribution> lengths_of(const std::string& text, Result<const prep::Tokenizer*> tokenizer,
-                                               int64_t ctx);
 Result<measure::Workload> workload_of(const BenchFlags& o, const std::vector<int64_t>& batches,
-                                      Result<const prep::Tokenizer*> tokenizer, int64_t ctx);
+                                      const Result<const prep::Tokenizer*>& tokenizer, int64_t ctx);
 // While it lives, a line at the terminal says what is being measured.
 class Doing {
  public:

@@ -13,6 +13,7 @@
 #include "cli/checks.h"
 #include "cli/date.h"
 #include "cli/interrupt.h"
+#include "cli/lengths.h"
 #include "cli/output.h"
 #include "cli/verb.h"
 #include "cli/version.h"
@@ -28,8 +29,6 @@ extern const Verb verb_bench;
 namespace {
 
 using Shape = models::ModelSpec::Shape;
-
-constexpr int64_t kMaxLength = 1 << 20;  // of --lengths
 
 Result<int> run_kernels(const BenchFlags& o, const Common& common) {
   exit_on_interrupt();
@@ -142,13 +141,7 @@ Run add(CLI::App& app, const Common& common) {
   auto* const lengths = app.add_option(
       "--lengths", o->lengths,
       "Also the latency over inputs of such lengths: uniform:A:B, poisson:L or file:PATH (a text on each line)");
-  lengths->check(CLI::Validator(
-      [](std::string& text) {
-        if (text.starts_with("file:") && text.size() > 5) return std::string();
-        const auto read = measure::LengthDistribution::parse(text, kMaxLength);
-        return read.ok() ? std::string() : "'" + text + "': " + read.error().message;
-      },
-      ""));
+  lengths->check(length_distribution());
   app.add_option("--texts", o->texts, "Also the speed of an encoder over a file with a text on each line")
       ->type_name("FILE");
   app.add_option("--samples", o->samples, "Inputs drawn from --lengths; rounded up to whole batches")

@@ -11,6 +11,7 @@
 #include "cli/date.h"
 #include "cli/engine_flags.h"
 #include "cli/interrupt.h"
+#include "cli/lengths.h"
 #include "cli/model.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
@@ -30,7 +31,7 @@ namespace {
 struct Options {
   ModelArgument model;
   std::string output, text, final_text, pairs, labels, speed, first, step, latency, size, memory, time_budget;
-  std::string choices, evaluate, evaluate_timeout = "1h";
+  std::string lengths, choices, evaluate, evaluate_timeout = "1h";
   bool lower = false;
   std::vector<std::string> max_loss, types, kv;
   double level = 95;
@@ -103,6 +104,7 @@ std::string command_of(const Options& o) {
   add("--max-latency", o.latency);
   if (o.prompt) out += fmt::format(" --prompt {}", *o.prompt);
   out += fmt::format(" --gen {} --batch {}", o.gen, o.batch);
+  add("--lengths", o.lengths);
   add("--text", o.text);
   add("--pairs", o.pairs);
   add("--labels", o.labels);
@@ -179,6 +181,13 @@ Result<int> run(const Options& o, const Common& common) {
     MIAO_TRY(options.questions, measure::parse_questions(questions, options.questions_name));
   }
   MIAO_TRY(const auto path, find_model(o.model, common));
+  if (!o.lengths.empty()) {
+    Result<prep::Tokenizer> tokenizer = Error{Code::invalid, "needs no tokenizer", {}};
+    if (o.lengths.starts_with("file:")) tokenizer = load_tokenizer(path);
+    MIAO_TRY(options.lengths,
+             lengths_of(o.lengths, tokenizer.ok() ? Result<const prep::Tokenizer*>(&*tokenizer) : tokenizer.error(),
+                        kMaxLength));
+  }
   auto store = open_store(o);
   if (store) options.store = &*store;
   ProgressBar bar(common.quiet || common.json, "done");
@@ -232,6 +241,10 @@ Run add(CLI::App& app, const Common& common) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20));
   app.add_option("-b,--batch", o->batch, "Requests side by side; of an encoder, texts of a request")
       ->check(CLI::Range(1, 1024));
+  app.add_option("--lengths", o->lengths,
+                 "Lengths of inputs, over which the report tells the expected latency of base and result: uniform:A:B, "
+                 "poisson:L or file:PATH (a text on each line); unset = uniform up to a request's")
+      ->check(length_distribution());
   text("--text", o->text, "FILE",
        "What the model should stay good at, of an encoder a text a line; - is standard input. Without it, a decoder "
        "writes text by itself");

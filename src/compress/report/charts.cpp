@@ -152,6 +152,33 @@ std::string front_figures(const CompressReport& r) {
   return measure::side_by_side(front_figure({r, kSeconds}, r.front_time) + front_figure({r, kBytes}, r.front_size));
 }
 
+std::string latency_figure(const CompressReport& r) {
+  if (r.latency.size() != 2) return {};
+  Chart chart{.title = "Latency over the length of an input",
+              .description = "Measured means, from the fastest to the slowest, and the fitted tau(n).",
+              .x_label = "tokens that are read",
+              .y_label = "ms",
+              .series = {},
+              .whole_x = true};
+  for (size_t i = 0; i < 2; ++i) {
+    const measure::LatencyReport& l = r.latency[i];
+    const std::string name = i == 0 ? "base" : "result";
+    const int colour = i == 0 ? 1 : 3;
+    Series points{.name = name + ", measured", .points = {}, .mark = Mark::dots, .colour = colour};
+    for (const measure::LatencyPoint& p : l.points) {
+      points.points.push_back(
+          {.x = static_cast<double>(p.length), .y = 1e3 * p.seconds, .low = 1e3 * p.fastest, .high = 1e3 * p.slowest});
+    }
+    Series fit{.name = name + ", fitted", .points = {}, .mark = Mark::line, .colour = colour};
+    const int64_t low = l.points.front().length, high = l.points.back().length;
+    for (int64_t n = low; n <= high; n += std::max<int64_t>(1, (high - low) / 300))
+      fit.points.push_back({.x = static_cast<double>(n), .y = 1e3 * l.tau(n)});
+    chart.series.push_back(std::move(fit));
+    chart.series.push_back(std::move(points));
+  }
+  return measure::figure(chart);
+}
+
 std::string heat_figure(const CompressReport& r) {
   const MatrixGrid grid = grid_of(r);
   if (grid.rows.empty()) return {};

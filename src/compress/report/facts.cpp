@@ -101,7 +101,7 @@ std::string verdict(const CompressReport& r) {
       if (v.loss.upper) losses += fmt::format(" (below {})", in_unit(v.budget, *v.loss.upper));
     }
     if (!losses.empty()) {
-      out += fmt::format("; on text{} that nothing was chosen on, {}", r.final_questions > 0 ? " and questions" : "",
+      out += fmt::format("; on text{} that the search did not see, {}", r.final_questions > 0 ? " and questions" : "",
                          losses);
     }
     for (const measure::Verdict& v : r.final_quality->verdicts) {

@@ -31,6 +31,7 @@ FactTable mixes(const CompressReport& report);             // random ones: predi
 FactTable times(const CompressReport& report);             // types, by kind of matrix
 std::string times_in_words(const CompressReport& report);  // what the figures of times() are
 FactTable keys_and_values(const CompressReport& report);   // types that they may have
+FactTable latency(const CompressReport& report);           // over the lengths of inputs
 FactTable types(const CompressReport& report);             // of the chosen: how many matrices, how large
 FactTable matrix_types(const CompressReport& report);      // of the chosen: layers and kinds of matrices
 

@@ -114,6 +114,23 @@ FactTable keys_and_values(const CompressReport& r) {
   return out;
 }
 
+FactTable latency(const CompressReport& r) {
+  if (r.latency.size() != 2) return {};
+  const measure::LatencyReport &base = r.latency[0], &own = r.latency[1];
+  FactTable out{{{""}, number("E[tau(n)], ms", "95 % interval"), {"tau(n), ms", false, "n tokens"}}, {}};
+  const auto row = [&](const char* name, const measure::LatencyReport& l) {
+    out.rows.push_back({{name},
+                        number(short_number(1e3 * l.predicted.value), short_number(1e3 * l.predicted.ci.low) + " to " +
+                                                                          short_number(1e3 * l.predicted.ci.high)),
+                        {l.tau.formula()}});
+  };
+  row("base", base);
+  row("result", own);
+  out.rows.push_back(
+      {{"times as fast"}, number(fmt::format("{:.2f}", base.predicted.value / own.predicted.value)), {""}});
+  return out;
+}
+
 FactTable candidates(const CompressReport& r) {
   FactTable out{{{""},
                  number(r.wording.loss, r.wording.unit + "; predicted"),
@@ -121,11 +138,15 @@ FactTable candidates(const CompressReport& r) {
                  number("request ms", "predicted"),
                  number("MB"),
                  number("memory MB"),
-                 {"budgets"}},
+                 {"budgets", false, "on the final text"}},
                 {}};
   for (const Candidate& c : r.candidates) {
-    std::string misses;
+    std::string misses, final = "not tested";
     for (const std::string& miss : c.misses) misses += (misses.empty() ? "" : "; ") + miss;
+    if (c.final_quality) {
+      const auto keeps = [](const measure::Verdict& v) { return v.outcome == measure::Outcome::passes; };
+      final = std::ranges::all_of(c.final_quality->verdicts, keeps) ? "passed" : "missed";
+    }
     out.rows.push_back(
         {{c.name, false, &c == chosen_of(r) ? "chosen" : ""},
          number(c.quality ? short_number(loss_of(r, c)) : "-", short_number(c.predicted[kLoss])),
@@ -135,7 +156,7 @@ FactTable candidates(const CompressReport& r) {
                 short_number(1e3 * c.predicted[kSeconds])),
          number(mb(static_cast<double>(c.bytes))),
          number(mb(static_cast<double>(c.memory))),
-         {misses.empty() ? "keeps all" : misses}});
+         {misses.empty() ? "keeps all" : misses, false, final}});
   }
   return out;
 }

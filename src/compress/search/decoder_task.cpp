@@ -1,9 +1,12 @@
 // Decoders: windows of tokens, distributions of the next one, requests that read and write.
 #include <algorithm>
 
+#include "base/memory.h"
 #include "compress/calibration_text.h"
 #include "compress/search/records.h"
 #include "compress/search/task.h"
+#include "graph/context.h"
+#include "io/checkpoint.h"
 #include "measure/bench.h"
 #include "prep/tokenizer.h"
 #include "runtime/engine.h"
@@ -23,13 +26,14 @@ constexpr int64_t kLogitsBytes = int64_t{1} << 30;               // of the searc
 
 class DecoderTask : public Task {
  public:
-  explicit DecoderTask(const CompressOptions& options)
-      : Task(options), ctx_(std::max(kWindow, options.request.ctx())) {}
+  explicit DecoderTask(const CompressOptions& options) : Task(options), ctx_(std::max(kWindow, options.request.ctx())) {
+    if (options.lengths) ctx_ = std::max(ctx_, options.lengths->max());
+  }
 
   Wording wording() const override { return {}; }
 
   Result<std::unique_ptr<Model>> open(const std::filesystem::path& file) override {
-    runtime::EngineOptions options{.threads = o_.threads, .ctx = ctx_, .isa = {}, .packs = {}, .cancel = o_.cancel};
+    runtime::EngineOptions options = engine_options();
     MIAO_TRY(auto engine, Engine::open(file, options));
     const int64_t own = std::min(engine->spec().ctx, kOwnContext);
     if (!o_.questions.empty() && engine->ctx() < own) {  // questions may be as long as the model allows
@@ -38,6 +42,19 @@ class DecoderTask : public Task {
       MIAO_TRY(engine, Engine::open(file, options));
     }
     MIAO_CHECK_OK(engine->check_memory(o_.request.batch, o_.request.ctx()));
+    return std::unique_ptr<Model>(std::move(engine));
+  }
+
+  // Tiles of bf16 are what makes it faster: 6 bytes for each floating weight, which may be the smaller half of what is
+  // free.
+  Result<std::unique_ptr<Model>> open_judge(const Model& base) override {
+    if (base.context().kernels.isa != kernels::Isa::amx) return std::unique_ptr<Model>();
+    uint64_t bytes = 0;
+    for (const TensorView& t : base.checkpoint().tensors()) bytes += 2 * 6 * static_cast<uint64_t>(t.elements());
+    if (!require_memory(bytes, {}, {}).ok()) return std::unique_ptr<Model>();
+    runtime::EngineOptions options = engine_options();
+    options.compute = runtime::Compute::floats;
+    MIAO_TRY(auto engine, Engine::open(base.checkpoint().path(), options));
     return std::unique_ptr<Model>(std::move(engine));
   }
 
@@ -61,6 +78,10 @@ class DecoderTask : public Task {
 
   Request request() const override { return o_.request; }
   Clock clock(Model& model) const override { return clock_of(static_cast<Engine&>(model), o_.request, o_.cancel); }
+
+  Result<measure::LatencyReport> latency(Model& model, const measure::Workload& workload) const override {
+    return measure::bench_latency(static_cast<Engine&>(model), workload, runtime::EngineOptions().chunk);
+  }
 
   int64_t memory(const Model& model) const override {
     const runtime::MemoryReport m = static_cast<const Engine&>(model).memory(o_.request.batch, o_.request.ctx());
@@ -86,6 +107,10 @@ class DecoderTask : public Task {
   }
 
  private:
+  runtime::EngineOptions engine_options() const {
+    return {.threads = o_.threads, .ctx = ctx_, .isa = {}, .packs = {}, .cancel = o_.cancel};
+  }
+
   WindowOptions size_of(const Engine& base, Set set) const {
     const int64_t window = std::min(kWindow, base.ctx());
     if (set != kSearch) return {(o_.text.empty() ? kOwn : kMost)[set], window};

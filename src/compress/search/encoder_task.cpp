@@ -8,6 +8,7 @@
 #include "compress/search/records.h"
 #include "compress/search/task.h"
 #include "io/checkpoint.h"
+#include "measure/encode_bench.h"
 #include "measure/lengths.h"
 #include "runtime/embed.h"
 #include "runtime/encoder.h"
@@ -87,6 +88,12 @@ class EncoderTask : public Task {
   Result<Sets> cut(Model& model, const Kept&) override {
     auto& base = static_cast<Encoder&>(model);
     MIAO_CHECK_OK(check_head(base));
+    if (o_.lengths && o_.lengths->max() > base.ctx()) {
+      return Error{Code::invalid,
+                   "inputs of " + std::to_string(o_.lengths->max()) + " tokens are too long: this encoder reads " +
+                       std::to_string(base.ctx()),
+                   o_.lengths->name()};
+    }
     divide();
     Sets out;
     for (const std::string& text : texts_[kCalibration]) out.calibration_text += one_line(text) + "\n";
@@ -113,6 +120,11 @@ class EncoderTask : public Task {
 
   Request request() const override { return request_; }
   Clock clock(Model& model) const override { return clock_of(static_cast<Encoder&>(model), request_, o_.cancel); }
+
+  Result<measure::LatencyReport> latency(Model& model, const measure::Workload& workload) const override {
+    auto& encoder = static_cast<Encoder&>(model);
+    return measure::bench_latency(encoder, workload, encoder.ctx());
+  }
 
   int64_t memory(const Model& model) const override {
     const runtime::MemoryReport m =

@@ -126,7 +126,7 @@ Result<void> Search::add_figures(const Candidate& candidate, Set set, measure::Q
                                                progress(candidate.name + ": questions", n, total);
                                              }};
                auto records = measure::measure_choices(static_cast<runtime::Engine&>(*model),
-                                                       static_cast<runtime::Engine*>(base_.get()), questions, run);
+                                                       static_cast<runtime::Engine*>(&judging()), questions, run);
                if (!records.ok()) return std::move(records.error()).at(o_.questions_name);
                return to_json(*records);
              }));

@@ -71,6 +71,7 @@ Result<void> Search::open() {
   MIAO_TRY(report_.sha256, sha256_file(copy_->path()));
   MIAO_TRY(base_, task_->open(copy_->path()));
   MIAO_CHECK_OK(check_numbers(base_->checkpoint(), base_->pool(), o_.cancel));
+  MIAO_TRY(judge_, task_->open_judge(*base_));
   report_.architecture = base_->spec().family;
   report_.base_bytes = std::filesystem::file_size(copy_->path(), error);
   return {};
@@ -102,7 +103,7 @@ Result<void> Search::find_importance() {
     }
   }
   MIAO_TRY(const Importance fresh, measure_importance(
-                                       *base_, sets_.items[kCalibration],
+                                       judging(), sets_.items[kCalibration],
                                        [&](int64_t n) {
                                          progress("reading calibration text", n,
                                                   static_cast<int64_t>(sets_.items[kCalibration].size()));
@@ -126,13 +127,13 @@ Result<void> Search::find_losses() {
                  {"calibration", hash_of(sets_.items[kCalibration])},
                  {"windows", hash_of(sets_.items[kSearch])},
                  {"types", names_of(types_)}};
-  MIAO_TRY(const Json json, kept(key, [&]() -> Result<Json> {
-             const LossOptions options{
-                 .progress = [&](int64_t n, int64_t total) { progress("measuring losses", n, total); },
-                 .cancel = o_.cancel};
-             MIAO_TRY(const auto made, measure_sensitivity(*base_, sets_.items[kSearch], importance_, types_, options));
-             return to_json(made);
-           }));
+  MIAO_TRY(
+      const Json json, kept(key, [&]() -> Result<Json> {
+        const LossOptions options{.progress = [&](int64_t n, int64_t total) { progress("measuring losses", n, total); },
+                                  .cancel = o_.cancel};
+        MIAO_TRY(const auto made, measure_sensitivity(judging(), sets_.items[kSearch], importance_, types_, options));
+        return to_json(made);
+      }));
   MIAO_TRY(report_.matrices, matrices_of(json));
   return {};
 }

@@ -139,8 +139,8 @@ Result<void> Search::compare() {
                                   {"calibration", hash_of(sets_.items[kCalibration])},
                                   {"windows", hash_of(sets_.items[kSearch])}},
                                  [&]() -> Result<Json> {
-                                   MIAO_TRY(const auto losses,
-                                            measure_losses(*base_, sets_.items[kSearch], importance_, types, options));
+                                   MIAO_TRY(const auto losses, measure_losses(judging(), sets_.items[kSearch],
+                                                                              importance_, types, options));
                                    return Json(losses);
                                  }));
   const auto losses = json.get<std::vector<std::vector<double>>>();

@@ -21,6 +21,9 @@ struct Rendered {
 };
 Result<Rendered> render(runtime::Blockwise& model, const TensorView& source, DType type, const RoundOptions& options);
 
+// Of the same shape and type, with the first rows again and again: takes no time to make, and as long to compute with.
+Result<Rendered> stand_in(runtime::Blockwise& model, const TensorView& source, DType type);
+
 // The model with some matrices replaced, until the end of the scope or restore().
 class Replaced {
  public:

@@ -49,6 +49,7 @@ class Search {
   Result<measure::Quality> quality_of(const Candidate& candidate, Set set);
   Result<Speeds> speeds_of(Task::Model& model);
   void find_misses(Candidate& candidate) const;
+  Result<void> find_latency(const Candidate& candidate);
   Result<void> write_result(const Candidate& candidate);
 
   // figures.cpp: losses that are not of a text
@@ -59,11 +60,15 @@ class Search {
 
   // compress.cpp
   Result<void> choose();
+  Result<void> confirm();  // on the final text
   Costs base_costs() const;
   CostLimits limits() const;
   void learn_from(const Candidate& candidate);
+  double goal_of(const Candidate& candidate) const;  // measured; less is better
   Candidate candidate_of(const Allocation& allocation) const;
 
+  // The base for all that is not timed.
+  Task::Model& judging() { return judge_ ? *judge_ : *base_; }
   // What the store has for `key`, or what `measure` finds and the store then keeps.
   Result<Json> kept(Json key, const std::function<Result<Json>()>& measure);
   void say(const std::string& line) const {
@@ -84,6 +89,7 @@ class Search {
   std::optional<GgufCopy> copy_;
   std::unique_ptr<Task> task_;
   std::unique_ptr<Task::Model> base_;
+  std::unique_ptr<Task::Model> judge_;  // the base once more, see Task::open_judge()
   Sets sets_;
   std::string calibrated_on_;
   Importance importance_;

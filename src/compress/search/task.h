@@ -39,10 +39,14 @@ class Task {
 
   virtual Wording wording() const = 0;
   virtual Result<std::unique_ptr<Model>> open(const std::filesystem::path& file) = 0;
+  // `base` once more, for passes whose time does not count: it computes the same in less time, and takes more memory.
+  // nullptr where that cannot be had.
+  virtual Result<std::unique_ptr<Model>> open_judge(const Model& /*base*/) { return std::unique_ptr<Model>(); }
   // Errors: invalid for text that is too short, with how much it lacks.
   virtual Result<Sets> cut(Model& base, const Kept& kept) = 0;
   virtual Request request() const = 0;  // after cut()
   virtual Clock clock(Model& model) const = 0;
+  virtual Result<measure::LatencyReport> latency(Model& model, const measure::Workload& workload) const = 0;
   virtual int64_t memory(const Model& model) const = 0;  // of a request, as the engine counts it
   // The type of keys and values, where there are any, and another one from now on.
   virtual std::optional<kernels::KvType> kv_type(const Model& model) const = 0;

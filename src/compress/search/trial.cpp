@@ -70,7 +70,7 @@ Result<measure::Quality> Search::quality_of(const Candidate& candidate, Set set)
              const measure::QualityRun run{.stop = o_.cancel, .progress = [&](int64_t n, int64_t total) {
                                              progress(candidate.name + ": loss, " + kSetNames[set] + " text", n, total);
                                            }};
-             return task_->measure(*model, *base_, set, run);
+             return task_->measure(*model, judging(), set, run);
            }));
   MIAO_TRY(measure::Quality out, task_->quality(json));
   MIAO_CHECK_OK(add_figures(candidate, set, out));
@@ -159,6 +159,24 @@ Result<void> Search::judge(Candidate& c) {
   MIAO_TRY(c.speeds, speeds_of(*model));
   find_misses(c);
   trial_seconds_ = now_seconds() - start;
+  return {};
+}
+
+// Few repetitions: figures to look at, which no budget is about.
+Result<void> Search::find_latency(const Candidate& c) {
+  const Request& r = report_.request;
+  const int64_t longest = r.lengths.empty() ? r.prompt : std::ranges::max(r.lengths);
+  if (longest < 2) return {};
+  MIAO_TRY(const auto usual, measure::LengthDistribution::parse(fmt::format("uniform:1:{}", longest), longest));
+  const measure::Workload workload{
+      .lengths = o_.lengths.value_or(usual), .samples = 10, .reps = 2, .seed = o_.seed, .stop = o_.cancel};
+  MIAO_TRY(const auto file, build(c));
+  MIAO_TRY(const auto model, task_->open(file));
+  for (Task::Model* const side : {base_.get(), model.get()}) {
+    progress("timing lengths of inputs", static_cast<int64_t>(report_.latency.size()), 2);
+    MIAO_TRY(measure::LatencyReport latency, task_->latency(*side, workload));
+    report_.latency.push_back(std::move(latency));
+  }
   return {};
 }
 
