@@ -60,7 +60,7 @@ Result<Comparison> compare_searches(std::span<const std::filesystem::path> paths
 
 constexpr int kComparisonSchema = 1;
 nlohmann::ordered_json to_json(const Comparison& comparison);
-// One page, self-contained and without scripts.
+// One page, self-contained.
 std::string to_html(const Comparison& comparison, const std::string& version, const std::string& date);
 
 }  // namespace miao::compress

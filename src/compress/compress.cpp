@@ -216,7 +216,6 @@ Result<CompressReport> Search::run() {
   report_.threads = base_->pool().threads();
   report_.base_memory = task_->memory(*base_);
   MIAO_CHECK_OK(learn());
-  memory_over_ = static_cast<double>(report_.base_memory) - base_costs()[kMemory];
   MIAO_CHECK_OK(compare());
   say(fmt::format("losses of single matrices add up: Spearman {:.3f}, measured {:.2f} of predicted",
                   report_.additivity.spearman, report_.additivity.slope));

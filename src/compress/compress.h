@@ -167,8 +167,8 @@ struct CompressReport {
   int64_t base_memory = 0;
   std::vector<MatrixLoss> matrices;
   std::optional<TimeTable> times;
-  std::vector<KvOption> kv;                        // the first: as the model is, where that is one of them
-  std::vector<Allocation> front_time, front_size;  // loss against seconds, against bytes
+  std::vector<KvOption> kv;  // the first: as the model is, where that is one of them
+  std::vector<Allocation> front_time, front_size, front_memory;  // loss against seconds, bytes, memory
   std::vector<Reference> references;
   Additivity additivity;
   std::vector<Candidate> candidates;

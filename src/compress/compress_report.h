@@ -18,7 +18,7 @@ constexpr int kCompressSchema = 1;  // of the JSON; fields may come without a ne
 nlohmann::ordered_json to_json(const CompressReport& report, const ReportContext& context);
 // For a terminal: what was chosen, what it keeps, what it takes.
 std::string to_text(const CompressReport& report);
-// One page, self-contained and without scripts: light or dark as the reader's system.
+// One page, self-contained: light or dark as the reader's system.
 std::string to_html(const CompressReport& report, const ReportContext& context);
 std::string to_markdown(const CompressReport& report, const ReportContext& context);
 // report.json, report.html, report.md, and reproduce.sh, which gives the same bytes whatever times are measured then.

@@ -162,6 +162,51 @@ TEST_F(CompressTest, FindsAModelWithinItsBudgetsAndDoesNotMeasureTwice) {
   if (again->candidates[0].types == chosen.types) EXPECT_EQ(*read_file(dir_ / "out" / "model.gguf"), bytes);
 }
 
+// What passed on the verification text is tested in the order of its predicted loss, up to the first that misses.
+TEST_F(CompressTest, TheFinalTextIsForTestsInAFixedOrder) {
+  CompressOptions o = options();
+  o.tries = 4;
+  o.budgets.losses = {*measure::parse_budget("kld:0.2")};
+  const auto found = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(found.ok()) << found.error().str();
+  std::vector<const Candidate*> tested;
+  for (const Candidate& c : found->candidates) {
+    if (c.final_quality) tested.push_back(&c);
+    if (c.final_quality && !c.misses.empty()) EXPECT_EQ(&c, &found->candidates[static_cast<size_t>(found->chosen)]);
+  }
+  ASSERT_FALSE(tested.empty());
+  std::ranges::sort(tested, {}, [](const Candidate* c) { return c->predicted[kLoss]; });
+  const Candidate* last = tested[0];  // that passed, or the first
+  for (size_t i = 0; i < tested.size(); ++i) {
+    const bool passes = tested[i]->final_quality->outcome() == measure::Outcome::passes;
+    if (i + 1 < tested.size()) EXPECT_TRUE(passes) << "nothing is tested behind one that misses";
+    if (passes) last = tested[i];
+  }
+  const Candidate& chosen = found->candidates[static_cast<size_t>(found->chosen)];
+  EXPECT_EQ(last, &chosen);
+  EXPECT_EQ(found->kept, chosen.misses.empty() && found->final_quality->outcome() == measure::Outcome::passes);
+  for (const Candidate& c : found->candidates) {
+    if (!c.misses.empty() || c.predicted[kLoss] > chosen.predicted[kLoss]) continue;
+    EXPECT_GE(c.speeds->own.request(o.request), chosen.speeds->own.request(o.request)) << "the safer one is not faster";
+  }
+}
+
+TEST_F(CompressTest, LatencyOverLengthsOfInputs) {
+  CompressOptions o = options();
+  o.tries = 1;
+  o.budgets.losses = {*measure::parse_budget("kld:0.5")};
+  o.lengths = *measure::LengthDistribution::of({3, 20, 20, 31}, 100, "file:mine");
+  const auto found = compress(path(), dir_ / "out", o);
+  ASSERT_TRUE(found.ok()) << found.error().str();
+  ASSERT_EQ(found->latency.size(), 2u);
+  for (const measure::LatencyReport& l : found->latency) {
+    EXPECT_EQ(l.lengths, "file:mine");
+    EXPECT_EQ(l.mean_length, 18.5);
+    EXPECT_GT(l.predicted.value, 0);
+    EXPECT_EQ(l.points.back().length, 31);
+  }
+}
+
 TEST_F(CompressTest, KeysAndValuesAreChosenTooAndTheFileSaysSo) {
   using kernels::KvType;
   CompressOptions o = options();

@@ -145,6 +145,7 @@ Json to_json(const CompressReport& r, const ReportContext& context) {
   }
   out["front_time"] = of(r.front_time);
   out["front_size"] = of(r.front_size);
+  out["front_memory"] = of(r.front_memory);
   out["matrices"] = Json::array();
   for (const MatrixLoss& m : r.matrices) {
     Json types = Json::object();

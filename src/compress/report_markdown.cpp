@@ -45,6 +45,8 @@ std::string to_markdown(const CompressReport& r, const ReportContext& context) {
                  "Some mixes of the predicted front.");
   out += section("What can be had: loss against size", front_points(r, r.front_size),
                  "Some mixes of the predicted front.");
+  out += section("What can be had: loss against memory", front_points(r, r.front_memory),
+                 "Some mixes of the predicted front.");
   out += section("What others take, and controls", references(r));
   out += section("Candidates", candidates(r));
   out += section("Chosen types", matrix_types(r));

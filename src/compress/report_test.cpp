@@ -22,7 +22,7 @@ void expect_has(const std::string& text, std::initializer_list<std::string_view>
 // Self-contained, names are no markup, each chart has words, what is opened is closed, no figure is no number.
 void expect_sound(const std::string& html) {
   EXPECT_EQ(html.find("a<b>"), std::string::npos);
-  for (const char* wrong : {"<script", "src=", "href=", "url(", "@import", "nan", "inf "})
+  for (const char* wrong : {"<script src", "src=", "href=", "url(", "@import", "nan", "inf "})
     EXPECT_EQ(html.find(wrong), std::string::npos) << wrong;
   EXPECT_EQ(count(html, "http"), count(html, "http://www.w3.org/2000/svg"));
   EXPECT_EQ(count(html, "<figure>"), count(html, "<desc>"));
@@ -57,7 +57,7 @@ MatrixLoss matrix(const std::string& tensor, int64_t layer, double loss) {
 
 Allocation allocation(double loss, double seconds, double bytes) {
   Allocation a;
-  a.total = {loss, seconds, seconds / 4, bytes};
+  a.total = {loss, seconds, seconds / 4, bytes, seconds / 500, bytes + 20e6};
   return a;
 }
 
@@ -94,6 +94,7 @@ CompressReport report() {
   r.kv = {{kernels::KvType::f16, 0, {}, 0}, {kernels::KvType::int8, 0.0003, {0.002, -0.0001}, -6912000}};
   r.front_time = {allocation(0, 1.87, 270e6), allocation(0.01, 1.1, 130e6), allocation(0.2, 0.77, 78e6)};
   r.front_size = {allocation(0, 1.87, 270e6), allocation(0.02, 1.1, 110e6), allocation(0.17, 0.82, 77e6)};
+  r.front_memory = r.front_size;
   r.references = {{"Q4_K_M", {}, {0.042, 0.99, 0.18, 105e6}, 0.0426},
                   {"Q4_0", {}, {0.17, 0.83, 0.16, 92e6}, 0.1726},
                   {"inverted ranking", {}, {0.027, 0.99, 0.18, 110e6}, 0.069}};
@@ -104,6 +105,13 @@ CompressReport report() {
   r.candidates[0].quality = quality(0.01907, 0.02167, measure::Outcome::not_shown);
   r.chosen = 1;
   r.final_quality = quality(0.0158, 0.0181, measure::Outcome::passes);
+  for (const double pass : {0.002, 0.001}) {
+    measure::LatencyReport& l = r.latency.emplace_back();
+    l.lengths = "uniform:1:9", l.mean_length = 5;
+    l.points = {{1, pass, pass, 2 * pass}, {9, 9 * pass, 8 * pass, 11 * pass}};
+    l.tau.seconds[measure::kToken] = pass;
+    l.predicted = {5 * pass, {4 * pass, 6 * pass}};
+  }
   r.kept = true;
   r.file = "out/model.gguf", r.main_type = "Q4_0", r.seconds = 900;
   return r;
@@ -124,6 +132,7 @@ TEST(CompressPage, SaysWhatWasFoundAndIsSound) {
                     "the rise of perplexity is 1.580 % (below 1.810 %)",  // verdict
                     "Loss against time",
                     "Loss against size",
+                    "Loss against memory",
                     "budget of speed",
                     "budget of size",
                     "budget of loss",
@@ -136,6 +145,12 @@ TEST(CompressPage, SaysWhatWasFoundAndIsSound) {
                     "rank correlation (Spearman) of 1.000; measured is 1.02 of predicted",
                     "Keys and values, beside the model as it is",
                     "-6.9",
+                    "Lengths of inputs",
+                    "uniform:1:9, 5.0 tokens",
+                    "Latency over the length of an input",
+                    "base, fitted",
+                    "E[tau(n)], ms",
+                    "4 to 6",
                     "Time of candidates",
                     "ppl:2% is 0.01907, with 95 % confidence below 0.02167",
                     "Processor a&lt;b&gt;",
@@ -173,9 +188,9 @@ TEST(CompressPage, MissesAreNamed) {
 
 TEST(CompressPage, MarkdownSaysTheSame) {
   const std::string text = to_markdown(report(), context());
-  expect_has(text,
-             {"# a&lt;b>.gguf: All budgets are kept", "2.57 times as fast", "| Q4_K_M |", "| candidate 2 (chosen) |",
-              "| 10 | Q4_0 |", "(Spearman) of 1.000", "10 CPU-ms", "    miao compress 'a<b>.gguf' -o out\n"});
+  expect_has(text, {"# a&lt;b>.gguf: All budgets are kept", "2.57 times as fast", "| Q4_K_M |",
+                    "| candidate 2 (chosen) |", "| 10 | Q4_0 |", "Expected latency over lengths of inputs",
+                    "| 5 (4 to 6) |", "(Spearman) of 1.000", "10 CPU-ms", "    miao compress 'a<b>.gguf' -o out\n"});
   // All rows of a table have as many cells as its head.
   size_t cells = 0, tables = 0;
   for (size_t at = 0; at < text.size();) {
@@ -203,7 +218,7 @@ TEST(CompressPage, PartsMayBeMissing) {
   sound([](CompressReport& r) { r.candidates.clear(), r.chosen = -1, r.final_quality.reset(); });
   sound([](CompressReport& r) { r.candidates.clear(); });  // chosen points nowhere
   sound([](CompressReport& r) { r.references.clear(), r.additivity = {}; });
-  sound([](CompressReport& r) { r.front_time.clear(), r.front_size.clear(); });
+  sound([](CompressReport& r) { r.front_time.clear(), r.front_size.clear(), r.front_memory.clear(); });
   sound([](CompressReport& r) { r.matrices.clear(), r.times.reset(), r.sets.clear(); });
   sound([](CompressReport& r) { r.matrices.erase(r.matrices.begin(), r.matrices.end() - 1); });  // none in a layer
   sound([](CompressReport& r) {
@@ -212,6 +227,7 @@ TEST(CompressPage, PartsMayBeMissing) {
   sound([](CompressReport& r) {
     for (MatrixLoss& m : r.matrices) m.probe_loss = 0;
   });
+  sound([](CompressReport& r) { r.latency.clear(); });
   sound([](CompressReport& r) { r.request = {.prompt = 0, .gen = 0}; });
   const std::string html = to_html({}, {});
   expect_sound(html);

@@ -94,16 +94,22 @@ class Measurement {
       here.push_back(&m);
       eights.emplace_back();
       const TensorView& source = *model_.checkpoint().find(m.tensor);
+      const Sample sample = sample_of(source);
+      double sampled = 0, all = 0;  // errors of the probe
       for (size_t i = 1; i < m.types.size(); ++i) {
         TypeLoss& t = m.types[i];
-        MIAO_TRY(Rendered made, render(model_, source, t.type, round_));
-        t.bytes = made.view.bytes;
-        t.error = made.error;
+        MIAO_TRY(const Rendered some, render(model_, sample.view, t.type, round_));
+        t.bytes = static_cast<uint64_t>(source.rows() * row_bytes(t.type, source.cols()));
+        t.error = some.error;
         if (t.type != DType::q8_0 && t.type != m.probe) continue;
+        MIAO_TRY(Rendered made, render(model_, source, t.type, round_));
         kept.push_back(std::move(made));
         if (t.type == DType::q8_0) eights.back() = kept.back().view;
-        if (t.type == m.probe) probes.push_back(kept.back().view);
+        if (t.type != m.probe) continue;
+        probes.push_back(kept.back().view);
+        sampled = some.error, all = kept.back().error;
       }
+      for (TypeLoss& t : m.types) t.error *= sampled > 0 ? all / sampled : 1;
     }
     if (here.empty()) return {};
     Replaced replaced(model_);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <numeric>
 
 #include "base/check.h"
 #include "compress/search/rendered.h"
@@ -79,23 +80,17 @@ class Table {
 
   // Medians over rounds; kinds whose matrices are all in `type` now, or are as the model has them.
   Result<void> measure(DType type, bool own) {
-    std::map<std::string, std::vector<double>> first, step;
-    std::vector<double> other_first, other_step;
-    for (int round = 0; round < options_.rounds; ++round) {
-      for (const Phase phase : {Phase::first, Phase::step}) {
-        if (!(phase == Phase::first ? clock_.reads : clock_.writes)) continue;
-        MIAO_TRY(const Timing plain, clock_.run(phase, static_cast<uint64_t>(round), false));
-        MIAO_TRY(const Timing seen, clock_.run(phase, static_cast<uint64_t>(round), true));
-        const double rest = split(plain.seconds, seen.profile, seen.profiled, phase == Phase::first ? first : step);
-        (phase == Phase::first ? other_first : other_step).push_back(rest);
-      }
+    std::map<std::string, double> first, step;
+    for (const Phase phase : {Phase::first, Phase::step}) {
+      if (!(phase == Phase::first ? clock_.reads : clock_.writes)) continue;
+      MIAO_TRY(const Timing plain, clock_.run(phase, 1, options_.rounds, false));
+      MIAO_TRY(const Timing seen, clock_.run(phase, 1, options_.rounds, true));
+      const double rest = split(median(plain.seconds), seen, phase == Phase::first ? first : step);
+      (phase == Phase::first ? rest_first_ : rest_step_).push_back(rest);
     }
-    if (!other_first.empty()) rest_first_.push_back(median(other_first));
-    if (!other_step.empty()) rest_step_.push_back(median(other_step));
     for (TimeTable::Kind& kind : out_.kinds) {
       if (!own && !fits(kind.name, type)) continue;
-      const Times times{first.contains(kind.name) ? median(first[kind.name]) : 0,
-                        step.contains(kind.name) ? median(step[kind.name]) : 0};
+      const Times times{first[kind.name], step[kind.name]};
       if (!own) {
         kind.types[type] = times;
         continue;
@@ -108,14 +103,13 @@ class Table {
   }
 
   // Adds each kind of product's share of `total`, which was taken without the profile that says the shares: to look at
-  // the clock behind each step takes time too. Returns what is left. `profiled`: seconds of all that the profile saw.
-  double split(double total, const std::vector<std::pair<std::string, double>>& profile, double profiled,
-               std::map<std::string, std::vector<double>>& kinds) const {
+  // the clock behind each step takes time too. Returns what is left.
+  double split(double total, const Timing& seen, std::map<std::string, double>& kinds) const {
     double rest = total;
-    for (const auto& [kind, seconds] : profile) {
+    for (const auto& [kind, seconds] : seen.profile) {
       if (!weights_.contains(kind)) continue;
-      kinds[kind].push_back(total * seconds / profiled);
-      rest -= total * seconds / profiled;
+      kinds[kind] += total * seconds / seen.profiled;
+      rest -= total * seconds / seen.profiled;
     }
     return rest;
   }
@@ -157,38 +151,45 @@ Times TimeTable::of(std::string_view tensor, DType type) const {
 Result<Times> Clock::once(uint64_t seed) const {
   Times out;
   if (reads) {
-    MIAO_TRY(const Timing t, run(Phase::first, seed, false));
-    out.first = t.seconds;
+    MIAO_TRY(const Timing t, run(Phase::first, seed, 1, false));
+    out.first = t.seconds[0];
   }
   if (writes) {
-    MIAO_TRY(const Timing t, run(Phase::step, seed, false));
-    out.step = t.seconds;
+    MIAO_TRY(const Timing t, run(Phase::step, seed, 1, false));
+    out.step = t.seconds[0];
   }
   return out;
 }
 
 Clock clock_of(runtime::Engine& engine, const Request& request, const std::atomic<bool>* cancel) {
   const int64_t steps = std::min(kSteps, request.gen);
-  const auto run = [&engine, request, steps, cancel](Phase phase, uint64_t seed, bool profile) -> Result<Timing> {
-    const measure::BenchOptions bench{.reps = 1, .seed = seed, .profile = profile, .stop = cancel};
+  const auto run = [&engine, request, steps, cancel](Phase phase, uint64_t seed, int times,
+                                                     bool profile) -> Result<Timing> {
+    const measure::BenchOptions bench{.reps = times, .seed = seed, .profile = profile, .stop = cancel};
     const bool step = phase == Phase::step;
     MIAO_TRY(measure::BenchRow row, measure::bench(engine, step ? request.decode(steps) : request.prefill(), bench));
-    if (!step) return Timing{row.prefill_seconds[0], row.prefill_seconds[0], std::move(row.prefill_profile)};
-    return Timing{row.decode_seconds[0] / static_cast<double>(steps), row.decode_seconds[0],
-                  std::move(row.decode_profile)};
+    Timing out{.seconds = std::move(step ? row.decode_seconds : row.prefill_seconds),
+               .profile = std::move(step ? row.decode_profile : row.prefill_profile)};
+    out.profiled = std::accumulate(out.seconds.begin(), out.seconds.end(), 0.0);
+    if (step) {
+      for (double& s : out.seconds) s /= static_cast<double>(steps);
+    }
+    return out;
   };
   return {.reads = request.prompt > 0, .writes = steps > 0, .run = run};
 }
 
 Clock clock_of(runtime::Encoder& encoder, const Request& request, const std::atomic<bool>* cancel) {
-  const auto run = [&encoder, request, cancel](Phase, uint64_t seed, bool profile) -> Result<Timing> {
+  const auto run = [&encoder, request, cancel](Phase, uint64_t seed, int times, bool profile) -> Result<Timing> {
     runtime::Rng rng(seed);
     std::vector<std::vector<int32_t>> ids;
     for (const int64_t n : request.lengths) ids.push_back(measure::random_tokens(rng, n, encoder.spec().vocab));
-    const measure::BenchOptions bench{.reps = 1, .seed = seed, .profile = profile, .stop = cancel};
+    const measure::BenchOptions bench{.reps = times, .seed = seed, .profile = profile, .stop = cancel};
     MIAO_TRY(measure::EncodeRow row, measure::bench_ids(encoder, ids, request.batch, bench));
-    return Timing{row.seconds[0] / static_cast<double>(row.pass_seconds.size()), row.seconds[0],
-                  std::move(row.profile)};
+    Timing out{.seconds = std::move(row.seconds), .profile = std::move(row.profile)};
+    out.profiled = std::accumulate(out.seconds.begin(), out.seconds.end(), 0.0);
+    for (double& s : out.seconds) s *= static_cast<double>(times) / static_cast<double>(row.pass_seconds.size());
+    return out;
   };
   return {.reads = true, .writes = false, .run = run};
 }

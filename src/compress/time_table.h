@@ -44,16 +44,16 @@ struct Times {
   double request(const Request& r) const { return first + static_cast<double>(r.gen) * step; }
 };
 
-// Runs a part of a request once. A profile says the seconds of each kind of step.
+// Runs a part of a request some times. A profile says the seconds of each kind of step.
 enum class Phase : uint8_t { first, step };
 struct Timing {
-  double seconds = 0;
-  double profiled = 0;  // of all that the profile saw
+  std::vector<double> seconds;  // of each time
+  double profiled = 0;          // of all that the profile saw
   std::vector<std::pair<std::string, double>> profile;
 };
 struct Clock {
   bool reads = true, writes = true;  // the phases that a request has
-  std::function<Result<Timing>(Phase phase, uint64_t seed, bool profile)> run;
+  std::function<Result<Timing>(Phase phase, uint64_t seed, int times, bool profile)> run;
   Result<Times> once(uint64_t seed) const;
 };
 Clock clock_of(runtime::Engine& engine, const Request& request, const std::atomic<bool>* cancel);

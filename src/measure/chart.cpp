@@ -74,6 +74,9 @@ std::string draw(const Series& s, const Axis& px, const Axis& py) {
   return out;
 }
 
+// Of series i: its key in the legend shows and hides it.
+std::string part(size_t i, const std::string& marks) { return fmt::format("<g data-s=\"{}\">\n{}</g>\n", i, marks); }
+
 // The name of a line begins where the line does; those of dots stay inside the picture.
 std::string names(const Chart& chart, const Axis& px, const Axis& py) {
   Labels labels({kLeft, 0, kWidth, kHeight - kBottom});
@@ -83,13 +86,16 @@ std::string names(const Chart& chart, const Axis& px, const Axis& py) {
     }
   }
   std::string out;
-  for (const Series& s : chart.series) {
+  for (size_t i = 0; i < chart.series.size(); ++i) {
+    const Series& s = chart.series[i];
     if (s.mark == Mark::bars) continue;
+    std::string own;
     for (const Point& p : s.points) {
       if (p.label.empty() || p.plain) continue;
       const double x = px(p.x);
-      out += labels.put(x, py(p.y), marked(s.mark) && s.mark != Mark::linked && x > (kLeft + kWidth) / 2, p.label);
+      own += labels.put(x, py(p.y), marked(s.mark) && s.mark != Mark::linked && x > (kLeft + kWidth) / 2, p.label);
     }
+    if (!own.empty()) out += part(i, own);
   }
   return out;
 }
@@ -190,7 +196,7 @@ std::string svg(const Chart& chart) {
   out += fmt::format(
       "<text transform=\"translate(14 {:.1f}) rotate(-90)\" text-anchor=\"middle\" class=\"axis\">{}</text>\n",
       (kTop + bottom) / 2, escape_html(chart.y_label));
-  for (const Series& s : chart.series) out += draw(s, px, py);
+  for (size_t i = 0; i < chart.series.size(); ++i) out += part(i, draw(chart.series[i], px, py));
   return out + names(chart, px, py) + "</svg>\n";
 }
 

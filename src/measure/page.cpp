@@ -41,6 +41,11 @@ figcaption b { display: block; }
 .key i.line { height: .2rem; }
 .key i.dashes { height: 0; border-top: 2px dashed var(--muted); border-radius: 0; }
 .key i.dot { width: .6rem; border-radius: 50%; }
+.key[role] { cursor: pointer; }
+.key.off { opacity: .4; text-decoration: line-through; }
+.tip { position: fixed; z-index: 1; max-width: 24rem; padding: .2rem .5rem; border-radius: 4px; font-size: .85rem;
+  background: var(--ink); color: var(--page); pointer-events: none; }
+.tip:empty { display: none; }
 .key i.ring { width: .6rem; border: 2px solid; border-radius: 50%; }
 svg { width: 100%; min-width: 26rem; height: auto; display: block; font-family: inherit; }
 svg text { fill: var(--muted); font-size: 13px; }
@@ -56,6 +61,52 @@ summary { cursor: pointer; color: var(--muted); }
   th, td { padding-right: .4rem; }
   td.n, th.n { padding-left: .4rem; }
   td small, th small { font-size: .7rem; }
+}
+)";
+
+// Where scripts run: a key of a legend shows and hides its marks, and the mark next to the pointer says what it is, for
+// which it otherwise has a title that comes late.
+constexpr const char* kScript = R"(
+for (const figure of document.querySelectorAll('figure')) {
+  figure.querySelectorAll('.key').forEach((key, i) => {
+    const flip = () => {
+      const off = key.classList.toggle('off');
+      key.setAttribute('aria-checked', !off);
+      for (const marks of figure.querySelectorAll(`[data-s="${i}"]`)) marks.style.display = off ? 'none' : '';
+    };
+    key.tabIndex = 0;
+    key.setAttribute('role', 'switch');
+    key.setAttribute('aria-checked', true);
+    key.addEventListener('click', flip);
+    key.addEventListener('keydown', (e) => {
+      if (e.key !== 'Enter' && e.key !== ' ') return;
+      e.preventDefault();
+      flip();
+    });
+  });
+  const marks = [...figure.querySelectorAll('svg * > title')].map((title) => {
+    const mark = title.parentElement;
+    mark.setAttribute('aria-label', title.textContent);
+    title.remove();
+    return mark;
+  });
+  if (!marks.length) continue;
+  const tip = figure.appendChild(document.createElement('div'));
+  tip.className = 'tip';
+  figure.querySelector('svg').addEventListener('pointermove', (e) => {
+    let best = 20, nearest;
+    for (const mark of marks) {
+      const box = mark.getBoundingClientRect();
+      if (!box.width) continue;
+      const x = Math.max(box.left - e.clientX, 0, e.clientX - box.right);
+      const y = Math.max(box.top - e.clientY, 0, e.clientY - box.bottom);
+      if (Math.hypot(x, y) < best) best = Math.hypot(x, y), nearest = mark;
+    }
+    tip.textContent = nearest ? nearest.getAttribute('aria-label') : '';
+    tip.style.left = Math.min(e.clientX + 12, innerWidth - tip.offsetWidth - 4) + 'px';
+    tip.style.top = e.clientY + 16 + 'px';
+  });
+  figure.querySelector('svg').addEventListener('pointerleave', () => (tip.textContent = ''));
 }
 )";
 
@@ -123,8 +174,8 @@ std::string page(std::string_view title, std::string_view body) {
   return fmt::format(
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n"
-      "<style>{}</style></head><body>\n{}</body></html>\n",
-      escape_html(title), kStyle, body);
+      "<style>{}</style></head><body>\n{}<script>{}</script></body></html>\n",
+      escape_html(title), kStyle, body, kScript);
 }
 
 std::string table(const std::vector<Cell>& head, const std::vector<std::vector<Cell>>& rows) {

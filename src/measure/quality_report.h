@@ -47,6 +47,6 @@ std::string sentence(const Quality& quality, const Verdict& verdict);
 constexpr int kQualitySchema = 1;  // of the JSON; fields may come without a new number
 // The metrics stand in the object itself, each by its key; their intervals in "intervals".
 nlohmann::ordered_json to_json(const QualityReport& report);
-std::string to_html(const QualityReport& report);  // self-contained, without scripts
+std::string to_html(const QualityReport& report);  // self-contained
 
 }  // namespace miao::measure

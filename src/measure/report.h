@@ -39,7 +39,7 @@ nlohmann::ordered_json to_json(const BenchReport& report);
 nlohmann::ordered_json to_json(const Machine& machine);
 nlohmann::ordered_json to_json(const std::vector<KernelRow>& rows);
 std::string to_markdown(const BenchReport& report);
-// Self-contained: no scripts, no other files; light or dark as the reader's system.
+// Self-contained: no other files; light or dark as the reader's system.
 std::string to_html(const BenchReport& report);
 
 }  // namespace miao::measure

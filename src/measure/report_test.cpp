@@ -252,8 +252,9 @@ size_t count(const std::string& text, std::string_view what) {
 void expect_sound_page(const std::string& html) {
   EXPECT_EQ(html.find("a<b>"), std::string::npos);
   EXPECT_NE(html.find("a&lt;b&gt;"), std::string::npos);
-  for (const char* outside : {"<script", "src=", "href=", "url(", "@import", "nan"})
+  for (const char* outside : {"<script src", "src=", "href=", "url(", "@import", "nan"})
     EXPECT_EQ(html.find(outside), std::string::npos) << outside;
+  EXPECT_EQ(count(html, "<script>"), 1u);
   EXPECT_EQ(count(html, "<figure>"), count(html, "role=\"img\""));
   EXPECT_EQ(count(html, "role=\"img\""), count(html, "<desc>"));
   for (const char* tag : {"div", "table", "tr", "figure", "details", "svg", "p", "h2"}) {

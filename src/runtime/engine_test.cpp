@@ -206,6 +206,24 @@ TEST(Engine, Bf16x3) {
   }
 }
 
+// Floating matrices as with bf16x3, quantised ones as ever: activations are rounded for these alone.
+TEST(Engine, FloatsByPartsBesideCodes) {
+  const File floats(TinyModel{.dim = 96, .ffn = 64, .dtype = DType::f16});
+  const auto ids = some_ids(70, 48);
+  const Rows exact = all_rows(*floats.open({.threads = 2, .kv = kernels::KvType::f32}), ids);
+  const auto parts = floats.open({.threads = 2, .compute = Compute::floats, .kv = kernels::KvType::f32});
+  EXPECT_LT(error_of(all_rows(*parts, ids), exact), 1e-5);
+  EXPECT_EQ(floats.open({.compute = Compute::floats})->kv_type(), floats.open({})->kv_type());
+  for (const KernelReport& kernel : parts->kernels()) EXPECT_TRUE(kernel.gemm.starts_with("bf16x3")) << kernel.gemm;
+
+  const File codes(TinyModel{.dim = 64, .ffn = 96, .dtype = DType::q8_0});
+  const auto engine = codes.open({.threads = 2, .compute = Compute::floats});
+  EXPECT_LT(error_of(all_rows(*engine, ids), all_rows(*codes.open({.threads = 2}), ids)), 1e-5);
+  for (const KernelReport& kernel : engine->kernels()) {
+    if (kernel.format == "Q8_0") EXPECT_FALSE(kernel.gemm.starts_with("bf16x3")) << kernel.weights;
+  }
+}
+
 // More rows at once than meet all columns together; rows of their own for each thread, and columns handed out.
 TEST(Engine, GroupsOfRowsChangeNothing) {
   struct Case {

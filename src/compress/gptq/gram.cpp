@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "kernels/table.h"
@@ -32,9 +33,9 @@ void multiply(const graph::Context& context, const float* a, int64_t lda, int64_
   const int64_t blocks = (cols + kLanes - 1) / kLanes, bytes = f32.block_bytes(n);
   const int64_t scratch_bytes = kernels::round_up(f32.scratch_bytes(n), 64);
   const int64_t tile_bytes = kTaskRows * kTaskBlocks * kLanes * static_cast<int64_t>(sizeof(float));
-  std::vector<std::byte> memory(
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(
       static_cast<size_t>(blocks * bytes + context.pool.threads() * (scratch_bytes + tile_bytes) + 2 * kLine));
-  std::byte* const packed = memory.data() + (kLine - reinterpret_cast<uintptr_t>(memory.data()) % kLine) % kLine;
+  std::byte* const packed = memory.get() + (kLine - reinterpret_cast<uintptr_t>(memory.get()) % kLine) % kLine;
   std::byte* const own = packed + kernels::round_up(blocks * bytes, kLine);
   std::atomic<int64_t> next = 0;
   context.pool.run([&](Worker& worker) {

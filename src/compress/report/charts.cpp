@@ -20,15 +20,20 @@ namespace {
 
 std::string html(const FactTable& t) { return t.rows.empty() ? "" : measure::table(t.head, t.rows); }
 
-// One of the two charts: how a quantity is read from predictions and from what was built, in the unit of its axis.
+// One of the three charts: how a quantity is read from predictions and from what was built, in the unit of its axis.
 struct View {
   const CompressReport& r;
   Quantity quantity;
   bool time() const { return quantity == kSeconds; }
   double of(const Costs& c) const { return c[quantity] * (time() ? 1e3 : 1e-6); }
   double of(const Candidate& c) const {
-    return time() ? 1e3 * seconds_of(c, r.request) : static_cast<double>(c.bytes) / 1e6;
+    if (time()) return 1e3 * seconds_of(c, r.request);
+    return (quantity == kBytes ? static_cast<double>(c.bytes) : static_cast<double>(c.memory)) / 1e6;
   }
+  const char* title() const {
+    return time() ? "Loss against time" : quantity == kBytes ? "Loss against size" : "Loss against memory";
+  }
+  const char* unit() const { return time() ? "ms a request" : quantity == kBytes ? "MB of file" : "MB, running"; }
 };
 
 struct Window {
@@ -91,6 +96,8 @@ void add_budgets(Chart& chart, const View& view, const Window& seen) {
     if (b.request) upright(1e3 * *b.request, "budget of a request");
     const Candidate* const c = chosen_of(view.r);
     if (b.speed && c && c->speeds) upright(1e3 * c->speeds->base.request(view.r.request) / *b.speed, "budget of speed");
+  } else if (view.quantity == kMemory) {
+    if (b.memory) upright(*b.memory / 1e6, "budget of memory");
   } else {
     if (b.size) upright(*b.size / 1e6, "budget of size");
     if (b.size_share) upright(*b.size_share * static_cast<double>(view.r.base_bytes) / 1e6, "budget of size (share)");
@@ -119,11 +126,11 @@ Series front_line(const View& view, const std::vector<Allocation>& front, const 
 
 std::string front_figure(const View& view, const std::vector<Allocation>& front) {
   if (front.empty() && view.r.references.empty() && view.r.candidates.empty()) return {};
-  Chart chart{.title = view.time() ? "Loss against time" : "Loss against size",
+  Chart chart{.title = view.title(),
               .description =
                   "Loss against the base: the front that predictions give, types that others take, controls, and "
                   "candidates as predicted and as measured. Lower and more to the left is better.",
-              .x_label = view.time() ? "ms a request" : "MB",
+              .x_label = view.unit(),
               .y_label = view.r.wording.axis,
               .series = {},
               .log_y = true};
@@ -149,7 +156,8 @@ Series diagonal(double low, double high) {
 }  // namespace
 
 std::string front_figures(const CompressReport& r) {
-  return measure::side_by_side(front_figure({r, kSeconds}, r.front_time) + front_figure({r, kBytes}, r.front_size));
+  return measure::side_by_side(front_figure({r, kSeconds}, r.front_time) + front_figure({r, kBytes}, r.front_size) +
+                               front_figure({r, kMemory}, r.front_memory));
 }
 
 std::string latency_figure(const CompressReport& r) {

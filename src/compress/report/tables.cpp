@@ -180,12 +180,12 @@ FactTable references(const CompressReport& r) {
 
 FactTable front_points(const CompressReport& r, const std::vector<Allocation>& front) {
   constexpr size_t kShown = 12;
-  FactTable out{{number(r.wording.loss), number("request ms"), number("MB")}, {}};
+  FactTable out{{number(r.wording.loss), number("request ms"), number("MB"), number("memory MB")}, {}};
   const size_t n = std::min(kShown, front.size());
   for (size_t i = 0; i < n; ++i) {
     const Costs& c = front[n > 1 ? i * (front.size() - 1) / (n - 1) : 0].total;
-    out.rows.push_back(
-        {number(short_number(c[kLoss])), number(short_number(1e3 * c[kSeconds])), number(mb(c[kBytes]))});
+    out.rows.push_back({number(short_number(c[kLoss])), number(short_number(1e3 * c[kSeconds])), number(mb(c[kBytes])),
+                        number(mb(c[kMemory]))});
   }
   return out;
 }

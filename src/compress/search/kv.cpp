@@ -13,7 +13,7 @@ namespace {
 
 using kernels::KvType;
 
-constexpr int kRounds = 5;
+constexpr int kRounds = 3;
 
 Json to_json(const std::vector<KvOption>& options) {
   Json out = Json::array();

@@ -177,7 +177,12 @@ void Search::make_problem() {
     }
   }
   problem_.fixed = {0, rest.request(report_.request), rest.first, fixed_bytes, rest.step, fixed_bytes};
-  if (report_.kv.empty()) return;
+  if (!report_.kv.empty()) add_kv();
+  // What a running model has besides; before any candidate, as much as the base.
+  problem_.fixed[kMemory] += static_cast<double>(report_.base_memory) - base_costs()[kMemory];
+}
+
+void Search::add_kv() {
   std::vector<Costs>& options = problem_.items.emplace_back();
   for (const KvOption& kv : report_.kv) {
     options.push_back(
@@ -199,6 +204,7 @@ Result<void> Search::learn() {
   make_problem();
   report_.front_time = front(problem_, kLoss, kSeconds);
   report_.front_size = front(problem_, kLoss, kBytes);
+  report_.front_memory = front(problem_, kLoss, kMemory);
   return {};
 }
 

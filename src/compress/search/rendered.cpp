@@ -82,6 +82,27 @@ Result<Rendered> stand_in(runtime::Blockwise& model, const TensorView& source, D
   return out;
 }
 
+Sample sample_of(const TensorView& source) {
+  constexpr int64_t kRows = 96;
+  const bool experts = source.shape.size() > 2;
+  const int64_t rows = experts ? source.shape[1] : source.rows(), matrices = source.rows() / rows;
+  const int64_t some = std::min(rows, kRows);
+  const auto size = static_cast<size_t>(row_bytes(source.dtype, source.cols()));
+  Sample out;
+  out.bytes.reserve(static_cast<size_t>(matrices * some) * size);
+  for (int64_t m = 0; m < matrices; ++m) {
+    for (int64_t i = 0; i < some; ++i) {
+      const std::byte* const row = source.row(m * rows + i * rows / some);
+      out.bytes.insert(out.bytes.end(), row, row + size);
+    }
+  }
+  out.view = source;
+  out.view.shape = experts ? std::vector<int64_t>{matrices, some, source.cols()} : std::vector{some, source.cols()};
+  out.view.data = out.bytes.data();
+  out.view.bytes = out.bytes.size();
+  return out;
+}
+
 Replaced::~Replaced() { (void)restore(); }
 
 Result<void> Replaced::put(std::span<const TensorView> tensors) {

@@ -24,6 +24,13 @@ Result<Rendered> render(runtime::Blockwise& model, const TensorView& source, DTy
 // Of the same shape and type, with the first rows again and again: takes no time to make, and as long to compute with.
 Result<Rendered> stand_in(runtime::Blockwise& model, const TensorView& source, DType type);
 
+// Some rows of each matrix of a tensor, evenly, as a tensor of its own: for what is about ratios of errors.
+struct Sample {
+  TensorView view;
+  std::vector<std::byte> bytes;
+};
+Sample sample_of(const TensorView& source);
+
 // The model with some matrices replaced, until the end of the scope or restore().
 class Replaced {
  public:

@@ -35,6 +35,7 @@ class Search {
   Result<void> find_kv();  // kv.cpp
   Result<std::vector<KvOption>> measure_kv(const std::vector<kernels::KvType>& types);
   void make_problem();
+  void add_kv();
   Problem of_matrices() const;  // keys and values as they are
 
   // references.cpp
