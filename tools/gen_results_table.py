@@ -32,14 +32,17 @@ def divergences(result):
     """Of files that miao and llama.cpp wrote."""
     out = []
     for case, title in (("uniform", "every matrix in one type, no calibration"), ("calibrated", "mixes, the same calibration text"),
-                        ("adaptive", "a search for the bytes of a mix")):
+                        ("adaptive", "a search for the bytes and the time of a mix")):
         lines = [line for line in result.get("divergences", []) if line["case"] == case]
         if not lines:
             continue
         names = list(dict.fromkeys(name for line in lines for name in line["rows"]))
         rows = [[line["type"], *(f"{line['rows'][n]['kl']:.5f}" for n in names), f"{line['ratio']:.3f} ({line['low']:.3f} - {line['high']:.3f})",
-                 *(f"{line['rows'][n]['bytes'] / 1e6:.1f}" for n in (names[0], names[-1]))] for line in lines]
-        head = [*names, "ratio", *(f"MB, {n}" for n in (names[0], names[-1]))]
+                 *(f"{line['rows'][n]['bytes'] / 1e6:.1f}" for n in (names[0], names[-1])),
+                 *(f"{1e3 * line['rows'][n]['request_seconds']:.0f}" for n in names if "request_seconds" in line["rows"][n])]
+                for line in lines]
+        head = [*names, "ratio", *(f"MB, {n}" for n in (names[0], names[-1])),
+                *(f"ms a request, {n}" for n in names if "request_seconds" in lines[0]["rows"][n])]
         out += ["", *table(title, head, rows, len(head))]
     return out
 
