@@ -47,8 +47,33 @@ def divergences(result):
     return out
 
 
+def searched(result):
+    s = result.get("search")
+    if not s:
+        return []
+    speed, low = s["speed"], sum(r <= s["budget"] for r in s["rises"])
+    error = [abs(p / m - 1) for p, m in zip(s["predicted_seconds"], s["measured_seconds"])]
+    rise = s["final"]["ppl_rise"]
+    rows = [["file", f"{s['bytes'] / 1e6:.1f} of {s['base_bytes'] / 1e6:.1f} MB"],
+            ["each further token", f"{1e3 * speed['base']['token_seconds']:.2f} to {1e3 * speed['own']['token_seconds']:.2f} ms: "
+             f"{speed['base']['token_seconds'] / speed['own']['token_seconds']:.2f} times as fast"],
+            ["first of 512 tokens", f"{1e3 * speed['base']['first_token_seconds']:.0f} to {1e3 * speed['own']['first_token_seconds']:.0f} ms"],
+            ["a request", f"{speed['ratio']:.2f} times as fast, with 95 % confidence above {speed['ratio_lower_bound']:.2f}"],
+            ["rise of perplexity", f"{100 * rise['value']:.2f} % ({100 * rise['interval'][0]:.2f} to {100 * rise['interval'][1]:.2f})"],
+            ["KL divergence", f"{s['final']['kld_mean']['value']:.4f}"],
+            ["rise on 20 resampled texts", f"{100 * min(s['rises']):.2f} to {100 * max(s['rises']):.2f} %, within the budget {low} of {len(s['rises'])} times"],
+            ["predicted time of candidates", f"off by {100 * max(error):.1f} % at most"],
+            ["predicted losses of 12 random mixes", f"Spearman {s['spearman']:.3f}"],
+            ["the search", f"{s['seconds']:.0f} s, {s['candidates']} candidates built"]]
+    return ["", *table(f"`--max-loss ppl:{100 * s['budget']:g}%`: " + ("kept" if s["kept"] else "not kept"), ["measured"], rows, 0)]
+
+
 def opening(result):
     repeated = f" of {result['repetitions']} repetition(s)" if "repetitions" in result else ""
+    if "search" in result and not result["divergences"]:
+        return [f"Measured {result['date']} on {result['machine']['processor']} (miao's kernels: {result['isa']}), {result['threads']} threads. "
+                f"{result['subject']}; the final text is {result['chunks']} or more windows of 512 tokens that neither calibration nor choices saw. "
+                f"Command: `{result['command']}`."]
     if "divergences" in result:
         return [f"Measured {result['date']} on {result['machine']['processor']} (miao's kernels: {result['isa']}). {result['subject']}: mean KL "
                 f"divergence from it that llama-perplexity finds over {result['chunks']} windows of 512 tokens that calibration never saw; ratios "
@@ -131,7 +156,7 @@ def accuracy(result):
 
 
 def section(result):
-    return "\n".join([*opening(result), *shapes(result), *speeds(result), *divergences(result), *quality(result), *accuracy(result), *tokenising(result)]) + "\n"
+    return "\n".join([*opening(result), *shapes(result), *speeds(result), *divergences(result), *searched(result), *quality(result), *accuracy(result), *tokenising(result)]) + "\n"
 
 
 def main():

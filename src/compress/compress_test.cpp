@@ -148,6 +148,10 @@ TEST_F(CompressTest, FindsAModelWithinItsBudgetsAndDoesNotMeasureTwice) {
   EXPECT_EQ(found->final_quality->verdicts.at(0).outcome, measure::Outcome::passes);
   EXPECT_EQ(found->additivity.predicted.size(), 12u);
   EXPECT_EQ(found->sets.size(), 4u);
+  for (const double gain : {found->mix_gain.first, found->mix_gain.step}) {
+    EXPECT_GE(gain, 0.7);
+    EXPECT_LE(gain, 1.3);
+  }
   // What is there has the types that the report names.
   const auto written = *io::Checkpoint::open(dir_ / "out" / "model.gguf");
   const Candidate& chosen = found->candidates[static_cast<size_t>(found->chosen)];

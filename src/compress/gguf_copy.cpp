@@ -41,6 +41,13 @@ Result<void> write(io::GgufWriter& file, const models::ConvertedTensor& t, uint6
 
 }  // namespace
 
+GgufCopy GgufCopy::of(io::GgufWriter file) {
+  GgufCopy out;
+  out.path_ = file.readable();
+  out.file_ = std::move(file);
+  return out;
+}
+
 Result<GgufCopy> GgufCopy::of(const io::Checkpoint& model, const std::filesystem::path& beside,
                               const std::function<void(uint64_t done, uint64_t total)>& progress,
                               const std::atomic<bool>* cancel) {

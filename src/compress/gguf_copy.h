@@ -24,6 +24,9 @@ class GgufCopy {
                              const std::function<void(uint64_t done, uint64_t total)>& progress,
                              const std::atomic<bool>* cancel);
 
+  // What has been written and finished.
+  static GgufCopy of(io::GgufWriter file);
+
   const std::filesystem::path& path() const { return path_; }       // as long as the object lives
   const std::vector<std::string>& notes() const { return notes_; }  // what GGUF cannot say of the model
 

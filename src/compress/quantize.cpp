@@ -154,10 +154,7 @@ int64_t block_of(std::string_view name) {
 }
 
 Result<Anatomy> anatomy_of(const io::Checkpoint& model) {
-  MIAO_TRY(models::Source source, models::Source::open(model));
-  MIAO_TRY(const models::Family* family, models::find_family(source));
-  source.use(source.ct2() ? family->ct2 : family->hf);
-  MIAO_TRY(const models::ModelSpec spec, family->spec(source));
+  MIAO_TRY(const models::ModelSpec spec, models::spec_of(model));
   const models::AttentionSpec& attn = spec.block.attn;
   return Anatomy{.layers = spec.layers,
                  .heads_per_kv = attn.heads / std::max<int64_t>(1, attn.kv_heads),

@@ -163,6 +163,7 @@ Json to_json(const CompressReport& r, const ReportContext& context) {
                          {"more", {{"first_token_seconds", kv.more.first}, {"token_seconds", kv.more.step}}},
                          {"more_memory", kv.bytes}});
   }
+  out["mix_gain"] = {{"first_token", r.mix_gain.first}, {"token", r.mix_gain.step}};
   out["times"] = Json::array();
   if (r.times) {
     out["rest"] = {{"first_token_seconds", r.times->rest().first}, {"token_seconds", r.times->rest().step}};

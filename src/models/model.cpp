@@ -205,6 +205,13 @@ Result<ModelSpec::Shape> shape_of(const io::Checkpoint& checkpoint) {
   return family->shape;
 }
 
+Result<ModelSpec> spec_of(const io::Checkpoint& checkpoint) {
+  MIAO_TRY(Source source, Source::open(checkpoint));
+  MIAO_TRY(const Family* family, find_family(source));
+  source.use(source.ct2() ? family->ct2 : family->hf);
+  return family->spec(source);
+}
+
 Result<bool> reads_audio(const io::Checkpoint& checkpoint) {
   if (checkpoint.tensors().empty()) return false;
   MIAO_TRY(Source source, Source::open(checkpoint));

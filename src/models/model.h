@@ -118,6 +118,8 @@ class Model {
 
 // What a checkpoint's architecture is, before anything is loaded; an unsupported one is an Error that lists the others.
 Result<ModelSpec::Shape> shape_of(const io::Checkpoint& checkpoint);
+// All of the headers.
+Result<ModelSpec> spec_of(const io::Checkpoint& checkpoint);
 // Whether what goes in is features of audio, also from the headers.
 Result<bool> reads_audio(const io::Checkpoint& checkpoint);
 // The names of supported architectures and families, for reports.

@@ -3,7 +3,8 @@
 The model is SmolLM2-135M, dequantised and put in another order (tools/make_reference.py), in F16. `uniform`: every matrix in
 one type, without calibration. `calibrated`: the mixes of llama-quantize, both sides with the same calibration text;
 llama-quantize with the importance matrix that llama-imatrix makes of it. `adaptive`: the types that miao compress chooses for a
-file no larger, and requests no slower, than with a mix of llama-quantize's, against that mix, both built by miao with GPTQ. Figures are the KL divergences
+file no larger, and requests no slower, than with a mix of llama-quantize's, against that mix, both built by miao with GPTQ.
+`search`: the fastest file within 2 % of perplexity, and what it loses on resampled texts. Figures are the KL divergences
 that llama-perplexity finds on text that calibration never saw, a mean for each window of 512 tokens (half of them scored), so
 that ratios have an interval: bootstrap over windows, 95 %.
 """
@@ -21,8 +22,9 @@ FOLDER = PEERS / "compression"
 SUBJECT = "SmolLM2-135M, reordered, F16"
 UNIFORM = ("Q8_0", "Q6_K", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", "Q4_K", "Q5_K", "IQ4_XS", "Q3_K", "Q2_K")
 MIXES = ("Q4_K_M", "Q4_0", "IQ4_XS")
-CASES = ("uniform", "calibrated", "adaptive")
+CASES = ("uniform", "calibrated", "adaptive", "search")
 CHUNKS = 100
+BUDGET, TRIALS, TRIAL_CHUNKS = 0.02, 20, 40  # of `search`
 
 
 def get_texts():
@@ -121,6 +123,36 @@ def adaptive(o, judge, kind, model, calibration, quantize):
     return rows
 
 
+def search(o, model, calibration):
+    """What a search for the fastest file within a rise of perplexity comes to, and what that file loses on other texts: drawn
+    from reviews and editorials that calibration and choices never saw, with replacement."""
+    out = FOLDER / "search"
+    shutil.rmtree(out, ignore_errors=True)
+    ran = Ran([o.miao, "compress", model, "-o", out, "--max-loss", f"ppl:{100 * BUDGET:g}%", "-t", o.threads, "-q", "--fresh", "--text", calibration,
+               "--final-text", FOLDER / "test.txt"])
+    if ran.code not in (0, 3):
+        raise SystemExit(ran.err)
+    report = json.loads((out / "report.json").read_text())
+    chosen = report["candidates"][report["chosen"]]
+    file = out / ("model.gguf" if ran.code == 0 else "nearest.gguf")
+    pool = [t for name in ("nytEditorialSnippets", "amazonReviewSnippets") for t in encoders.snippets(name)[len(encoders.snippets(name)) // 2:]]
+    generator, rises = random.Random(1), []
+    for _ in range(TRIALS):
+        (FOLDER / "trial.txt").write_text(" ".join(generator.choices(pool, k=len(pool))) + "\n")
+        judged = Ran([o.miao, "eval", file, "--against", model, "--text", FOLDER / "trial.txt", "--chunks", 4 if o.quick else TRIAL_CHUNKS,
+                      "-t", o.threads, "--json", "-q"])
+        rises.append(json.loads(judged.out)["ppl_rise"])
+        say(f"trial {len(rises)}: perplexity {100 * rises[-1]:+.2f} %")
+    speed = chosen["speed"]
+    return {"budget": BUDGET, "kept": report["kept"], "seconds": report["seconds"], "candidates": len(report["candidates"]),
+            "bytes": chosen["bytes"], "base_bytes": report["base"]["bytes"],
+            "final": {key: report["final"]["metrics"][key] for key in ("ppl_rise", "kld_mean", "same_top1")},
+            "verdicts": report["final"]["verdicts"], "speed": speed,
+            "predicted_seconds": [c["predicted"]["seconds"] for c in report["candidates"]],
+            "measured_seconds": [c["speed"]["own"]["request_seconds"] for c in report["candidates"]],
+            "spearman": report["additivity"]["spearman"], "rises": rises}
+
+
 def run(o, doctor):
     folders, _ = llama_cpp.contenders(o)
     llama = llama_cpp.Llama(folders[-1], "llama.cpp", o.threads, True, True)
@@ -137,7 +169,9 @@ def run(o, doctor):
         say("importance matrix of llama.cpp")
         matrix.unlink(missing_ok=True)
         must([llama.tool("llama-imatrix"), "-m", model, "-f", calibration, "-o", matrix, "-c", 512, "-t", o.threads, "--chunks", 64])
-    for case, kind in [(c, t) for c in CASES for t in (UNIFORM if c == "uniform" else MIXES) if c in o.cases]:
+    if "search" in o.cases:
+        result["search"] = search(o, model, calibration)
+    for case, kind in [(c, t) for c in CASES if c != "search" for t in (UNIFORM if c == "uniform" else MIXES) if c in o.cases]:
         pure = ["--pure"] if case == "uniform" else []
         theirs = FOLDER / "llama.gguf"
         if case == "uniform":

@@ -19,6 +19,7 @@
 #include "cli/version.h"
 #include "compress/calibration_text.h"
 #include "compress/float_copy.h"
+#include "compress/fold.h"
 #include "compress/gguf_copy.h"
 #include "compress/importance.h"
 #include "compress/quantize.h"
@@ -44,7 +45,7 @@ struct Options {
   int64_t windows = 64, window = 512;
   uint64_t seed = 1;
   int threads = 0;
-  bool pure = false, requantize = false, no_canary = false, dry_run = false;
+  bool rotate = false, scale = false, pure = false, requantize = false, no_canary = false, dry_run = false;
 };
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -126,6 +127,10 @@ std::string misuse(const Options& o) {
   const bool plain = o.rounding == "nearest" || o.rounding == "least-squares";
   if (plain && !(o.importance.empty() && o.calibration.empty()))
     return "--rounding " + o.rounding + " takes no calibration";
+  if (o.scale && o.calibration.empty())
+    return "--scale takes factors from what matrices read; add --calibration FILE, or --calibration own";
+  if ((o.rotate || o.scale) && !o.importance.empty())
+    return "--importance is of the model as it is, and --rotate and --scale change it; give --calibration";
   if (!o.keep_importance.empty() && o.calibration.empty())
     return "--keep-importance keeps what --calibration finds; add that";
   if (o.output.empty() && !o.dry_run) return "say where the model goes: -o FILE.gguf (or look first: --dry-run)";
@@ -155,8 +160,9 @@ class Job {
     }
     MIAO_CHECK_OK(compress::plan_types(model, options));  // what is wrong is told before the long part
     const auto copied = [&](uint64_t done, uint64_t total) { bar_.update("converting", done, total); };
-    MIAO_TRY(const compress::GgufCopy copy, compress::GgufCopy::of(model, o_.output, copied, &interrupted()));
+    MIAO_TRY(compress::GgufCopy copy, compress::GgufCopy::of(model, o_.output, copied, &interrupted()));
     for (const std::string& note : copy.notes()) log_warn(note);
+    MIAO_CHECK_OK(fold(copy, options));
     MIAO_CHECK_OK(calibrate(copy.path()));
     if (!importance_.empty()) options.importance = &importance_;
     if (gptq()) options.calibration = windows_;
@@ -169,6 +175,26 @@ class Job {
   }
 
  private:
+  // Another model that computes the same.
+  Result<void> fold(compress::GgufCopy& copy, const compress::QuantizeOptions& options) {
+    compress::FoldOptions how{.threads = o_.threads, .progress = {}, .cancel = &interrupted()};
+    how.progress = [&](std::string_view what, uint64_t done, uint64_t total) { bar_.update(what, done, total); };
+    if (o_.rotate) {
+      MIAO_TRY(const io::Checkpoint source, io::Checkpoint::open(copy.path()));
+      MIAO_TRY(copy, compress::rotate(source, o_.output, how));
+    }
+    if (!o_.scale) return {};
+    MIAO_CHECK_OK(calibrate(copy.path(), true));
+    MIAO_TRY(const io::Checkpoint source, io::Checkpoint::open(copy.path()));
+    MIAO_TRY(const compress::Quantized plan, compress::plan_types(source, options));
+    std::map<std::string_view, DType> types;
+    for (const QuantizedTensor& t : plan.tensors) types.emplace(t.name, t.to);
+    const auto type = [&](std::string_view name) { return types.at(name); };
+    MIAO_TRY(copy, compress::scale(source, o_.output, importance_, type, how));
+    importance_ = {};
+    return {};
+  }
+
   bool gptq() const { return o_.rounding == "gptq" || (o_.rounding == "auto" && !o_.calibration.empty()); }
 
   // Hugging Face's form: an output that is a folder, or is written as one.
@@ -202,30 +228,30 @@ class Job {
     return std::filesystem::equivalent(path, o_.output, error) && !error;
   }
 
-  Result<void> calibrate(const std::filesystem::path& path) {
+  Result<void> calibrate(const std::filesystem::path& path, bool importance = false) {
     if (!o_.importance.empty()) {
       MIAO_TRY(importance_, compress::Importance::read(o_.importance));
       calibrated_on_ = o_.importance;
     }
     if (o_.calibration.empty()) return {};
-    std::string text;
-    if (o_.calibration != "own") {
-      MIAO_TRY(text, read_input(o_.calibration));
+    if (o_.calibration != "own" && text_.empty()) {
+      MIAO_TRY(text_, read_input(o_.calibration));
     }
     MIAO_TRY(const auto model, runtime::open_blockwise(path, {o_.threads, o_.window, &interrupted()}));
     MIAO_CHECK_OK(compress::check_numbers(model->checkpoint(), model->pool(), &interrupted()));
-    MIAO_CHECK_OK(cut(*model, text));
+    MIAO_CHECK_OK(cut(*model, text_));
     size_t tokens = 0;
     for (const auto& window : windows_) tokens += window.size();
     calibrated_on_ =
         fmt::format("{}, {} {}s of {} tokens", o_.calibration == "own" ? "the model's own text" : o_.calibration,
                     windows_.size(), encodes(*model) ? "text" : "window", tokens / windows_.size());
-    if (gptq() && o_.keep_importance.empty()) return {};
+    if (gptq() && o_.keep_importance.empty() && !importance) return {};
     const auto done = [&](int64_t n) {
       bar_.update("reading calibration text", static_cast<uint64_t>(n), windows_.size());
     };
     MIAO_TRY(importance_, compress::measure_importance(*model, windows_, done, &interrupted()));
-    if (!o_.keep_importance.empty()) MIAO_CHECK_OK(importance_.write(o_.keep_importance, {o_.calibration}));
+    if (!o_.keep_importance.empty() && !importance)
+      MIAO_CHECK_OK(importance_.write(o_.keep_importance, {o_.calibration}));
     return {};
   }
 
@@ -256,7 +282,7 @@ class Job {
   ProgressBar bar_;
   compress::Importance importance_;
   std::vector<std::vector<int32_t>> windows_;
-  std::string calibrated_on_;
+  std::string calibrated_on_, text_;
 };
 
 Result<int> run(const Options& o, const Common& common) {
@@ -347,6 +373,12 @@ Run add(CLI::App& app, const Common& common) {
   app.add_option("--kv", o->kv, "Keys and values when the file is run, where the one who runs it does not say --kv")
       ->check(CLI::IsMember(kv_names()))
       ->type_name("TYPE");
+  app.add_flag(
+      "--rotate", o->rotate,
+      "Turn the residual stream and the values of heads, so that outliers spread (QuaRot); of decoders with RMS "
+      "norms. A model whose embedding is its output matrix gets one of its own");
+  app.add_flag("--scale", o->scale,
+               "Let columns with large inputs grow before they are rounded, and shrink what they read (AWQ)");
   app.add_flag("--pure", o->pure, "Every matrix in the mix's own type");
   app.add_flag("--requantize", o->requantize,
                "Take a model that is quantised already; its loss and the new one add up");

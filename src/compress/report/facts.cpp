@@ -251,15 +251,18 @@ std::string times_in_words(const CompressReport& r) {
   const Times rest = r.times->rest();
   if (r.wording.encoder) {
     return fmt::format(
-        "Milliseconds of a request ({}) that all matrices of a kind take in a type. What no type changes takes {} ms.",
-        in_words(r.request, r.wording), measure::short_number(1e3 * rest.first));
+        "Milliseconds of a request ({}) that all matrices of a kind take in a type. What no type changes takes {} ms. "
+        "Of the gain that this promises, a whole mix was measured to have {:.2f}.",
+        in_words(r.request, r.wording), measure::short_number(1e3 * rest.first), r.mix_gain.first);
   }
   return fmt::format(
       "Milliseconds of a request ({} tokens read, {} written, {} side by side) that all matrices of a kind take in a "
       "type; in small, those before the first token and those of each further one. What no type changes takes {} ms "
-      "({} + {}).",
+      "({} + {}). Of the gain that this promises, a whole mix was measured to have {:.2f} before the first token and "
+      "{:.2f} behind it.",
       r.request.prompt, r.request.gen, r.request.batch, measure::short_number(1e3 * rest.request(r.request)),
-      measure::short_number(1e3 * rest.first), measure::short_number(1e3 * rest.step));
+      measure::short_number(1e3 * rest.first), measure::short_number(1e3 * rest.step), r.mix_gain.first,
+      r.mix_gain.step);
 }
 
 std::string origin(const CompressReport& r, const ReportContext& context) {

@@ -4,7 +4,6 @@
 
 #include "compress/search/search.h"
 #include "compress/search/streams.h"
-#include "measure/machine.h"
 #include "measure/stats.h"
 
 namespace miao::compress {
@@ -99,16 +98,9 @@ Result<void> Search::find_kv() {
   std::stable_partition(types.begin(), types.end(), [&](KvType kv) { return kv == *own; });
   Json names = Json::array();
   for (const KvType type : types) names.push_back(kernels::kv_format(type).name);
-  const Request& r = report_.request;
-  const measure::Machine machine = measure::describe_machine();
-  const Json key{{"what", "keys and values"},
-                 {"machine", machine.brand},
-                 {"kernel", machine.kernel},
-                 {"threads", base_->pool().threads()},
-                 {"isa", base_->isa()},
-                 {"request", {r.prompt, r.gen, r.batch}},
-                 {"windows", hash_of(sets_.items[kSearch])},
-                 {"types", names}};
+  Json key = timed("keys and values");
+  key["windows"] = hash_of(sets_.items[kSearch]);
+  key["types"] = std::move(names);
   MIAO_TRY(const Json json, kept(key, [&]() -> Result<Json> {
              MIAO_TRY(const auto made, measure_kv(types));
              return to_json(made);

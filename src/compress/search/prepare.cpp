@@ -10,13 +10,19 @@
 #include "compress/measurements.h"
 #include "compress/quantize.h"
 #include "compress/round_tensor.h"
+#include "compress/search/rendered.h"
 #include "compress/search/search.h"
 #include "io/checkpoint.h"
 #include "measure/machine.h"
+#include "measure/stats.h"
 
 namespace miao::compress {
 
 namespace {
+
+// Of the gain of a mix: below a share of the base's time a measurement says nothing of it, and no more than so far off
+// is the table ever.
+constexpr double kTold = 0.1, kDoubt = 0.3;
 
 Json names_of(std::span<const DType> types) {
   Json out = Json::array();
@@ -138,16 +144,20 @@ Result<void> Search::find_losses() {
   return {};
 }
 
-Result<void> Search::find_times() {
+Json Search::timed(const char* what) const {
   const measure::Machine machine = measure::describe_machine();
-  const Json key{
-      {"what", "times"},
-      {"machine", machine.brand},
-      {"kernel", machine.kernel},
-      {"threads", base_->pool().threads()},
-      {"isa", base_->isa()},
-      {"request", {report_.request.prompt, report_.request.gen, report_.request.batch, report_.request.lengths}},
-      {"types", names_of(types_)}};
+  const Request& r = report_.request;
+  return {{"what", what},
+          {"machine", machine.brand},
+          {"kernel", machine.kernel},
+          {"threads", base_->pool().threads()},
+          {"isa", base_->isa()},
+          {"request", {r.prompt, r.gen, r.batch, r.lengths}}};
+}
+
+Result<void> Search::find_times() {
+  Json key = timed("times");
+  key["types"] = names_of(types_);
   MIAO_TRY(const Json json, kept(key, [&]() -> Result<Json> {
              TimeOptions options{.progress = {}, .cancel = o_.cancel};
              options.progress = [&](std::string_view what, int64_t n, int64_t total) { progress(what, n, total); };
@@ -158,11 +168,57 @@ Result<void> Search::find_times() {
   return {};
 }
 
+// What the table promises a mix to gain over the base, and what it gains when all its matrices run together: kinds
+// share caches and threads otherwise than where all have one type. Both in turn.
+Result<void> Search::check_times() {
+  const Candidate mix = candidate_of(solve(of_matrices(), goal_, limits()));
+  Json key = timed("mix"), types = Json::object();
+  for (const auto& [name, type] : mix.types) types[name] = format(type).name;
+  key["types"] = std::move(types);
+  constexpr int kRounds = 5;
+  MIAO_TRY(const Json json, kept(key, [&]() -> Result<Json> {
+             std::vector<Rendered> made;
+             std::vector<TensorView> views;
+             for (const auto& [name, type] : mix.types) {
+               const TensorView& source = *base_->checkpoint().find(name);
+               if (source.dtype == type) continue;
+               MIAO_TRY(Rendered one, stand_in(*base_, source, type));
+               made.push_back(std::move(one));
+             }
+             for (const Rendered& one : made) views.push_back(one.view);
+             const Clock clock = task_->clock(*base_);
+             std::array<std::vector<double>, 2> first, step;
+             for (int round = 0; round < kRounds; ++round) {
+               progress("timing a mix", round, kRounds);
+               for (const size_t side : {0, 1}) {
+                 Replaced replaced(*base_);
+                 if (side == 1 && !views.empty()) MIAO_CHECK_OK(replaced.put(views));
+                 MIAO_TRY(const Times t, clock.once(static_cast<uint64_t>(round)));
+                 first[side].push_back(t.first);
+                 step[side].push_back(t.step);
+               }
+             }
+             const auto share = [](const auto& of) {
+               const double base = measure::median(of[0]);
+               return base > 0 ? 1 - measure::median(of[1]) / base : 0;
+             };
+             return Json{share(first), share(step)};
+           }));
+  const Costs base = base_costs();
+  const auto gain = [&](Quantity q, double measured) {
+    const double promised = base[q] > 0 ? 1 - mix.predicted[q] / base[q] : 0;
+    return promised > kTold ? std::clamp(measured / promised, 1 - kDoubt, 1 + kDoubt) : 1;
+  };
+  report_.mix_gain = {gain(kFirst, json.at(0).get<double>()), gain(kStep, json.at(1).get<double>())};
+  return {};
+}
+
 // Options that another one beats in every respect are left out; the type that a matrix has stays.
 void Search::make_problem() {
   const TimeTable& times = *report_.times;
   const Times rest = times.rest();
   // What the writer adds: a checksum for each tensor, the canary and a few keys. The first candidate tells exactly.
+  problem_ = {};
   double fixed_bytes =
       static_cast<double>(report_.base_bytes) + static_cast<double>(80 * base_->checkpoint().tensors().size() + 1024);
   for (size_t i = 0; i < report_.matrices.size(); ++i) {
@@ -171,7 +227,9 @@ void Search::make_problem() {
     std::erase_if(m.types, [&](const TypeLoss& t) { return !times.knows(m.tensor, t.type); });
     std::vector<Costs>& options = problem_.items.emplace_back();
     for (const TypeLoss& t : m.types) {
-      const Times of = times.of(m.tensor, t.type);
+      const Times as_is = times.of(m.tensor, m.types[0].type), table = times.of(m.tensor, t.type);
+      const Times of{as_is.first - report_.mix_gain.first * (as_is.first - table.first),
+                     as_is.step - report_.mix_gain.step * (as_is.step - table.step)};
       const auto bytes = static_cast<double>(t.bytes);
       options.push_back({t.loss, of.request(report_.request), of.first, bytes, of.step, bytes});
     }
@@ -201,6 +259,8 @@ Result<void> Search::learn() {
   MIAO_CHECK_OK(find_times());
   MIAO_CHECK_OK(find_losses());
   MIAO_CHECK_OK(find_kv());
+  make_problem();
+  MIAO_CHECK_OK(check_times());
   make_problem();
   report_.front_time = front(problem_, kLoss, kSeconds);
   report_.front_size = front(problem_, kLoss, kBytes);

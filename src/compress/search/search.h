@@ -34,6 +34,7 @@ class Search {
   Result<void> find_times();
   Result<void> find_kv();  // kv.cpp
   Result<std::vector<KvOption>> measure_kv(const std::vector<kernels::KvType>& types);
+  Result<void> check_times();
   void make_problem();
   void add_kv();
   Problem of_matrices() const;  // keys and values as they are
@@ -70,6 +71,7 @@ class Search {
 
   // The base for all that is not timed.
   Task::Model& judging() { return judge_ ? *judge_ : *base_; }
+  Json timed(const char* what) const;  // a key of the store: what times depend on
   // What the store has for `key`, or what `measure` finds and the store then keeps.
   Result<Json> kept(Json key, const std::function<Result<Json>()>& measure);
   void say(const std::string& line) const {
