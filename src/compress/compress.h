@@ -167,7 +167,7 @@ struct CompressReport {
   int64_t base_memory = 0;
   std::vector<MatrixLoss> matrices;
   std::optional<TimeTable> times;
-  Times mix_gain = {1, 1};  // what of the gain that the table promises a whole mix was measured to have
+  Times mix_gain = {1, 1};   // what of the gain that the table promises a whole mix was measured to have
   std::vector<KvOption> kv;  // the first: as the model is, where that is one of them
   std::vector<Allocation> front_time, front_size, front_memory;  // loss against seconds, bytes, memory
   std::vector<Reference> references;

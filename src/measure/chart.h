@@ -1,7 +1,7 @@
 // Charts as inline SVG over two axes, linear or logarithmic. What belongs to series i stands in <g data-s="i">. Colours
-// come from the page's CSS variables (--ink, --muted, --grid, --s1 .. --s4), so that light and dark pages need no second
-// drawing. Title and legend are the page's (page.h), since HTML can break their lines; here they are what a screen
-// reader says. Each dot has a tooltip.
+// come from the page's CSS variables (--ink, --muted, --grid, --s1 .. --s4), so that light and dark pages need no
+// second drawing. Title and legend are the page's (page.h), since HTML can break their lines; here they are what a
+// screen reader says. Each dot has a tooltip.
 #pragma once
 
 #include <string>

@@ -10,8 +10,8 @@
 
 namespace miao::measure {
 
-// A whole page. Self-contained: no other files; light or dark as the reader's system. Nothing hangs on its script, which
-// lets a reader hide series and tells what is under the pointer.
+// A whole page. Self-contained: no other files; light or dark as the reader's system. Nothing hangs on its script,
+// which lets a reader hide series and tells what is under the pointer.
 std::string page(std::string_view title, std::string_view body);
 
 struct Cell {
