@@ -56,6 +56,33 @@ TEST_F(QuantizeVerb, KeysAndValuesThatTheFileAsksFor) {
       "keeps no keys and values", kFailed);
 }
 
+TEST_F(QuantizeVerb, ChangedBeforeItIsRounded) {
+  std::string text;
+  for (int i = 0; i < 400; ++i)
+    text += "the cat number " + std::to_string(i * i) + " sat on mat " + std::to_string(i) + "\n";
+  put("text.txt", text);
+  const std::vector<std::string> line{"quantize",      model(),           "-o",       small(),     "--type",
+                                      "q8_0",          "--window",        "32",       "--windows", "8",
+                                      "--calibration", dir_ / "text.txt", "--rotate", "--scale"};
+  const Outcome done = run(line);
+  ASSERT_EQ(done.code, kOk) << done.err;
+  EXPECT_EQ(run({"verify", small()}).code, kOk);
+  const auto written = io::Checkpoint::open(small());
+  ASSERT_TRUE(written.ok());
+  EXPECT_TRUE(written->meta().has("miao.quantize.rotated") && written->meta().has("miao.quantize.scaled"));
+  const Json lost = Json::parse(
+      run({"eval", small(), "--against", model(), "--text", dir_ / "text.txt", "--ctx", "32", "--json"}).out);
+  EXPECT_LT(lost["kld_mean"].get<double>(), 0.05);
+  fs::remove(small());
+  expect_error({model(), "-o", small(), "--type", "q8_0", "--scale"}, "add --calibration", kUsage);
+  expect_error({model(), "--type", "q8_0", "--rotate", "--dry-run"}, "leave --rotate and --scale out", kUsage);
+  expect_error({model(), "-o", small(), "--type", "q8_0", "--rotate", "--importance", "x.gguf"}, "--importance is of",
+               kUsage);
+  const std::string bert = fs::path(MIAO_SOURCE_DIR) / "tests/golden/encoders/bert";
+  expect_error({bert, "-o", dir_ / "other/", "--type", "BF16", "--rotate"}, "folders hold a model as it is", kFailed);
+  expect_error({bert, "-o", small(), "--type", "Q8_0", "--rotate"}, "only decoders are rotated", kFailed);
+}
+
 TEST_F(QuantizeVerb, CalibrationOfEachKind) {
   std::string text;
   for (int i = 0; i < 400; ++i) text += "the cat sat " + std::to_string(i) + "\n";
@@ -133,7 +160,7 @@ TEST_F(QuantizeVerb, AFolderTakesTheModelInAnotherFloatingType) {
   EXPECT_EQ(run({"quantize", source, "-o", other, "--type", "BF16"}).code, kOk);
   EXPECT_EQ(run({"verify", other}).code, kOk);
 
-  expect_error({source, "-o", other, "--type", "Q8_0"}, "folders hold a model in F32, F16 or BF16", kFailed);
+  expect_error({source, "-o", other, "--type", "Q8_0"}, "folders hold a model as it is in F32, F16 or BF16", kFailed);
   expect_error({model(), "-o", other, "--type", "F16"}, "is no Hugging Face directory", kFailed);
   fs::copy(source, dir_ / "own", fs::copy_options::recursive);
   expect_error({dir_ / "own", "-o", dir_ / "own", "--type", "F16"}, "is the folder that is read", kFailed);

@@ -57,6 +57,7 @@ TEST_F(ReportVerb, SearchesSideBySide) {
   EXPECT_EQ(one["metrics"]["kld_mean"]["value"], search["final"]["metrics"]["kld_mean"]["value"]);
   EXPECT_EQ(one["own"]["bytes"], static_cast<double>(fs::file_size(fs::path(near) / "model.gguf")));
   EXPECT_FALSE(json["searches"][1]["kept"].get<bool>());
+  EXPECT_EQ(json["searches"][1]["budgets"], Json({"kld:1e-06", "file 10 %"}));
 }
 
 TEST_F(ReportVerb, WhatIsWorseInEveryRespectAndWhatCannotBeCompared) {

@@ -35,8 +35,8 @@ struct Finding {
   std::string axis;           // "KL divergence, nats a token": what `loss` is
   std::string unit;           // "chunks", of the final figures
   bool kept = false;
-  std::vector<std::string> budgets, misses;
-  double level = 0.95, seconds = 0;  // seconds: that the search took
+  std::vector<std::string> budgets, misses;  // in words, losses first
+  double level = 0.95, seconds = 0;          // seconds: that the search took
   int threads = 0;
   Figures base, own;
   double speed = 0, speed_low = 0;                     // in times of the base's; bound with `level`

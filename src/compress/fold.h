@@ -36,8 +36,8 @@ struct FoldOptions {
 // becomes a tensor of its own. Errors: unsupported, with what stands in the way; those of reading and writing.
 Result<GgufCopy> rotate(const io::Checkpoint& model, const std::filesystem::path& beside, const FoldOptions& options);
 
-// `importance` is of `model`, `type` what each tensor will be rounded to. Errors: unsupported for models without a
-// matrix that can be scaled; those of reading and writing.
+// `importance` is of `model`, `type` what each tensor will be rounded to. A group that no factors help stays as it is.
+// Errors: unsupported for encoder-decoders; those of reading and writing.
 using TypeOfTensor = std::function<DType(std::string_view tensor)>;
 Result<GgufCopy> scale(const io::Checkpoint& model, const std::filesystem::path& beside, const Importance& importance,
                        const TypeOfTensor& type, const FoldOptions& options);

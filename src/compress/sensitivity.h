@@ -3,11 +3,11 @@
 //   loss(matrix, type) = act(matrix) + gain(matrix) * error(matrix, type)
 //
 // error: the squared difference to the weights as they are, each column times the mean square of its inputs: what the
-// outputs of the product change by, measured for every type by rounding the weights. gain and act: from the divergence
-// of the whole model's results (search/streams.h), measured with the matrix in a coarse type, and in Q8_0, whose
-// weights are nearly the same but whose products round activations (of a decoder all of a block together, which share
-// that). The divergence is of second order in a small change of weights (it is at its minimum), which is what makes it
-// proportional to the error.
+// outputs of the product change by, measured for every type by rounding some rows of the weights. gain and act: from
+// the divergence of the whole model's results (search/streams.h), measured with the matrix in a coarse type, and in
+// Q8_0, whose weights are nearly the same but whose products round activations (of a decoder all of a block together,
+// which share that). The divergence is of second order in a small change of weights (it is at its minimum), which is
+// what makes it proportional to the error.
 #pragma once
 
 #include <atomic>

@@ -131,6 +131,8 @@ std::string misuse(const Options& o) {
     return "--scale takes factors from what matrices read; add --calibration FILE, or --calibration own";
   if ((o.rotate || o.scale) && !o.importance.empty())
     return "--importance is of the model as it is, and --rotate and --scale change it; give --calibration";
+  if ((o.rotate || o.scale) && o.dry_run)
+    return "--dry-run tells types of the model as it is; leave --rotate and --scale out";
   if (!o.keep_importance.empty() && o.calibration.empty())
     return "--keep-importance keeps what --calibration finds; add that";
   if (o.output.empty() && !o.dry_run) return "say where the model goes: -o FILE.gguf (or look first: --dry-run)";
@@ -205,10 +207,10 @@ class Job {
   Result<Quantized> to_folder(const io::Checkpoint& model, compress::QuantizeOptions& options) {
     const DType type = options.recipe.base();
     if (!compress::is_float_type(type) || !o_.calibration.empty() || !o_.importance.empty() ||
-        !options.choice.overrides.empty() || options.kv) {
+        !options.choice.overrides.empty() || options.kv || o_.rotate || o_.scale) {
       return Error{Code::unsupported,
-                   "folders hold a model in F32, F16 or BF16, all of it, and say nothing of keys and values; give "
-                   "quantised ones a name: -o FILE.gguf",
+                   "folders hold a model as it is in F32, F16 or BF16, all of it, and say nothing of keys and values; "
+                   "give others a name: -o FILE.gguf",
                    o_.output};
     }
     if (o_.dry_run) return compress::plan_float_copy(model, type);

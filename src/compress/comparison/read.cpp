@@ -91,6 +91,27 @@ void read_types(Finding& out, const Json* types) {
   std::ranges::stable_sort(out.types, std::greater(), &std::pair<std::string, int64_t>::second);
 }
 
+// Budgets that are not of a loss, as people would say them.
+void read_limits(Finding& out, Fields& in) {
+  const auto limit = [&](const char* key, const auto& words) {
+    const std::string place = std::string("/limits/") + key;
+    if (in.find(place)) out.budgets.push_back(words(in.number(place)));
+  };
+  const auto mb = [](const char* what) {
+    return [what](double bytes) { return fmt::format("{} {:.4g} MB", what, bytes / 1e6); };
+  };
+  const auto ms = [](const char* what) {
+    return [what](double seconds) { return fmt::format("{} {:.4g} ms", what, 1e3 * seconds); };
+  };
+  limit("speed", [](double factor) { return fmt::format("speed {:g}x", factor); });
+  limit("first_token_seconds", ms("first token"));
+  limit("token_seconds", ms("token"));
+  limit("request_seconds", ms("request"));
+  limit("bytes", mb("file"));
+  limit("bytes_share", [](double share) { return fmt::format("file {:g} %", 100 * share); });
+  limit("memory", mb("memory"));
+}
+
 Finding finding_of(Fields& in) {
   Finding out;
   out.model = in.text("/model");
@@ -103,6 +124,7 @@ Finding finding_of(Fields& in) {
   out.axis = in.text("/loss");
   out.kept = in.flag("/kept");
   out.budgets = in.texts("/budgets");
+  read_limits(out, in);
   out.misses = in.texts("/misses");
   out.level = in.number("/level");
   out.seconds = in.number("/seconds");

@@ -44,14 +44,14 @@ std::string joined(const std::vector<std::string>& words, const char* between) {
 }
 
 std::string results(const Comparison& c) {
-  std::vector<measure::Cell> head{{"search"},      {"budgets of loss"},   number("file"),        number("memory"),
+  std::vector<measure::Cell> head{{"search"},      {"budgets"},           number("file"),        number("memory"),
                                   number("speed"), number("first token"), number("each further")};
   for (const measure::Metric& m : c.findings.front().told) head.push_back(number(m.label));
   head.push_back({"verdict"});
   std::vector<std::vector<measure::Cell>> rows;
   for (const Finding& f : c.findings) {
     std::vector<measure::Cell> row{
-        {f.name, false, f.model},
+        {f.name},
         {f.budgets.empty() ? "-" : joined(f.budgets, ", ")},
         number(mb(f.own.bytes), fmt::format("{:.2f} of {}", f.own.bytes / f.base.bytes, mb(f.base.bytes))),
         number(mb(f.own.memory), "of " + mb(f.base.memory)),
@@ -75,9 +75,10 @@ std::string makings(const Comparison& c) {
   for (const Finding& f : c.findings) {
     std::string types;
     for (const auto& [type, count] : f.types) types += fmt::format("{}{} {}", types.empty() ? "" : ", ", count, type);
-    rows.push_back({{f.name, false, f.date},
+    rows.push_back({{f.name, false, f.model + ", " + f.date},
                     {types, false, f.kv.empty() ? "" : "keys and values " + f.kv},
-                    number(fmt::format("{:.0f} s", f.seconds), fmt::format("{} candidates", f.trials.size())),
+                    number(fmt::format("{:.0f} s", f.seconds),
+                           fmt::format("{} candidate{}", f.trials.size(), f.trials.size() == 1 ? "" : "s")),
                     {f.machine, false, fmt::format("{} threads", f.threads)},
                     {f.command}});
   }

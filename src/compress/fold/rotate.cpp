@@ -89,6 +89,8 @@ class Rotate {
 }  // namespace
 
 Result<GgufCopy> rotate(const io::Checkpoint& model, const std::filesystem::path& beside, const FoldOptions& options) {
+  if (model.kind() != io::Checkpoint::Kind::gguf)
+    return Error{Code::invalid, "is no GGUF file; make one of it first", model.path().string()};
   MIAO_TRY(const ModelSpec spec, models::spec_of(model));
   if (const char* const why = obstacle(spec))
     return Error{Code::unsupported, std::string("cannot be rotated: ") + why, model.path().string()};

@@ -192,6 +192,8 @@ class Scale {
 
 Result<GgufCopy> scale(const io::Checkpoint& model, const std::filesystem::path& beside, const Importance& importance,
                        const TypeOfTensor& type, const FoldOptions& options) {
+  if (model.kind() != io::Checkpoint::Kind::gguf)
+    return Error{Code::invalid, "is no GGUF file; make one of it first", model.path().string()};
   MIAO_TRY(const ModelSpec spec, models::spec_of(model));
   if (spec.shape == ModelSpec::Shape::encoder_decoder)
     return Error{Code::unsupported, "is an encoder-decoder, whose matrices are not scaled", model.path().string()};

@@ -42,6 +42,7 @@ class DecoderTask : public Task {
       MIAO_TRY(engine, Engine::open(file, options));
     }
     MIAO_CHECK_OK(engine->check_memory(o_.request.batch, o_.request.ctx()));
+    if (o_.lengths) MIAO_CHECK_OK(engine->check_memory(1, o_.lengths->max()));
     return std::unique_ptr<Model>(std::move(engine));
   }
 

@@ -165,11 +165,13 @@ Result<void> Search::judge(Candidate& c) {
 // Few repetitions: figures to look at, which no budget is about.
 Result<void> Search::find_latency(const Candidate& c) {
   const Request& r = report_.request;
-  const int64_t longest = r.lengths.empty() ? r.prompt : std::ranges::max(r.lengths);
-  if (longest < 2) return {};
-  MIAO_TRY(const auto usual, measure::LengthDistribution::parse(fmt::format("uniform:1:{}", longest), longest));
-  const measure::Workload workload{
-      .lengths = o_.lengths.value_or(usual), .samples = 10, .reps = 2, .seed = o_.seed, .stop = o_.cancel};
+  std::optional<measure::LengthDistribution> lengths = o_.lengths;
+  if (!lengths) {
+    const int64_t longest = r.lengths.empty() ? r.prompt : std::ranges::max(r.lengths);
+    if (longest < 2) return {};
+    MIAO_TRY(lengths, measure::LengthDistribution::parse(fmt::format("uniform:1:{}", longest), longest));
+  }
+  const measure::Workload workload{.lengths = *lengths, .samples = 10, .reps = 2, .seed = o_.seed, .stop = o_.cancel};
   MIAO_TRY(const auto file, build(c));
   MIAO_TRY(const auto model, task_->open(file));
   for (Task::Model* const side : {base_.get(), model.get()}) {
