@@ -103,7 +103,12 @@ TEST_F(Fold, RotatedModelsComputeTheSame) {
 TEST_F(Fold, WhatCannotTurnIsSaid) {
   runtime::write_tiny_bert(dir_ / "bert");
   const auto bert = *io::Checkpoint::open(dir_ / "bert");
-  const auto none = rotate(bert, dir_ / "rotated.gguf", {});
+  const auto folder = rotate(bert, dir_ / "rotated.gguf", {});
+  ASSERT_FALSE(folder.ok());
+  EXPECT_EQ(folder.error().code, Code::invalid);
+  const auto copy = GgufCopy::of(bert, dir_ / "bert.gguf", {}, nullptr);
+  ASSERT_TRUE(copy.ok()) << copy.error().str();
+  const auto none = rotate(*io::Checkpoint::open(copy->path()), dir_ / "rotated.gguf", {});
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().code, Code::unsupported);
   EXPECT_NE(none.error().message.find("only decoders"), std::string::npos);
