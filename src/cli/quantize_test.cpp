@@ -63,7 +63,7 @@ TEST_F(QuantizeVerb, ChangedBeforeItIsRounded) {
   put("text.txt", text);
   const std::vector<std::string> line{"quantize",      model(),           "-o",       small(),     "--type",
                                       "q8_0",          "--window",        "32",       "--windows", "8",
-                                      "--calibration", dir_ / "text.txt", "--rotate", "--scale"};
+                                      "--calibration", dir_ / "text.txt", "--rotate"};
   const Outcome done = run(line);
   ASSERT_EQ(done.code, kOk) << done.err;
   EXPECT_EQ(run({"verify", small()}).code, kOk);
@@ -74,8 +74,7 @@ TEST_F(QuantizeVerb, ChangedBeforeItIsRounded) {
       run({"eval", small(), "--against", model(), "--text", dir_ / "text.txt", "--ctx", "32", "--json"}).out);
   EXPECT_LT(lost["kld_mean"].get<double>(), 0.05);
   fs::remove(small());
-  expect_error({model(), "-o", small(), "--type", "q8_0", "--scale"}, "add --calibration", kUsage);
-  expect_error({model(), "--type", "q8_0", "--rotate", "--dry-run"}, "leave --rotate and --scale out", kUsage);
+  expect_error({model(), "--type", "q8_0", "--rotate", "--dry-run"}, "leave --rotate out", kUsage);
   expect_error({model(), "-o", small(), "--type", "q8_0", "--rotate", "--importance", "x.gguf"}, "--importance is of",
                kUsage);
   const std::string bert = fs::path(MIAO_SOURCE_DIR) / "tests/golden/encoders/bert";

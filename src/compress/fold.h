@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string_view>
 
 #include "base/result.h"
@@ -36,10 +37,15 @@ struct FoldOptions {
 // becomes a tensor of its own. Errors: unsupported, with what stands in the way; those of reading and writing.
 Result<GgufCopy> rotate(const io::Checkpoint& model, const std::filesystem::path& beside, const FoldOptions& options);
 
-// `importance` is of `model`, `type` what each tensor will be rounded to. A group that no factors help stays as it is.
-// Errors: unsupported for encoder-decoders; those of reading and writing.
+// `importance` is of `model`, `type` what each tensor will be rounded to. A group that no factors help stays as it is;
+// where none helps any there is no copy. Errors: unsupported for encoder-decoders, or with what computes something else;
+// those of reading and writing.
+struct Scaled {
+  GgufCopy copy;
+  Importance importance;  // of the copy
+};
 using TypeOfTensor = std::function<DType(std::string_view tensor)>;
-Result<GgufCopy> scale(const io::Checkpoint& model, const std::filesystem::path& beside, const Importance& importance,
-                       const TypeOfTensor& type, const FoldOptions& options);
+Result<std::optional<Scaled>> scale(const io::Checkpoint& model, const std::filesystem::path& beside,
+                                    const Importance& importance, const TypeOfTensor& type, const FoldOptions& options);
 
 }  // namespace miao::compress

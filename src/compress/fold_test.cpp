@@ -43,11 +43,17 @@ class Fold : public testing::Test {
     EXPECT_TRUE(model.gguf().write(file).ok());
     return file;
   }
-  Result<GgufCopy> scaled(const fs::path& file, DType type) {
+  static std::vector<std::vector<int32_t>> windows() {
+    std::vector<std::vector<int32_t>> out(3);
+    for (int i = 0; i < 90; ++i) out[static_cast<size_t>(i % 3)].push_back(i * 7 % 40);
+    return out;
+  }
+  static Result<Importance> importance_of(const fs::path& file) {
     const auto engine = std::move(*runtime::Engine::open(file, {.threads = 2}));
-    std::vector<std::vector<int32_t>> windows(3);
-    for (int i = 0; i < 90; ++i) windows[static_cast<size_t>(i % 3)].push_back(i * 7 % 40);
-    MIAO_TRY(const Importance importance, measure_importance(*engine, windows, {}, nullptr));
+    return measure_importance(*engine, windows(), {}, nullptr);
+  }
+  Result<std::optional<Scaled>> scaled(const fs::path& file, DType type) {
+    MIAO_TRY(const Importance importance, importance_of(file));
     MIAO_TRY(const io::Checkpoint model, io::Checkpoint::open(file));
     return scale(model, dir_ / "scaled.gguf", importance, [&](std::string_view) { return type; }, {.threads = 2});
   }
@@ -127,13 +133,29 @@ TEST_F(Fold, ScaledModelsComputeTheSame) {
     }
     const fs::path file = dir_ / "outliers.gguf";
     ASSERT_TRUE(builder.write(file).ok());
-    const auto copy = scaled(file, DType::q4_0);
-    ASSERT_TRUE(copy.ok()) << copy.error().str();
-    EXPECT_LT(apart(file, copy->path()), 1e-4);
-    ASSERT_TRUE(quantize(*io::Checkpoint::open(copy->path()), dir_ / "small.gguf",
-                         {.recipe = *Recipe::named("Q8_0"), .calibration = {}, .threads = 2})
-                    .ok());
-    EXPECT_LT(apart(file, dir_ / "small.gguf"), 0.5);  // outliers make activations coarse
+    const auto made = scaled(file, DType::q4_0);
+    ASSERT_TRUE(made.ok()) << made.error().str();
+    ASSERT_TRUE(made->has_value());
+    EXPECT_LT(apart(file, (*made)->copy.path()), 1e-4);
+    const Importance fresh = *importance_of((*made)->copy.path());
+    for (const auto& [name, input] : fresh.inputs()) {
+      const Importance::Input& told = (*made)->importance.inputs().at(name);
+      for (size_t i = 0; i < input.sum2.size(); ++i)
+        ASSERT_NEAR(told.sum2[i], input.sum2[i], 1e-4 * input.sum2[i] + 1e-9) << name;
+    }
+    // The same by quantize(), with text as with what was found on it.
+    const Importance importance = *importance_of(file);
+    const auto text = windows();
+    QuantizeOptions options{.recipe = *Recipe::named("Q8_0"), .calibration = {}, .scale = true, .threads = 2};
+    for (const bool known : {false, true}) {
+      options.calibration = known ? std::span<const std::vector<int32_t>>() : text;
+      options.importance = known ? &importance : nullptr;
+      const auto done = quantize(*io::Checkpoint::open(file), dir_ / "small.gguf", options);
+      ASSERT_TRUE(done.ok()) << done.error().str();
+      EXPECT_TRUE(done->scaled);
+      EXPECT_TRUE(io::Checkpoint::open(dir_ / "small.gguf")->meta().has("miao.quantize.scaled"));
+      EXPECT_LT(apart(file, dir_ / "small.gguf"), 0.5);  // outliers make activations coarse
+    }
   }
 }
 

@@ -42,6 +42,23 @@ void Importance::count_text(int64_t chunks, int64_t chunk_size) {
   chunk_size_ = chunk_size;
 }
 
+void Importance::scale(std::string_view tensor, std::span<const float> factors) {
+  const auto at = inputs_.find(tensor);
+  if (at == inputs_.end()) return;
+  std::vector<double>& sums = at->second.sum2;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const double f = factors[i % factors.size()];
+    sums[i] /= f * f;
+  }
+}
+
+void Importance::round() {
+  for (auto& [name, input] : inputs_) {
+    for (double& v : input.sum2) v = double{static_cast<float>(v)};
+    for (double& v : input.count) v = double{static_cast<float>(v)};
+  }
+}
+
 Result<Importance> measure_importance(runtime::Blockwise& model, std::span<const std::vector<int32_t>> windows,
                                       const std::function<void(int64_t)>& done, const std::atomic<bool>* cancel) {
   if (windows.empty()) return Error{Code::invalid, "there is no calibration text", {}};
@@ -75,6 +92,7 @@ Result<Importance> measure_importance(runtime::Blockwise& model, std::span<const
   model.tap_reads({});
   MIAO_CHECK_OK(ran);
   out.count_text(static_cast<int64_t>(windows.size()), longest);
+  out.round();
   return out;
 }
 

@@ -42,6 +42,10 @@ class Importance {
   void add(std::string_view tensor, int64_t matrix, int64_t matrices, const float* values, int64_t rows, int64_t cols,
            int64_t stride);
   void count_text(int64_t chunks, int64_t chunk_size);
+  // Columns of the tensor's matrices have grown by factors (cols), so that their inputs shrink as much.
+  void scale(std::string_view tensor, std::span<const float> factors);
+  // As a file holds them: what is read back is what was there.
+  void round();
 
  private:
   std::map<std::string, Input, std::less<>> inputs_;

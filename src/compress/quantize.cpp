@@ -5,8 +5,10 @@
 #include <map>
 
 #include "base/cpu.h"
+#include "base/log.h"
 #include "base/thread_pool.h"
 #include "compress/canary.h"
+#include "compress/fold.h"
 #include "compress/layers.h"
 #include "compress/round_tensor.h"
 #include "io/gguf_writer.h"
@@ -26,6 +28,18 @@ Error already_quantised(const Subject& t) {
           " already, and a second rounding adds its loss to that of the first; take a file of full precision, or say "
           "--requantize",
       t.name};
+}
+
+size_t longest_of(std::span<const std::vector<int32_t>> windows) {
+  size_t out = 64;
+  for (const auto& window : windows) out = std::max(out, window.size());
+  return out;
+}
+
+Result<std::unique_ptr<runtime::Blockwise>> open_to_calibrate(const io::Checkpoint& model, const QuantizeOptions& o) {
+  return runtime::open_blockwise(
+      model.path(),
+      {.threads = o.threads, .ctx = static_cast<int64_t>(longest_of(o.calibration)), .cancel = o.cancel});
 }
 
 class Writer {
@@ -95,9 +109,7 @@ class Writer {
   }
 
   Result<void> by_layers() {
-    MIAO_TRY(const auto model,
-             runtime::open_blockwise(
-                 model_.path(), {.threads = o_.threads, .ctx = static_cast<int64_t>(longest()), .cancel = o_.cancel}));
+    MIAO_TRY(const auto model, open_to_calibrate(model_, o_));
     std::map<std::string_view, DType> types;
     for (const QuantizedTensor& t : plan_.tensors) types.emplace(t.name, t.to);
     const auto take = [&](std::string_view tensor, DType, std::span<const std::byte> bytes) -> Result<void> {
@@ -110,17 +122,12 @@ class Writer {
         *model, o_.calibration, [&](std::string_view name) { return types.at(name); }, take, layers));
     return write_until(INT64_MAX);
   }
-  size_t longest() const {
-    size_t out = 64;
-    for (const auto& window : o_.calibration) out = std::max(out, window.size());
-    return out;
-  }
 
   // One tensor by itself.
   Result<void> round(const QuantizedTensor& t) {
     const TensorView& source = *model_.find(t.name);
     const std::span<const std::byte> data{source.data, static_cast<size_t>(source.bytes)};
-    if (t.to == t.from) {
+    if (t.to == source.dtype) {
       MIAO_CHECK_OK(check_numbers(source, pool_, o_.cancel));
       MIAO_CHECK_OK(file_->write(t.name, data));
     } else {
@@ -144,6 +151,29 @@ class Writer {
   uint64_t written_ = 0;  // of plan_.bytes_before
   std::map<std::string, std::vector<std::byte>, std::less<>> made_;
 };
+
+// The model with its columns scaled, or nothing where that cannot be or helps nothing.
+Result<std::optional<Scaled>> scaled_copy(const io::Checkpoint& model, const std::filesystem::path& out,
+                                          const QuantizeOptions& o, const Quantized& plan) {
+  const bool rounds = std::ranges::any_of(plan.tensors, [](const auto& t) { return format(t.to).block > 1; });
+  if (!o.scale || !rounds || (!o.importance && o.calibration.empty())) return std::optional<Scaled>();
+  Importance own;
+  if (!o.importance) {
+    MIAO_TRY(const auto run, open_to_calibrate(model, o));
+    const auto done = [&](int64_t n) {
+      if (o.progress) o.progress("reading calibration text", static_cast<uint64_t>(n), o.calibration.size());
+    };
+    MIAO_TRY(own, measure_importance(*run, o.calibration, done, o.cancel));
+  }
+  std::map<std::string_view, DType> types;
+  for (const QuantizedTensor& t : plan.tensors) types.emplace(t.name, t.to);
+  auto scaled = scale(model, out, o.importance ? *o.importance : own,
+                      [&](std::string_view name) { return types.at(name); },
+                      {.threads = o.threads, .progress = o.progress, .cancel = o.cancel});
+  if (scaled.ok() || scaled.error().code != Code::unsupported) return scaled;
+  log_warn("columns are not scaled: " + scaled.error().str());
+  return std::optional<Scaled>();
+}
 
 }  // namespace
 
@@ -235,7 +265,15 @@ Result<Quantized> quantize(const io::Checkpoint& model, const std::filesystem::p
     }
   }
   MIAO_TRY(const auto pool, ThreadPool::create(options.threads ? options.threads : cpu_limits().threads()));
-  auto done = Writer(model, options, std::move(plan), *pool).run(out);
+  auto done = [&]() -> Result<Quantized> {
+    MIAO_TRY(const std::optional<Scaled> scaled, scaled_copy(model, out, options, plan));
+    if (!scaled) return Writer(model, options, std::move(plan), *pool).run(out);
+    plan.scaled = true;
+    QuantizeOptions own = options;
+    if (options.importance) own.importance = &scaled->importance;
+    MIAO_TRY(const io::Checkpoint source, io::Checkpoint::open(scaled->copy.path()));
+    return Writer(source, own, std::move(plan), *pool).run(out);
+  }();
   if (!done.ok() && done.error().where.find('/') == std::string::npos) {
     return std::move(done.error()).at(model.path().string());
   }

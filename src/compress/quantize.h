@@ -39,6 +39,9 @@ struct QuantizeOptions {
   Rounding rounding = Rounding::least_squares;
   const Importance* importance = nullptr;             // by names of this file; tensors that it lacks go without
   std::span<const std::vector<int32_t>> calibration;  // windows or texts, of tokens: blocks are rounded by GPTQ
+  // Scale columns first (fold.h), by the importance or what calibration finds to be it, where either is there and the
+  // model can be scaled: what stands in the way of that is logged, and its columns stay as they are.
+  bool scale = false;
   bool requantize = false;                            // take weights that are quantised already
   bool canary = true;
   std::optional<kernels::KvType> kv;  // that the file asks for (models::kKvKey); unset = as the model's file does
@@ -59,6 +62,7 @@ struct Quantized {
   std::vector<QuantizedTensor> tensors;  // in the order of the file
   uint64_t bytes_before = 0, bytes = 0;  // of all tensors' data
   int64_t weights = 0;
+  bool scaled = false;
   std::string canary;  // its digest, or empty
   double bits() const { return weights > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(weights) : 0; }
 };

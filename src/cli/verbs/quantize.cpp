@@ -45,7 +45,7 @@ struct Options {
   int64_t windows = 64, window = 512;
   uint64_t seed = 1;
   int threads = 0;
-  bool rotate = false, scale = false, pure = false, requantize = false, no_canary = false, dry_run = false;
+  bool rotate = false, no_scale = false, pure = false, requantize = false, no_canary = false, dry_run = false;
 };
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -112,6 +112,7 @@ Json to_json(const Quantized& q, const std::string& output, const compress::Reci
           {"bytes", q.bytes},
           {"bytes_before", q.bytes_before},
           {"bits_per_weight", q.bits()},
+          {"scaled", q.scaled},
           {"canary", q.canary},
           {"tensors", std::move(tensors)}};
 }
@@ -127,12 +128,9 @@ std::string misuse(const Options& o) {
   const bool plain = o.rounding == "nearest" || o.rounding == "least-squares";
   if (plain && !(o.importance.empty() && o.calibration.empty()))
     return "--rounding " + o.rounding + " takes no calibration";
-  if (o.scale && o.calibration.empty())
-    return "--scale takes factors from what matrices read; add --calibration FILE, or --calibration own";
-  if ((o.rotate || o.scale) && !o.importance.empty())
-    return "--importance is of the model as it is, and --rotate and --scale change it; give --calibration";
-  if ((o.rotate || o.scale) && o.dry_run)
-    return "--dry-run tells types of the model as it is; leave --rotate and --scale out";
+  if (o.rotate && !o.importance.empty())
+    return "--importance is of the model as it is, and --rotate changes it; give --calibration";
+  if (o.rotate && o.dry_run) return "--dry-run tells types of the model as it is; leave --rotate out";
   if (!o.keep_importance.empty() && o.calibration.empty())
     return "--keep-importance keeps what --calibration finds; add that";
   if (o.output.empty() && !o.dry_run) return "say where the model goes: -o FILE.gguf (or look first: --dry-run)";
@@ -164,7 +162,7 @@ class Job {
     const auto copied = [&](uint64_t done, uint64_t total) { bar_.update("converting", done, total); };
     MIAO_TRY(compress::GgufCopy copy, compress::GgufCopy::of(model, o_.output, copied, &interrupted()));
     for (const std::string& note : copy.notes()) log_warn(note);
-    MIAO_CHECK_OK(fold(copy, options));
+    if (o_.rotate) MIAO_CHECK_OK(rotate(copy));
     MIAO_CHECK_OK(calibrate(copy.path()));
     if (!importance_.empty()) options.importance = &importance_;
     if (gptq()) options.calibration = windows_;
@@ -178,22 +176,11 @@ class Job {
 
  private:
   // Another model that computes the same.
-  Result<void> fold(compress::GgufCopy& copy, const compress::QuantizeOptions& options) {
+  Result<void> rotate(compress::GgufCopy& copy) {
     compress::FoldOptions how{.threads = o_.threads, .progress = {}, .cancel = &interrupted()};
     how.progress = [&](std::string_view what, uint64_t done, uint64_t total) { bar_.update(what, done, total); };
-    if (o_.rotate) {
-      MIAO_TRY(const io::Checkpoint source, io::Checkpoint::open(copy.path()));
-      MIAO_TRY(copy, compress::rotate(source, o_.output, how));
-    }
-    if (!o_.scale) return {};
-    MIAO_CHECK_OK(calibrate(copy.path(), true));
     MIAO_TRY(const io::Checkpoint source, io::Checkpoint::open(copy.path()));
-    MIAO_TRY(const compress::Quantized plan, compress::plan_types(source, options));
-    std::map<std::string_view, DType> types;
-    for (const QuantizedTensor& t : plan.tensors) types.emplace(t.name, t.to);
-    const auto type = [&](std::string_view name) { return types.at(name); };
-    MIAO_TRY(copy, compress::scale(source, o_.output, importance_, type, how));
-    importance_ = {};
+    MIAO_TRY(copy, compress::rotate(source, o_.output, how));
     return {};
   }
 
@@ -207,7 +194,7 @@ class Job {
   Result<Quantized> to_folder(const io::Checkpoint& model, compress::QuantizeOptions& options) {
     const DType type = options.recipe.base();
     if (!compress::is_float_type(type) || !o_.calibration.empty() || !o_.importance.empty() ||
-        !options.choice.overrides.empty() || options.kv || o_.rotate || o_.scale) {
+        !options.choice.overrides.empty() || options.kv || o_.rotate) {
       return Error{Code::unsupported,
                    "folders hold a model as it is in F32, F16 or BF16, all of it, and say nothing of keys and values; "
                    "give others a name: -o FILE.gguf",
@@ -230,30 +217,30 @@ class Job {
     return std::filesystem::equivalent(path, o_.output, error) && !error;
   }
 
-  Result<void> calibrate(const std::filesystem::path& path, bool importance = false) {
+  Result<void> calibrate(const std::filesystem::path& path) {
     if (!o_.importance.empty()) {
       MIAO_TRY(importance_, compress::Importance::read(o_.importance));
       calibrated_on_ = o_.importance;
     }
     if (o_.calibration.empty()) return {};
-    if (o_.calibration != "own" && text_.empty()) {
-      MIAO_TRY(text_, read_input(o_.calibration));
+    std::string text;
+    if (o_.calibration != "own") {
+      MIAO_TRY(text, read_input(o_.calibration));
     }
     MIAO_TRY(const auto model, runtime::open_blockwise(path, {o_.threads, o_.window, &interrupted()}));
     MIAO_CHECK_OK(compress::check_numbers(model->checkpoint(), model->pool(), &interrupted()));
-    MIAO_CHECK_OK(cut(*model, text_));
+    MIAO_CHECK_OK(cut(*model, text));
     size_t tokens = 0;
     for (const auto& window : windows_) tokens += window.size();
     calibrated_on_ =
         fmt::format("{}, {} {}s of {} tokens", o_.calibration == "own" ? "the model's own text" : o_.calibration,
                     windows_.size(), encodes(*model) ? "text" : "window", tokens / windows_.size());
-    if (gptq() && o_.keep_importance.empty() && !importance) return {};
+    if (gptq() && o_.no_scale && o_.keep_importance.empty()) return {};
     const auto done = [&](int64_t n) {
       bar_.update("reading calibration text", static_cast<uint64_t>(n), windows_.size());
     };
     MIAO_TRY(importance_, compress::measure_importance(*model, windows_, done, &interrupted()));
-    if (!o_.keep_importance.empty() && !importance)
-      MIAO_CHECK_OK(importance_.write(o_.keep_importance, {o_.calibration}));
+    if (!o_.keep_importance.empty()) MIAO_CHECK_OK(importance_.write(o_.keep_importance, {o_.calibration}));
     return {};
   }
 
@@ -284,7 +271,7 @@ class Job {
   ProgressBar bar_;
   compress::Importance importance_;
   std::vector<std::vector<int32_t>> windows_;
-  std::string calibrated_on_, text_;
+  std::string calibrated_on_;
 };
 
 Result<int> run(const Options& o, const Common& common) {
@@ -318,6 +305,7 @@ Result<int> run(const Options& o, const Common& common) {
       .choice = std::move(choice),
       .rounding = o.rounding == "nearest" ? compress::Rounding::nearest : compress::Rounding::least_squares,
       .calibration = {},
+      .scale = !o.no_scale,
       .requantize = o.requantize,
       .canary = !o.no_canary,
       .kv = kernels::kv_from_name(o.kv),
@@ -379,8 +367,9 @@ Run add(CLI::App& app, const Common& common) {
       "--rotate", o->rotate,
       "Turn the residual stream and the values of heads, so that outliers spread (QuaRot); of decoders with RMS "
       "norms. A model whose embedding is its output matrix gets one of its own");
-  app.add_flag("--scale", o->scale,
-               "Let columns with large inputs grow before they are rounded, and shrink what they read (AWQ)");
+  app.add_flag("--no-scale", o->no_scale,
+               "With calibration text or an importance matrix columns with large inputs grow before they are rounded, "
+               "and what they read shrinks (AWQ); this leaves them as they are");
   app.add_flag("--pure", o->pure, "Every matrix in the mix's own type");
   app.add_flag("--requantize", o->requantize,
                "Take a model that is quantised already; its loss and the new one add up");
@@ -401,7 +390,8 @@ const Verb verb_quantize = {
         "types that llama-quantize knows, with better "
         "rounding: a search for the scales of each block, weighted with what the inputs of its columns look like, or "
         "GPTQ, "
-        "where later columns of a matrix make up for the rounding of earlier ones, layer by layer.\n\n"
+        "where later columns of a matrix make up for the rounding of earlier ones, layer by layer. Before that, columns "
+        "that meet large inputs are scaled, where that loses less.\n\n"
         "Whisper is taken in Hugging Face's and in CTranslate2's form; llama.cpp does not read what becomes of it.\n\n"
         "The same command gives the same bytes. The file holds a checksum of each tensor and a canary (miao verify).",
     .examples =

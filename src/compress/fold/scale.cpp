@@ -190,8 +190,9 @@ class Scale {
 
 }  // namespace
 
-Result<GgufCopy> scale(const io::Checkpoint& model, const std::filesystem::path& beside, const Importance& importance,
-                       const TypeOfTensor& type, const FoldOptions& options) {
+Result<std::optional<Scaled>> scale(const io::Checkpoint& model, const std::filesystem::path& beside,
+                                    const Importance& importance, const TypeOfTensor& type,
+                                    const FoldOptions& options) {
   if (model.kind() != io::Checkpoint::Kind::gguf)
     return Error{Code::invalid, "is no GGUF file; make one of it first", model.path().string()};
   MIAO_TRY(const ModelSpec spec, models::spec_of(model));
@@ -199,7 +200,13 @@ Result<GgufCopy> scale(const io::Checkpoint& model, const std::filesystem::path&
     return Error{Code::unsupported, "is an encoder-decoder, whose matrices are not scaled", model.path().string()};
   MIAO_TRY(const auto pool, ThreadPool::create(options.threads ? options.threads : cpu_limits().threads()));
   MIAO_TRY(const Changes changes, Scale(model, spec, importance, type, options, *pool).plan());
-  return write_changed(model, beside, changes, "scaled", options);
+  if (changes.empty()) return std::optional<Scaled>();
+  MIAO_TRY(GgufCopy copy, write_changed(model, beside, changes, "scaled", options));
+  Scaled out{std::move(copy), importance};
+  for (const auto& [name, change] : changes) {
+    if (!change.cols.empty()) out.importance.scale(name, change.cols);
+  }
+  return std::optional(std::move(out));
 }
 
 }  // namespace miao::compress

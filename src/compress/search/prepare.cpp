@@ -108,23 +108,15 @@ Result<void> Search::find_importance() {
       return {};
     }
   }
-  MIAO_TRY(const Importance fresh, measure_importance(
-                                       judging(), sets_.items[kCalibration],
-                                       [&](int64_t n) {
-                                         progress("reading calibration text", n,
-                                                  static_cast<int64_t>(sets_.items[kCalibration].size()));
-                                       },
-                                       o_.cancel));
-  // What is read back has been rounded: a second run must not see other values than the first.
-  const auto path = o_.store ? file : work_folder() / "importance.gguf";
+  const auto done = [&](int64_t n) {
+    progress("reading calibration text", n, static_cast<int64_t>(sets_.items[kCalibration].size()));
+  };
+  // Not of the judge: what is written depends on it, and is the same on every machine.
+  MIAO_TRY(importance_, measure_importance(*base_, sets_.items[kCalibration], done, o_.cancel));
+  if (!o_.store) return {};
   std::error_code ignored;
-  std::filesystem::create_directories(path.parent_path(), ignored);
-  if (auto written = fresh.write(path, {o_.text_name}); !written.ok()) {
-    if (!o_.store) return written;
-    log_warn(written.error().str());
-    return fresh.write(work_folder() / "importance.gguf", {o_.text_name});
-  }
-  MIAO_TRY(importance_, Importance::read(path));
+  std::filesystem::create_directories(folder, ignored);
+  if (auto written = importance_.write(file, {o_.text_name}); !written.ok()) log_warn(written.error().str());
   return {};
 }
 

@@ -42,7 +42,9 @@ Result<std::filesystem::path> Search::build(const Candidate& candidate) {
   std::error_code error;
   if (std::filesystem::exists(file, error)) return file;  // it got its name when it was whole
   QuantizeOptions options{.recipe = recipe_of(most_of(report_.matrices, candidate.types)),
+                          .importance = &importance_,
                           .calibration = sets_.items[kCalibration],
+                          .scale = true,
                           .kv = candidate.kv,
                           .writer = o_.writer,
                           .calibrated_on = calibrated_on_,
