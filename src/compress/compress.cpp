@@ -18,7 +18,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kFirstDivergence = 0.02;  // nats: what is tried for metrics that say nothing of divergence
-constexpr double kGptq = 0.75;             // bound of a candidate's loss by the prediction, which knows no GPTQ
+constexpr double kGptq = 0.62;             // a candidate's loss by the prediction, which knows neither GPTQ nor scaling
 constexpr double kLeastLoss = 1e-9;        // that a prediction is taken for
 constexpr double kSafety = 0.97;           // of a budget, where a candidate missed it
 constexpr double kWorth = 0.02;            // gain of the goal for which another candidate is built
@@ -230,7 +230,11 @@ Result<CompressReport> Search::run() {
 
 Result<CompressReport> compress(const std::filesystem::path& model, const std::filesystem::path& out,
                                 const CompressOptions& options) {
-  return Search(model, out, options).run();
+  Search search(model, out, options);
+  auto report = search.run();
+  // The user's own name of a model that was copied, or opened by another.
+  if (!report.ok() && report.error().where.starts_with("/proc/self/fd/")) report.error().where = model.string();
+  return report;
 }
 
 }  // namespace miao::compress

@@ -53,6 +53,7 @@ class Moments {
   int64_t cols_, rows_ = 0, drift_rows_ = 0;
   std::vector<float> sum_;  // (cols, cols), the lower half
   std::vector<float> drift_;
+  std::vector<float> side_, apart_;  // of the call at hand: rows on their side, and how far they are from undisturbed
 };
 
 // H, the mean of x x^T, which many matrices share, and its factor.

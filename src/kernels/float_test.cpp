@@ -11,7 +11,7 @@ namespace {
 struct Product {
   DType dtype;
   int64_t cols, blocks, rows;
-  bool parts = false;  // by Kernels::bf16x3
+  int parts = 0;  // of weights by Kernels::bf16x3; 0 = by Kernels::matmul
 };
 
 // Weights of (16 * blocks, cols) in the file's element type, at an odd address.
@@ -27,7 +27,7 @@ std::vector<unsigned char> file_rows(DType dtype, const std::vector<float>& valu
 
 std::vector<float> run(const Kernels& k, const Product& p, const std::vector<unsigned char>& file,
                        const std::vector<float>& x, int64_t absent_row) {
-  const MatMul& m = p.parts ? k.bf16x3 : k.matmul[static_cast<size_t>(p.dtype)];
+  const MatMul& m = p.parts > 0 ? k.bf16x3[p.parts - 1] : k.matmul[static_cast<size_t>(p.dtype)];
   const int64_t row = p.cols * (p.dtype == DType::f32 ? 4 : 2);
   const int64_t bytes = m.block_bytes(p.cols);
   EXPECT_EQ(bytes % 64, 0);
@@ -99,18 +99,18 @@ TEST(FloatProduct, PartsGiveSameBitsOnEveryTableAndForEveryTokenCount) {
       const auto w = make(static_cast<size_t>(blocks * kLanes * cols), 3);
       const auto x = make(static_cast<size_t>(rows * cols), 4);
       const auto file = file_rows(DType::f32, w);
-      const auto want = run(*all[0], {DType::f32, cols, blocks, rows, true}, file, x, 7);
+      const auto want = run(*all[0], {DType::f32, cols, blocks, rows, 3}, file, x, 7);
       for (const Kernels* k : all) {
         // Only kernels of tiles treat numbers of rows differently; the others are slow.
         const std::vector<int64_t> counts =
             k->isa == Isa::amx ? std::vector<int64_t>{1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33, 49, 64, 70}
                                : std::vector<int64_t>{1, 3};
         for (const int64_t n : counts) {
-          const auto got = run(*k, {DType::f32, cols, blocks, n, true}, file, x, 7);
+          const auto got = run(*k, {DType::f32, cols, blocks, n, 3}, file, x, 7);
           ASSERT_TRUE(same_bits(got, {want.data(), got.size()})) << k->name << " cols=" << cols << " rows=" << n;
         }
         for (int64_t n = 1; n < blocks; ++n) {
-          const auto got = run(*k, {DType::f32, cols, n, 3, true}, file, x, 7);
+          const auto got = run(*k, {DType::f32, cols, n, 3, 3}, file, x, 7);
           for (int64_t t = 0; t < 3; ++t) {
             const auto count = static_cast<size_t>(n * kLanes);
             ASSERT_TRUE(same_bits({got.data() + static_cast<size_t>(t) * count, count},
@@ -124,6 +124,40 @@ TEST(FloatProduct, PartsGiveSameBitsOnEveryTableAndForEveryTokenCount) {
   }
 }
 
+// Weights of BF16 need one part and those of F16 two: more change nothing, whatever the table.
+TEST(FloatProduct, PartsThatWeightsDoNotHaveAreLeftOut) {
+  const auto all = tables();
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    for (const int64_t cols : {5, 64, 300}) {
+      const int64_t blocks = 5, rows = 40;
+      auto w = random_floats(static_cast<size_t>(blocks * kLanes * cols), 3);
+      for (float& v : w) v = dtype == DType::f16 ? f16_to_f32(f32_to_f16(v)) : bf16_to_f32(f32_to_bf16(v));
+      const auto x = wide_floats(static_cast<size_t>(rows * cols), 4);
+      const auto file = file_rows(DType::f32, w);
+      const auto want = run(*all[0], {DType::f32, cols, blocks, rows, 3}, file, x, 7);
+      for (const Kernels* k : all) {
+        for (int parts = dtype == DType::f16 ? 2 : 1; parts <= 3; ++parts) {
+          for (const int64_t n : {int64_t{1}, int64_t{7}, int64_t{16}, rows}) {
+            if (n > 7 && k->isa != Isa::amx) continue;
+            const auto got = run(*k, {DType::f32, cols, blocks, n, parts}, file, x, 7);
+            ASSERT_TRUE(same_bits(got, {want.data(), got.size()})) << k->name << " cols=" << cols << " parts=" << parts;
+          }
+          const MatMul& m = k->bf16x3[parts - 1];
+          EXPECT_EQ(&k->parts_of(dtype) == &m, parts == (dtype == DType::f16 ? 2 : 1));
+          EXPECT_EQ(m.block_bytes(cols), (cols + 31) / 32 * 1024 * parts);
+          Aligned packed(static_cast<size_t>(m.block_bytes(cols)));
+          const void* from[kLanes];
+          for (int64_t r = 0; r < kLanes; ++r) from[r] = w.data() + r * cols;
+          m.pack(from, cols, packed.as<char>());
+          std::vector<float> back(static_cast<size_t>(cols));
+          m.unpack(packed.as<char>(), cols, 11, back.data());
+          EXPECT_TRUE(same_bits(back, {w.data() + 11 * cols, back.size()}));
+        }
+      }
+    }
+  }
+}
+
 TEST(FloatProduct, PartsAddBiasAndWhatIsThere) {
   const int64_t cols = 600, blocks = 5;
   const auto w = random_floats(static_cast<size_t>(blocks * kLanes * cols), 3);
@@ -133,7 +167,7 @@ TEST(FloatProduct, PartsAddBiasAndWhatIsThere) {
     const auto before = random_floats(static_cast<size_t>(rows * blocks * kLanes), 6);
     std::vector<float> want;
     for (const Kernels* k : tables()) {
-      const MatMul& m = k->bf16x3;
+      const MatMul& m = k->bf16x3[2];
       Aligned packed(static_cast<size_t>(m.block_bytes(cols) * blocks));
       for (int64_t b = 0; b < blocks; ++b) {
         const void* from[kLanes];
@@ -212,8 +246,7 @@ TEST(FloatProduct, IsNearTheTruth) {
   const int64_t cols = 1100, blocks = 2, rows = 13;
   const auto w = random_floats(static_cast<size_t>(blocks * kLanes * cols), 3);
   const auto x = random_floats(static_cast<size_t>(rows * cols), 4);
-  for (const auto [dtype, parts] :
-       {std::pair(DType::f32, false), {DType::f16, false}, {DType::bf16, false}, {DType::f32, true}}) {
+  for (const auto [dtype, parts] : {std::pair(DType::f32, 0), {DType::f16, 0}, {DType::bf16, 0}, {DType::f32, 3}}) {
     const auto y = run(k, {dtype, cols, blocks, rows, parts}, file_rows(dtype, w), x, -1);
     for (int64_t t = 0; t < rows; ++t) {
       for (int64_t r = 0; r < blocks * kLanes; ++r) {
@@ -226,7 +259,7 @@ TEST(FloatProduct, IsNearTheTruth) {
           sum += term;
           size += std::fabs(term);
         }
-        EXPECT_NEAR(y[static_cast<size_t>(t * blocks * kLanes + r)], sum, size * (parts ? 1e-7 : 1e-6));
+        EXPECT_NEAR(y[static_cast<size_t>(t * blocks * kLanes + r)], sum, size * (parts > 0 ? 1e-7 : 1e-6));
       }
     }
   }

@@ -99,10 +99,12 @@ struct Kernels {
   // its values unpacks to NaN, with any `cols`.
   MatMul int8;
 
-  // Floating weights as sums of three bf16 numbers, packed from FP32 rows, in 6 bytes each. Reads Activations::parts.
-  // Results are as near the truth as those of matmul[f32]; fast where the processor multiplies tiles of bf16 (AMX). A
-  // part below 2^-50 is left out.
-  MatMul bf16x3;
+  // Floating weights as sums of one, two or three bf16 numbers, packed from FP32 rows, in 2, 4 or 6 bytes each: all
+  // that is in BF16, F16 and F32 (parts_of()). Reads Activations::parts, of three numbers. Results are as near the
+  // truth as those of matmul[f32], and the same for as many parts as hold a weight or more; fast where the processor
+  // multiplies tiles of bf16 (AMX). A part below 2^-50 is left out.
+  MatMul bf16x3[FloatParts::kParts];
+  const MatMul& parts_of(DType dtype) const { return bf16x3[dtype == DType::bf16 ? 0 : dtype == DType::f16 ? 1 : 2]; }
 
   // Entries index .. index + count - 1, the j-th from the 32 values at x + j * step. Infinities and NaN come out as
   // NaN.

@@ -21,6 +21,7 @@ using kernels::MatMul;
 namespace {
 
 constexpr int64_t kCols = 4096;
+constexpr const char* kPartsNames[] = {"BF16 as parts", "F16 as parts", "F32 as parts"};
 constexpr int64_t kGemvBytes = int64_t{64} << 20;
 constexpr int64_t kGemmBlocks = 32, kGemmTokens = 256;
 
@@ -122,7 +123,8 @@ Result<std::vector<KernelRow>> bench_kernels(ThreadPool& pool, const std::string
     std::vector<Case> cases;
     for (const Format& format : all_formats())
       cases.push_back({format.name, format.dtype, &table.matmul[static_cast<size_t>(format.dtype)]});
-    cases.push_back({"bf16x3", DType::f32, &table.bf16x3});
+    for (int w = 0; w < kernels::FloatParts::kParts; ++w)
+      cases.push_back({kPartsNames[w], DType::f32, &table.bf16x3[w]});
     for (const auto& [format, dtype, matmul] : cases) {
       const MatMul& kernel = *matmul;
       if (!kernel.gemv) continue;

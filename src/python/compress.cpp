@@ -59,7 +59,8 @@ compress::Budgets budgets_of(const nb::dict& from) {
   compress::Budgets out;
   out.losses = to_budgets(to_texts(from["max_loss"], "max_loss"));
   for (const measure::Budget& b : out.losses) {
-    value(compress::check_metric(b.metric, !from["choices"].is_none(), !from["evaluate"].is_none()), "max_loss");
+    const bool counted = !from["choices"].is_none() || !from["labels"].is_none();
+    value(compress::check_metric(b.metric, counted, !from["evaluate"].is_none()), "max_loss");
   }
   const auto limit = [&](const char* name, auto parse, std::optional<double>& to) {
     const std::string text = optional_text(from, name);
@@ -77,13 +78,24 @@ compress::Budgets budgets_of(const nb::dict& from) {
   return out;
 }
 
+// "uniform:16:512", or a number of tokens for each input.
+measure::LengthDistribution to_lengths(nb::handle given) {
+  constexpr int64_t kMost = 1 << 20;
+  if (nb::isinstance<nb::str>(given))
+    return value(measure::LengthDistribution::parse(to_text(given, "lengths"), kMost), "lengths");
+  std::vector<int64_t> lengths;
+  for (const nb::handle one : nb::cast<nb::list>(given)) lengths.push_back(to_integer(one, "lengths", 1, kMost));
+  return value(measure::LengthDistribution::of(std::move(lengths), kMost, "the given lengths"), "lengths");
+}
+
 compress::CompressOptions to_options(const nb::dict& from) {
   const auto whole = [&](const char* name, int64_t low, int64_t high) {
     return to_integer(from[name], name, low, high);
   };
   compress::CompressOptions out;
   out.budgets = budgets_of(from);
-  out.request = {whole("prompt", 0, 1 << 20), whole("gen", 0, 1 << 20), whole("batch", 1, 1024), {}};
+  if (!from["prompt"].is_none()) out.tokens = whole("prompt", 0, 1 << 20);
+  out.request = {out.tokens.value_or(512), whole("gen", 0, 1 << 20), whole("batch", 1, 1024), {}};
   out.text = optional_text(from, "text");
   if (!out.text.empty()) out.text_name = to_text(from["text_name"], "text_name");
   out.final_text = optional_text(from, "final_text");
@@ -91,6 +103,16 @@ compress::CompressOptions to_options(const nb::dict& from) {
     out.questions_name = to_text(from["choices_name"], "choices_name");
     out.questions = value(measure::parse_questions(to_text(from["choices"], "choices"), out.questions_name));
   }
+  if (!from["pairs"].is_none()) {
+    out.text_name = to_text(from["pairs_name"], "pairs_name");
+    out.pairs = value(measure::parse_pairs(to_text(from["pairs"], "pairs"), out.text_name));
+  }
+  if (!from["labels"].is_none()) {
+    out.text_name = to_text(from["labels_name"], "labels_name");
+    out.labels = value(measure::parse_labelled(to_text(from["labels"], "labels"), out.text_name));
+  }
+  out.near = whole("near", 1, 1000);
+  if (!from["lengths"].is_none()) out.lengths = to_lengths(from["lengths"]);
   for (const std::string& name : to_texts(from["types"], "types")) {
     const auto type = dtype_from_name(name);
     if (!type || !compress::can_encode(*type)) raise({Code::invalid, "'" + name + "' is no type of weights", "types"});

@@ -16,6 +16,7 @@ import tiny
 import miao
 
 TEXT = "".join(f"the cat number {i * i} sat on mat {i}\n" for i in range(1500))
+TEXTS = [f"the {chr(97 + i % 26)}at sat on {chr(97 + i // 26)}s {'very ' * (i % 3)}{chr(97 + i * i % 23)}" for i in range(200)]
 QUESTIONS = [{"question": f"is {i} odd?", "choices": ["yes", "no"], "answer": 1 - i % 2} for i in range(40)]
 SMALL = dict(prompt=16, gen=4, types=["Q4_0", "Q8_0"], tries=1, threads=2, text=TEXT)
 
@@ -71,11 +72,35 @@ def test_choices(folder, other, tmp_path):
     assert results[0].verdicts[0].budget == "accuracy:99%"
 
 
+def scored_pairs(encoder):
+    vectors = encoder.embed(TEXTS)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return [(a, b, float(u @ v)) for a, b, u, v in zip(TEXTS, TEXTS[1:], vectors, vectors[1:], strict=False)]
+
+
+def test_vectors_pairs_and_labels(encoders, encoder, classifier, tmp_path):
+    same = miao.eval(encoder, texts=TEXTS, against=encoders["bert"], near=3, max_loss=["cosine:0.1%", "overlap:5%"])
+    assert same.units == 200 and same.unit == "text" and same.cosine_mean == pytest.approx(1) and same.passes
+    (tmp_path / "texts").write_text("".join(text + "\n" for text in TEXTS))
+    coarse = [miao.eval(encoders["bert"], texts=texts, against=encoder, near=3, dtype="int8") for texts in
+              (TEXTS, tmp_path / "texts")]
+    assert coarse[0].metrics == coarse[1].metrics and coarse[0].cosine_mean < 1
+    wide = miao.load(tiny.write_bert(tmp_path / "wide"), threads=2)
+    assert miao.eval(wide, pairs=scored_pairs(wide)).spearman == pytest.approx(1, abs=1e-3)
+    labels = [(text, classifier.classify(text).label) for text in TEXTS]
+    result = miao.eval(classifier, labels=labels, against=classifier, max_loss="accuracy:10%")
+    assert result.accuracy == 1 and result.verdicts[0].loss == 0
+    assert result.json["command"].endswith("max_loss='accuracy:10%', level=95, dtype='auto', base_dtype='auto')")
+
+
 def test_what_cannot_be_measured(folder, model, encoder, tmp_path):
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe")
     for call, word in (
-        (lambda: miao.eval(folder), "either text or choices"),
-        (lambda: miao.eval(folder, text=TEXT, choices=QUESTIONS), "either text or choices"),
+        (lambda: miao.eval(folder), "one of text, choices"),
+        (lambda: miao.eval(folder, text=TEXT, choices=QUESTIONS), "one of text, choices"),
+        (lambda: miao.eval(encoder, texts=TEXTS), "beside those of a base"),
+        (lambda: miao.eval(encoder, texts=["a\nb"], against=encoder), r"texts\[0\] is of several lines"),
+        (lambda: miao.eval(encoder, pairs=[("a", "b", "c")]), "pairs:1: .*score"),
         (lambda: miao.eval(folder, text=""), "empty"),
         (lambda: miao.eval(folder, text="a"), "token"),
         (lambda: miao.eval(folder, text=tmp_path / "b.txt"), "no UTF-8"),
@@ -91,6 +116,10 @@ def test_what_cannot_be_measured(folder, model, encoder, tmp_path):
             call()
     with pytest.raises(miao.Unsupported, match="for decoders"):
         miao.eval(encoder, text=TEXT)
+    with pytest.raises(miao.Unsupported, match="for encoders"):
+        miao.eval(folder, texts=TEXTS, against=folder)
+    with pytest.raises(ValueError):
+        miao.eval(encoder, pairs=[("a", "b")])
     with pytest.raises(miao.NotFound):
         miao.eval(tmp_path / "none.gguf", text=TEXT)
     with pytest.raises(TypeError):
@@ -164,6 +193,20 @@ def test_what_a_figure_raises_ends_the_search(folder, tmp_path):
             miao.compress(folder, tmp_path / "out", max_loss="evaluate:1%", evaluate=lambda _, f=figure: f, **SMALL)
 
 
+def test_compress_an_encoder(tmp_path):
+    folder = tiny.write_bert(tmp_path / "bert")
+    encoder = miao.load(folder, threads=2)
+    pairs = scored_pairs(encoder)
+    result = miao.compress(folder, tmp_path / "out", max_loss=["spearman:90%", "cosine:90%"], pairs=pairs,
+                           text="".join(text + "\n" for text in TEXTS), near=2, batch=8, lengths="uniform:4:16",
+                           types=["Q4_0", "Q8_0"], tries=1, threads=2)
+    assert result.kept and result.spearman > 0.1 and [v.budget for v in result.verdicts] == ["spearman:90%", "cosine:90%"]
+    latency = result.json["latency"]
+    assert latency["lengths"] == "uniform:4:16" and latency["base"]["expected_seconds"] > 0 < latency["own"]["expected_seconds"]
+    assert "lengths='uniform:4:16'" in result.json["command"] and "pairs='pairs'" in result.json["command"]
+    assert miao.load(result.file).embed("the cat").shape == encoder.embed("the cat").shape
+
+
 def test_compress_of_wrong_arguments(folder, encoder, tmp_path):
     for given, word in (({}, "no budget to keep"), ({"max_loss": "evaluate:1%"}, "no figure of your own"),
                         ({"max_loss": "accuracy:1%"}, "is of questions"), ({"max_loss": "wer:1%"}, "not measured here"),
@@ -171,7 +214,8 @@ def test_compress_of_wrong_arguments(folder, encoder, tmp_path):
                         ({"max_ttft": "5"}, "time with its unit"), ({"max_loss": "1%", "text": ""}, "empty"),
                         ({"max_loss": "1%", "types": ["Q9_9"]}, "no type of weights"),
                         ({"max_loss": "1%", "kv": ["int3"]}, "no type of keys and values"),
-                        ({"max_loss": "1%", "tries": 0}, "tries"), ({"max_loss": "1%", "text": "short"}, "text")):
+                        ({"max_loss": "1%", "lengths": "wide"}, "lengths"),
+                        ({"max_loss": "1%", "lengths": [3, 0]}, "lengths"), ({"max_loss": "1%", "tries": 0}, "tries"), ({"max_loss": "1%", "text": "short"}, "text")):
         with pytest.raises(miao.Invalid, match=word):
             miao.compress(folder, tmp_path / "out", **(SMALL | given))
     with pytest.raises(TypeError):

@@ -118,6 +118,43 @@ def with_tokenizer(model, folder, text=None):
     return folder
 
 
+def write_bert(folder, *, seed=3, dim=64, ffn=96, layers=2):
+    """An encoder whose rows are whole blocks of the small types."""
+    rng = np.random.default_rng(seed)
+    config = {"architectures": ["BertModel"], "model_type": "bert", "hidden_act": "gelu", "hidden_size": dim,
+              "intermediate_size": ffn, "num_hidden_layers": layers, "num_attention_heads": 2, "layer_norm_eps": 1e-12,
+              "max_position_embeddings": 64, "type_vocab_size": 2, "vocab_size": len(word_piece()["model"]["vocab"])}
+    arrays = {}
+
+    def matrix(name, rows, cols):
+        arrays[name + ".weight"] = rng.normal(0, 0.3, (rows, cols)).astype(np.float32)
+
+    def linear(name, rows, cols):
+        matrix(name, rows, cols)
+        arrays[name + ".bias"] = rng.normal(0, 0.1, rows).astype(np.float32)
+
+    def norm(name):
+        arrays[name + ".weight"], arrays[name + ".bias"] = np.ones(dim, np.float32), np.zeros(dim, np.float32)
+
+    for name, rows in ("word", config["vocab_size"]), ("position", 64), ("token_type", 2):
+        matrix(f"embeddings.{name}_embeddings", rows, dim)
+    norm("embeddings.LayerNorm")
+    for i in range(layers):
+        layer = f"encoder.layer.{i}"
+        for name in "query", "key", "value":
+            linear(f"{layer}.attention.self.{name}", dim, dim)
+        linear(f"{layer}.attention.output.dense", dim, dim)
+        norm(f"{layer}.attention.output.LayerNorm")
+        linear(f"{layer}.intermediate.dense", ffn, dim)
+        linear(f"{layer}.output.dense", dim, ffn)
+        norm(f"{layer}.output.LayerNorm")
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(json.dumps(word_piece()))
+    write_safetensors(folder / "model.safetensors", arrays)
+    return folder
+
+
 WORDS = [" ", *(chr(c) for c in [*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1)]), ".", ",", "'"]
 CONTROL = ["endoftext", "startoftranscript", "en", "de", "translate", "transcribe", "startoflm", "startofprev", "nospeech",
            "notimestamps"]

@@ -17,11 +17,11 @@ namespace {
 
 constexpr int64_t kBlock = 128;
 
-// (rows, cols) to (cols, rows), 16 values at a time of each.
-void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t cols, float* to, int64_t ld_to) {
+// Columns of (rows, cols) to rows of (cols, rows), 16 values at a time of each.
+void transpose(const float* from, int64_t ld_from, int64_t rows, Range cols, float* to, int64_t ld_to) {
   for (int64_t r0 = 0; r0 < rows; r0 += 16) {
     const int64_t r1 = std::min(r0 + 16, rows);
-    for (int64_t c = 0; c < cols; ++c) {
+    for (int64_t c = cols.begin; c < cols.end; ++c) {
       for (int64_t r = r0; r < r1; ++r) to[c * ld_to + r] = from[r * ld_from + c];
     }
   }
@@ -67,7 +67,7 @@ bool factor(const graph::Context& context, std::vector<float>& a, int64_t n) {
     if (first == 0) break;
     solve_rows(context, rows + first, rows, n, size, first);
     panel.resize(static_cast<size_t>(first * size));
-    transpose(rows, n, size, first, panel.data(), size);
+    context.pool.run([&](Worker& worker) { transpose(rows, n, size, worker.split(first, 16), panel.data(), size); });
     add_gram(context, panel.data(), size, first, size, -1, a.data(), n);
   }
   return true;
@@ -91,17 +91,22 @@ std::vector<int32_t> order_of(const std::vector<float>& weights, int64_t block) 
 }  // namespace
 
 void Moments::add(const graph::Context& context, const float* x, const float* undisturbed, int64_t n, int64_t stride) {
-  std::vector<float> on_its_side(static_cast<size_t>(cols_ * n));
-  transpose(x, stride, n, cols_, on_its_side.data(), n);
-  add_gram(context, on_its_side.data(), n, cols_, n, 1, sum_.data(), cols_);
+  side_.resize(static_cast<size_t>(cols_ * n));
+  if (undisturbed) apart_.resize(side_.size());
+  context.pool.run([&](Worker& worker) {
+    const Range mine = worker.split(cols_, 16);
+    transpose(x, stride, n, mine, side_.data(), n);
+    if (!undisturbed) return;
+    transpose(undisturbed, stride, n, mine, apart_.data(), n);
+    for (int64_t i = mine.begin * n; i < mine.end * n; ++i)
+      apart_[static_cast<size_t>(i)] -= side_[static_cast<size_t>(i)];
+  });
+  add_gram(context, side_.data(), n, cols_, n, 1, sum_.data(), cols_);
   rows_ += n;
   if (!undisturbed) return;
-  std::vector<float> apart(on_its_side.size());
-  transpose(undisturbed, stride, n, cols_, apart.data(), n);
-  for (size_t i = 0; i < apart.size(); ++i) apart[i] -= on_its_side[i];
   drift_.resize(static_cast<size_t>(cols_ * cols_));
   drift_rows_ += n;
-  add_product(context, apart.data(), n, cols_, on_its_side.data(), n, cols_, n, drift_.data(), cols_);
+  add_product(context, apart_.data(), n, cols_, side_.data(), n, cols_, n, drift_.data(), cols_);
 }
 
 Result<Feedback> Feedback::of(const graph::Context& context, const Moments& moments, int64_t block, double damp) {

@@ -17,6 +17,18 @@ constexpr int64_t kLine = 64;       // alignment that kernels want
 constexpr int64_t kTaskBlocks = 4;  // 64 columns of the result
 constexpr int64_t kTaskRows = 256;  // of the result, so that a task's results stay in the L2 cache
 
+// Memory of products, which come by the thousand: kept by the thread that asks for them, as large as the largest was.
+std::byte* workspace(int64_t bytes) {
+  thread_local std::unique_ptr<std::byte[]> memory;
+  thread_local int64_t size = 0;
+  if (size < bytes) {
+    memory.reset();
+    memory = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(bytes + kLine));
+    size = bytes;
+  }
+  return memory.get() + (kLine - reinterpret_cast<uintptr_t>(memory.get()) % kLine) % kLine;
+}
+
 // body(first column block, blocks, first row, rows) for every part of the result.
 template <class Body>
 void for_tasks(Worker& worker, std::atomic<int64_t>& next, int64_t blocks, int64_t rows, const Body& body) {
@@ -33,9 +45,7 @@ void multiply(const graph::Context& context, const float* a, int64_t lda, int64_
   const int64_t blocks = (cols + kLanes - 1) / kLanes, bytes = f32.block_bytes(n);
   const int64_t scratch_bytes = kernels::round_up(f32.scratch_bytes(n), 64);
   const int64_t tile_bytes = kTaskRows * kTaskBlocks * kLanes * static_cast<int64_t>(sizeof(float));
-  const auto memory = std::make_unique_for_overwrite<std::byte[]>(
-      static_cast<size_t>(blocks * bytes + context.pool.threads() * (scratch_bytes + tile_bytes) + 2 * kLine));
-  std::byte* const packed = memory.get() + (kLine - reinterpret_cast<uintptr_t>(memory.get()) % kLine) % kLine;
+  std::byte* const packed = workspace(blocks * bytes + context.pool.threads() * (scratch_bytes + tile_bytes) + kLine);
   std::byte* const own = packed + kernels::round_up(blocks * bytes, kLine);
   std::atomic<int64_t> next = 0;
   context.pool.run([&](Worker& worker) {

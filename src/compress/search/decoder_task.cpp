@@ -46,12 +46,14 @@ class DecoderTask : public Task {
     return std::unique_ptr<Model>(std::move(engine));
   }
 
-  // Tiles of bf16 are what makes it faster: 6 bytes for each floating weight, which may be the smaller half of what is
-  // free.
+  // Tiles of bf16 are what makes it faster: 2 to 6 bytes for each floating weight, which may be the smaller half of
+  // what is free.
   Result<std::unique_ptr<Model>> open_judge(const Model& base) override {
     if (base.context().kernels.isa != kernels::Isa::amx) return std::unique_ptr<Model>();
     uint64_t bytes = 0;
-    for (const TensorView& t : base.checkpoint().tensors()) bytes += 2 * 6 * static_cast<uint64_t>(t.elements());
+    for (const TensorView& t : base.checkpoint().tensors())
+      bytes +=
+          2 * static_cast<uint64_t>(base.context().kernels.parts_of(t.dtype).block_bytes(t.cols()) * t.rows() / 16);
     if (!require_memory(bytes, {}, {}).ok()) return std::unique_ptr<Model>();
     runtime::EngineOptions options = engine_options();
     options.compute = runtime::Compute::floats;

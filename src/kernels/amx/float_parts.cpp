@@ -34,11 +34,12 @@ struct Slab {
   bool last;  // of K
 };
 
-// What is fetched beside the work on a slab of B blocks, some lines at a time: where more than one pass goes over the
-// slab, that of the blocks that come next, to the L2 cache; else the chunk that comes next, to L1.
-template <int B>
+// What is fetched beside the work on a slab of B blocks of weights of W parts, some lines at a time: where more than
+// one pass goes over the slab, that of the blocks that come next, to the L2 cache; else the chunk that comes next, to
+// L1.
+template <int W, int B>
 struct Ahead {
-  static constexpr int64_t kBytes = kPartStep * 2;  // of a chunk of a block
+  static constexpr int64_t kBytes = kPartStep<W> * 2;  // of a chunk of a block
   const char* next = nullptr;
   int64_t stride = 0, bytes = 0, left = 0;  // from block to block; at a time; of a block
   bool near = false;
@@ -73,7 +74,7 @@ struct Place {
 // Sums of 2 tiles of rows x 2 blocks to out (32, 32), or of one x B blocks to (16, 16 * B). Macros, because the
 // intrinsics want literal tile numbers.
 #define MIAO_A(tile, r, part) _tile_loadd(tile, x + (r)*next_tile + (part)*part_step, 64)
-#define MIAO_B(tile, b, part) _tile_loadd(tile, w + (b)*stride + part_offset(part), 64)
+#define MIAO_B(tile, b, part) _tile_loadd(tile, w + (b)*stride + part_offset<W>(part), 64)
 #define MIAO_START(tile, r, b)                                                   \
   if (from.p) {                                                                  \
     _tile_loadd(tile, from.p + (r)*kTileRows * from.ld + 16 * (b), from.ld * 4); \
@@ -83,8 +84,8 @@ struct Place {
 #define MIAO_STORE(tile, r, b) _tile_stored(tile, to.p + (r)*kTileRows * to.ld + 16 * (b), to.ld * 4)
 
 // Of two factors one changes from product to product.
-template <int B>
-static inline void two_tiles(const Slab& slab, const FloatParts& in, int64_t row, Ahead<B>& ahead, Place from,
+template <int W, int B>
+static inline void two_tiles(const Slab& slab, const FloatParts& in, int64_t row, Ahead<W, B>& ahead, Place from,
                              Place to) {
   const int64_t stride = slab.stride, step = in.chunk_step(), part_step = in.part_step(), next_tile = in.chunks * step;
   const uint16_t *x = in.p + in.offset(row) + slab.first * step, *w = slab.w;
@@ -107,15 +108,23 @@ static inline void two_tiles(const Slab& slab, const FloatParts& in, int64_t row
   if constexpr (B > 1) _tile_dpbf16ps(1, 4, 7); \
   _tile_dpbf16ps(2, 5, 6);                      \
   if constexpr (B > 1) _tile_dpbf16ps(3, 5, 7)
-  for (int64_t c = 0; c < slab.count; ++c, x += step, w += kPartStep) {
+  for (int64_t c = 0; c < slab.count; ++c, x += step, w += kPartStep<W>) {
     ahead.some();
-    MIAO_LOAD_A(0);
-    MIAO_LOAD_B(2);
-    MIAO_MULTIPLY;
-    MIAO_LOAD_B(1);
-    MIAO_MULTIPLY;
+    if constexpr (W > 1) {
+      MIAO_LOAD_A(0);
+    }
+    if constexpr (W > 2) {
+      MIAO_LOAD_B(2);
+      MIAO_MULTIPLY;
+    }
+    if constexpr (W > 1) {
+      MIAO_LOAD_B(1);
+      MIAO_MULTIPLY;
+    }
     MIAO_LOAD_A(1);
-    MIAO_MULTIPLY;
+    if constexpr (W > 1) {
+      MIAO_MULTIPLY;
+    }
     MIAO_LOAD_B(0);
     MIAO_MULTIPLY;
     MIAO_LOAD_A(2);
@@ -133,8 +142,8 @@ static inline void two_tiles(const Slab& slab, const FloatParts& in, int64_t row
 }
 
 // The same order of products.
-template <int B>
-static inline void one_tile(const Slab& slab, const FloatParts& in, Ahead<B>& ahead, Place from, Place to) {
+template <int W, int B>
+static inline void one_tile(const Slab& slab, const FloatParts& in, Ahead<W, B>& ahead, Place from, Place to) {
   const int64_t stride = slab.stride, step = in.chunk_step(), part_step = in.part_step(), next_tile = 0;
   const uint16_t *x = in.p + slab.first * step, *w = slab.w;
   MIAO_START(0, 0, 0)
@@ -147,19 +156,23 @@ static inline void one_tile(const Slab& slab, const FloatParts& in, Ahead<B>& ah
   if constexpr (B > 3) {
     MIAO_START(3, 0, 3)
   }
-#define MIAO_BLOCK(sum, b)     \
-  if constexpr (B > (b)) {     \
-    MIAO_B(7, b, 2);           \
-    _tile_dpbf16ps(sum, 4, 7); \
-    MIAO_B(7, b, 1);           \
-    _tile_dpbf16ps(sum, 4, 7); \
-    _tile_dpbf16ps(sum, 5, 7); \
-    MIAO_B(7, b, 0);           \
-    _tile_dpbf16ps(sum, 5, 7); \
-    _tile_dpbf16ps(sum, 6, 7); \
-    _tile_dpbf16ps(sum, 4, 7); \
+#define MIAO_BLOCK(sum, b)       \
+  if constexpr (B > (b)) {       \
+    if constexpr (W > 2) {       \
+      MIAO_B(7, b, 2);           \
+      _tile_dpbf16ps(sum, 4, 7); \
+    }                            \
+    if constexpr (W > 1) {       \
+      MIAO_B(7, b, 1);           \
+      _tile_dpbf16ps(sum, 4, 7); \
+      _tile_dpbf16ps(sum, 5, 7); \
+    }                            \
+    MIAO_B(7, b, 0);             \
+    _tile_dpbf16ps(sum, 5, 7);   \
+    _tile_dpbf16ps(sum, 6, 7);   \
+    _tile_dpbf16ps(sum, 4, 7);   \
   }
-  for (int64_t c = 0; c < slab.count; ++c, x += step, w += kPartStep) {
+  for (int64_t c = 0; c < slab.count; ++c, x += step, w += kPartStep<W>) {
     ahead.some();
     MIAO_A(4, 0, 0);
     MIAO_A(5, 0, 1);
@@ -199,13 +212,13 @@ static inline void add_rows(const float* sums, int64_t rows, const float* bias, 
 }
 
 // All rows x B blocks of a slab.
-template <int B>
+template <int W, int B>
 static void sweep(const Slab& slab, const Activations& in, const Addend& add, bool more, float* y, int64_t ldy) {
   alignas(64) float sums[4 * 16 * kTileRows];
   const bool one = in.rows <= kTileRows, to_y = add.y || slab.first > 0;
   const bool bias = add.bias != nullptr && slab.last;
   const int64_t passes = (in.rows + 2 * kTileRows - 1) / (2 * kTileRows);
-  Ahead<B> ahead(slab, passes, more);
+  Ahead<W, B> ahead(slab, passes, more);
   for (int64_t r = 0; r < in.rows; r += 2 * kTileRows) {
     const int64_t left = in.rows - r, rows = left < 2 * kTileRows ? left : 2 * kTileRows;
     const bool whole = one || rows == 2 * kTileRows;
@@ -215,9 +228,9 @@ static void sweep(const Slab& slab, const Activations& in, const Addend& add, bo
     const Place from = !to_y ? Place{} : whole ? Place{out, ldy} : Place{sums, 16 * B};
     const Place to = whole && !bias ? Place{out, ldy} : Place{sums, 16 * B};
     if (one) {
-      one_tile<B>(slab, in.parts, ahead, from, to);
+      one_tile<W, B>(slab, in.parts, ahead, from, to);
     } else if constexpr (B <= 2) {
-      two_tiles<B>(slab, in.parts, r, ahead, from, to);
+      two_tiles<W, B>(slab, in.parts, r, ahead, from, to);
     }
     __asm__ volatile("" : : : "memory");
     if (bias) {
@@ -228,18 +241,19 @@ static void sweep(const Slab& slab, const Activations& in, const Addend& add, bo
   }
 }
 
+template <int W>
 static void run_add(const void* packed, int64_t cols, int64_t blocks, const Activations& in, const Addend& add,
                     float* y, int64_t ldy, void*) {
   if (in.rows < 1) return;
-  const int64_t chunks = part_chunks(cols), stride = chunks * kPartStep;
+  const int64_t chunks = part_chunks(cols), stride = chunks * kPartStep<W>;
   const bool one = in.rows <= kTileRows;
   configure(in.parts.height, one);
   const int64_t most = one ? chunks : FloatParts::kSlab / kPartDepth;  // whatever its size, a sum is the same
   for (int64_t first = 0; first < chunks; first += most) {             // outside: its activations stay in cache
     Slab slab{nullptr, stride, first, chunks - first < most ? chunks - first : most, chunks - first <= most};
     const auto blocks_from = [&]<int B>(int64_t b) {
-      slab.w = static_cast<const uint16_t*>(packed) + b * stride + first * kPartStep;
-      sweep<B>(slab, in, {add.bias ? add.bias + 16 * b : nullptr, add.y}, b + B < blocks, y + 16 * b, ldy);
+      slab.w = static_cast<const uint16_t*>(packed) + b * stride + first * kPartStep<W>;
+      sweep<W, B>(slab, in, {add.bias ? add.bias + 16 * b : nullptr, add.y}, b + B < blocks, y + 16 * b, ldy);
     };
     int64_t b = 0;
     for (; one && b + 4 <= blocks; b += 4) blocks_from.template operator()<4>(b);
@@ -249,18 +263,25 @@ static void run_add(const void* packed, int64_t cols, int64_t blocks, const Acti
   _tile_release();
 }
 
+template <int W>
 static void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
                 void* scratch) {
-  run_add(packed, cols, blocks, in, {}, y, ldy, scratch);
+  run_add<W>(packed, cols, blocks, in, {}, y, ldy, scratch);
+}
+
+template <int W>
+static void fill(MatMul& m, const char* name) {
+  m.gemv = m.gemm = name;
+  m.run = run<W>;
+  m.run_add = run_add<W>;
 }
 
 }  // namespace amx
 
 void fill_parts_amx(Kernels& table) {
-  MatMul& m = table.bf16x3;
-  m.gemv = m.gemm = "bf16x3.amx.bf16";
-  m.run = amx::run;
-  m.run_add = amx::run_add;
+  amx::fill<1>(table.bf16x3[0], "bf16x3w1.amx.bf16");
+  amx::fill<2>(table.bf16x3[1], "bf16x3w2.amx.bf16");
+  amx::fill<3>(table.bf16x3[2], "bf16x3w3.amx.bf16");
 }
 
 }  // namespace miao::kernels
