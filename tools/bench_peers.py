@@ -30,7 +30,9 @@ from peers.common import ROOT, must, print_lines, say
 # name = file in docs/results; the cases that --only may choose
 PARTS = {"decoders": ("peers", decoders, decoders.VARIANTS), "encoders": ("encoders", encoders, list(encoders.PRECISIONS)),
          "families": ("families", families, list(families.SHAPES)), "seq2seq": ("seq2seq", seq2seq, list(seq2seq.SHAPES)),
-         "speech": ("speech", speech, list(speech.CLIPS)), "compression": ("compression", compression, list(compression.CASES))}
+         "speech": ("speech", speech, list(speech.CLIPS))}
+# Of compression each case is a part: it takes half an hour, and has results of its own.
+PARTS |= {case: (f"compression_{case}", compression, [case]) for case in compression.CASES}
 
 
 def arguments():

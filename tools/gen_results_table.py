@@ -75,9 +75,11 @@ def opening(result):
                 f"{result['subject']}; the final text is {result['chunks']} or more windows of 512 tokens that neither calibration nor choices saw. "
                 f"Command: `{result['command']}`."]
     if "divergences" in result:
+        searched = all(line["case"] == "adaptive" for line in result["divergences"])
+        whose = "of the search's to the mix's with 95 % intervals, below 1: the search" if searched else "of miao's to llama.cpp's with 95 % intervals, below 1: miao"
         return [f"Measured {result['date']} on {result['machine']['processor']} (miao's kernels: {result['isa']}). {result['subject']}: mean KL "
                 f"divergence from it that llama-perplexity finds over {result['chunks']} windows of 512 tokens that calibration never saw; ratios "
-                f"of miao's to llama.cpp's with 95 % intervals, below 1: miao loses less. Command: `{result['command']}`."]
+                f"{whose} loses less. Command: `{result['command']}`."]
     ratios = ", ratios with their range over the rounds (above 1: miao is ahead)" if any(line["miao"] for line in result["lines"]) else ""
     rounds = max((len(values) for line in result["lines"] for values in line["rounds"].values()), default=result["rounds"])
     out = [f"Measured {result['date']} on {result['machine']['processor']} (miao's kernels: {result['isa']}), {result['threads']} threads, "

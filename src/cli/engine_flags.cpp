@@ -9,6 +9,8 @@
 
 namespace miao::cli {
 
+std::vector<std::string> dtype_names() { return {"auto", "fp32", "f32", "bf16x3", "bf16x2", "int8"}; }
+
 std::vector<std::string> kv_names() {
   std::vector<std::string> names;
   for (const kernels::KvFormat& f : kernels::kKvFormats) {
@@ -34,8 +36,9 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads) {
   app.add_option(
          "--dtype", flags.dtype,
          "auto = as the file stores the weights; fp32 = everything in FP32; bf16x3 = FP32 by products of bf16, faster "
-         "for many tokens on processors with AMX; int8 = floating weights as int8")
-      ->check(CLI::IsMember({"auto", "fp32", "f32", "bf16x3", "int8"}))
+         "for many tokens on processors with AMX; bf16x2 = the same with 16 of 24 bits, faster still; int8 = floating "
+         "weights as int8")
+      ->check(CLI::IsMember(dtype_names()))
       ->type_name("TYPE")
       ->group(kGroup);
   app.add_option("--kv", flags.kv,
@@ -58,6 +61,7 @@ runtime::EngineOptions EngineFlags::options() const {
   out.chunk = chunk;
   if (io::packs_wanted()) out.packs = io::packs_folder();
   out.cancel = &interrupted();
+  if (dtype == "bf16x2") out.compute = runtime::Compute::bf16x2;
   if (dtype == "bf16x3") out.compute = runtime::Compute::bf16x3;
   if (dtype == "int8") out.compute = runtime::Compute::int8;
   if (dtype == "fp32" || dtype == "f32") out.compute = runtime::Compute::f32;

@@ -16,14 +16,15 @@ namespace miao::cli {
 struct EngineFlags {
   int threads = 0;
   int64_t ctx = 0;
-  std::string dtype = "auto";  // auto, fp32 or f32
+  std::string dtype = "auto";  // a name of dtype_names()
   std::string kv;              // a name that kv_names() takes; empty = as the engine chooses
   int chunk = 256;
 
   runtime::EngineOptions options() const;
 };
 
-std::vector<std::string> kv_names();  // that a flag takes, in lower case
+std::vector<std::string> dtype_names();
+std::vector<std::string> kv_names();  // in lower case
 
 // `threads` false leaves -t out, for verbs with a flag of their own.
 void add_engine_flags(CLI::App& app, EngineFlags& flags, bool threads = true);

@@ -47,11 +47,13 @@ Result<Linear> Linear::describe(const Context& context, std::vector<LinearPart> 
       return Error{Code::unsupported, std::string("a transposed matrix of type ") + format(w.dtype).name, w.name};
     }
     const kernels::MatMul* own = &context.kernels.matmul[static_cast<size_t>(w.dtype)];
-    const bool parted =
-        precision == Precision::bf16x3 || (precision == Precision::floats && own->reads != kernels::Reads::codes);
+    const bool parted = precision == Precision::bf16x3 || precision == Precision::bf16x2 ||
+                        (precision == Precision::floats && own->reads != kernels::Reads::codes);
     s.decode = parted ? w.dtype != DType::f32 : precision == Precision::f32 && own->reads == kernels::Reads::codes;
     s.kernel = s.decode ? &context.kernels.matmul[static_cast<size_t>(DType::f32)] : own;
-    if (parted) s.kernel = &context.kernels.parts_of(w.dtype);
+    if (parted)
+      s.kernel =
+          precision == Precision::bf16x2 ? &context.kernels.bf16x2_of(w.dtype) : &context.kernels.bf16x3_of(w.dtype);
     if (s.kernel->run == nullptr || format(w.dtype).decode == nullptr) {
       return Error{Code::unsupported, std::string("weights of type ") + format(w.dtype).name + " cannot be multiplied",
                    w.name};

@@ -40,6 +40,7 @@ enum class Precision : uint8_t {
   file,
   f32,     // integer formats are decoded
   bf16x3,  // as f32, by products of bf16 parts (see kernels::Kernels::bf16x3)
+  bf16x2,  // the same with two parts of each number at most: errors of 2^-16 of a product, in half the time
   floats,  // as file, floating formats as bf16x3
   int8,    // floating formats become int8 codes with one scale a row, and with one factor a column (see factor())
 };

@@ -11,7 +11,8 @@ namespace {
 struct Product {
   DType dtype;
   int64_t cols, blocks, rows;
-  int parts = 0;  // of weights by Kernels::bf16x3; 0 = by Kernels::matmul
+  int parts = 0;     // of weights by Kernels::bf16x3; 0 = by Kernels::matmul
+  bool two = false;  // by Kernels::bf16x2
 };
 
 // Weights of (16 * blocks, cols) in the file's element type, at an odd address.
@@ -27,7 +28,9 @@ std::vector<unsigned char> file_rows(DType dtype, const std::vector<float>& valu
 
 std::vector<float> run(const Kernels& k, const Product& p, const std::vector<unsigned char>& file,
                        const std::vector<float>& x, int64_t absent_row) {
-  const MatMul& m = p.parts > 0 ? k.bf16x3[p.parts - 1] : k.matmul[static_cast<size_t>(p.dtype)];
+  const MatMul& m = p.two         ? k.bf16x2[p.parts - 1]
+                    : p.parts > 0 ? k.bf16x3[p.parts - 1]
+                                  : k.matmul[static_cast<size_t>(p.dtype)];
   const int64_t row = p.cols * (p.dtype == DType::f32 ? 4 : 2);
   const int64_t bytes = m.block_bytes(p.cols);
   EXPECT_EQ(bytes % 64, 0);
@@ -143,7 +146,7 @@ TEST(FloatProduct, PartsThatWeightsDoNotHaveAreLeftOut) {
             ASSERT_TRUE(same_bits(got, {want.data(), got.size()})) << k->name << " cols=" << cols << " parts=" << parts;
           }
           const MatMul& m = k->bf16x3[parts - 1];
-          EXPECT_EQ(&k->parts_of(dtype) == &m, parts == (dtype == DType::f16 ? 2 : 1));
+          EXPECT_EQ(&k->bf16x3_of(dtype) == &m, parts == (dtype == DType::f16 ? 2 : 1));
           EXPECT_EQ(m.block_bytes(cols), (cols + 31) / 32 * 1024 * parts);
           Aligned packed(static_cast<size_t>(m.block_bytes(cols)));
           const void* from[kLanes];
@@ -154,6 +157,45 @@ TEST(FloatProduct, PartsThatWeightsDoNotHaveAreLeftOut) {
           EXPECT_TRUE(same_bits(back, {w.data() + 11 * cols, back.size()}));
         }
       }
+    }
+  }
+}
+
+TEST(FloatProduct, TwoPartsGiveSameBitsOnEveryTableAndAreNearTheTruth) {
+  const auto all = tables();
+  for (const int64_t cols : {5, 64, 300}) {
+    const int64_t blocks = 5, rows = 40;
+    const auto x = random_floats(static_cast<size_t>(rows * cols), 4);
+    for (int parts = 1; parts <= 2; ++parts) {
+      auto w = random_floats(static_cast<size_t>(blocks * kLanes * cols), 3);
+      for (float& v : w) v = parts == 1 ? bf16_to_f32(f32_to_bf16(v)) : v;
+      const auto file = file_rows(DType::f32, w);
+      const auto want = run(*all[0], {DType::f32, cols, blocks, rows, parts, true}, file, x, 7);
+      for (const Kernels* k : all) {
+        for (const int64_t n : {int64_t{1}, int64_t{7}, int64_t{16}, rows}) {
+          if (n > 7 && k->isa != Isa::amx) continue;
+          const auto got = run(*k, {DType::f32, cols, blocks, n, parts, true}, file, x, 7);
+          ASSERT_TRUE(same_bits(got, {want.data(), got.size()})) << k->name << " cols=" << cols << " parts=" << parts;
+        }
+        EXPECT_EQ(&k->bf16x2_of(DType::bf16), &k->bf16x2[0]);
+        EXPECT_EQ(&k->bf16x2_of(DType::f16), &k->bf16x2[1]);
+      }
+      double most = 0;
+      for (int64_t t = 0; t < rows; ++t) {
+        for (int64_t r = 0; r < blocks * kLanes; ++r) {
+          if (r == 7) continue;
+          double sum = 0, size = 0;
+          for (int64_t i = 0; i < cols; ++i) {
+            const double term =
+                double{w[static_cast<size_t>(r * cols + i)]} * double{x[static_cast<size_t>(t * cols + i)]};
+            sum += term;
+            size += std::fabs(term);
+          }
+          most = std::max(most, std::fabs(want[static_cast<size_t>(t * blocks * kLanes + r)] - sum) / size);
+        }
+      }
+      EXPECT_LT(most, 0x1p-15);  // what is left out: at most 2^-16 of each product, and rounding
+      EXPECT_GT(most, 1e-8);
     }
   }
 }

@@ -104,7 +104,11 @@ struct Kernels {
   // truth as those of matmul[f32], and the same for as many parts as hold a weight or more; fast where the processor
   // multiplies tiles of bf16 (AMX). A part below 2^-50 is left out.
   MatMul bf16x3[FloatParts::kParts];
-  const MatMul& parts_of(DType dtype) const { return bf16x3[dtype == DType::bf16 ? 0 : dtype == DType::f16 ? 1 : 2]; }
+  // The same with two parts of each factor at most, so with errors of 2^-16 of a product: half as many of them.
+  MatMul bf16x2[2];
+  // What multiplies weights of a file's type so.
+  const MatMul& bf16x3_of(DType dtype) const { return bf16x3[dtype == DType::bf16 ? 0 : dtype == DType::f16 ? 1 : 2]; }
+  const MatMul& bf16x2_of(DType dtype) const { return bf16x2[dtype == DType::bf16 ? 0 : 1]; }
 
   // Entries index .. index + count - 1, the j-th from the 32 values at x + j * step. Infinities and NaN come out as
   // NaN.

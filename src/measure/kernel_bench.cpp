@@ -21,7 +21,8 @@ using kernels::MatMul;
 namespace {
 
 constexpr int64_t kCols = 4096;
-constexpr const char* kPartsNames[] = {"BF16 as parts", "F16 as parts", "F32 as parts"};
+constexpr const char* kPartsNames[] = {"BF16, bf16x3", "F16, bf16x3", "F32, bf16x3"};
+constexpr const char* kTwoPartsNames[] = {"BF16, bf16x2", "F32, bf16x2"};
 constexpr int64_t kGemvBytes = int64_t{64} << 20;
 constexpr int64_t kGemmBlocks = 32, kGemmTokens = 256;
 
@@ -125,6 +126,7 @@ Result<std::vector<KernelRow>> bench_kernels(ThreadPool& pool, const std::string
       cases.push_back({format.name, format.dtype, &table.matmul[static_cast<size_t>(format.dtype)]});
     for (int w = 0; w < kernels::FloatParts::kParts; ++w)
       cases.push_back({kPartsNames[w], DType::f32, &table.bf16x3[w]});
+    for (int w = 0; w < 2; ++w) cases.push_back({kTwoPartsNames[w], DType::f32, &table.bf16x2[w]});
     for (const auto& [format, dtype, matmul] : cases) {
       const MatMul& kernel = *matmul;
       if (!kernel.gemv) continue;

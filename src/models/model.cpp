@@ -51,6 +51,7 @@ Result<void> check_tables(const ModelSpec& s, int64_t ctx) {
 Result<kernels::KvType> choose_kv(const io::Checkpoint& checkpoint, const LoadOptions& options, bool all_f32) {
   if (options.kv) return *options.kv;
   const bool exact = options.precision == graph::Precision::f32 || options.precision == graph::Precision::bf16x3 ||
+                     options.precision == graph::Precision::bf16x2 ||
                      (all_f32 && options.precision != graph::Precision::int8);
   if (exact) return kernels::KvType::f32;
   MIAO_TRY(const std::string_view wanted, checkpoint.meta().string(kKvKey, "F16"));

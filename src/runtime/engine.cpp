@@ -32,6 +32,8 @@ graph::Precision precision_of(Compute compute) {
       return graph::Precision::f32;
     case Compute::bf16x3:
       return graph::Precision::bf16x3;
+    case Compute::bf16x2:
+      return graph::Precision::bf16x2;
     case Compute::floats:
       return graph::Precision::floats;
     case Compute::int8:

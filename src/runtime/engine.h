@@ -49,6 +49,7 @@ enum class Compute : uint8_t {
   automatic,  // weights as the file stores them; integer formats read int8 activations
   f32,        // every weight and activation in FP32, and FP32 keys and values unless EngineOptions::kv says otherwise
   bf16x3,     // as f32 and as exact, by products of bf16 parts: faster for many tokens on processors with AMX
+  bf16x2,     // the same with about 16 bits of each number instead of 24, in half the time
   floats,     // as automatic, with floating weights as bf16x3: the same results but for rounding errors of FP32
   int8,       // floating matrices of blocks as int8 with a scale a row, activations as int8 with a scale a token
 };

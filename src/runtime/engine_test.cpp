@@ -206,6 +206,25 @@ TEST(Engine, Bf16x3) {
   }
 }
 
+// Nearly FP32: the same bits everywhere too.
+TEST(Engine, Bf16x2) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    const File file(TinyModel{.dim = 72, .ffn = 40, .dtype = dtype});
+    const auto ids = some_ids(40, 48);
+    const Rows exact = all_rows(*file.open({.threads = 2, .compute = Compute::f32}), ids);
+    const auto scalar = file.open({.threads = 1, .compute = Compute::bf16x2, .isa = "scalar"});
+    const Rows want = all_rows(*scalar, ids);
+    EXPECT_GT(error_of(want, exact), 1e-8);
+    EXPECT_LT(error_of(want, exact), 1e-4);
+    EXPECT_EQ(scalar->kv_type(), kernels::KvType::f32);
+    for (const KernelReport& kernel : scalar->kernels()) EXPECT_TRUE(kernel.gemm.starts_with("bf16x2")) << kernel.gemm;
+    for (const std::string& isa : isas()) {
+      const auto engine = file.open({.threads = 3, .compute = Compute::bf16x2, .chunk = 37, .isa = isa});
+      EXPECT_TRUE(same_bits(want, all_rows(*engine, ids))) << isa;
+    }
+  }
+}
+
 // Floating matrices as with bf16x3, quantised ones as ever: activations are rounded for these alone.
 TEST(Engine, FloatsByPartsBesideCodes) {
   const File floats(TinyModel{.dim = 96, .ffn = 64, .dtype = DType::f16});

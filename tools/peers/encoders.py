@@ -36,10 +36,12 @@ FP32_PEERS = {
     "OpenVINO": ("OpenVino", {"file": "onnx-fp32.onnx", "precision": "f32"}),
     **ctranslate2("float32")}
 
-# precision: (flags of miao, {contender: (class, settings)}). bf16x3 is FP32 of miao by other instructions, as exact.
+# precision: (flags of miao, {contender: (class, settings)}). bf16x3 is FP32 of miao by other instructions, as exact; bf16x2
+# has 16 bits of each number instead of 24.
 PRECISIONS = {
     "FP32": (["--dtype", "fp32"], FP32_PEERS),
     "bf16x3": (["--dtype", "bf16x3"], FP32_PEERS),
+    "bf16x2": (["--dtype", "bf16x2"], FP32_PEERS),
     "INT8": (["--dtype", "int8"], {
         "PyTorch, dynamic": ("PyTorch", {"int8": True}),
         **{f"ONNX Runtime, dynamic, {graph} graph{', per channel' if channels else ''}":

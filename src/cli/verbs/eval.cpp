@@ -110,7 +110,7 @@ Run add(CLI::App& app, const Common& common) {
       ->type_name("MODEL")
       ->check(not_empty());
   app.add_option("--base-dtype", o->base_dtype, "How the base computes, as --dtype of the model")
-      ->check(CLI::IsMember({"auto", "fp32", "f32", "bf16x3", "int8"}))
+      ->check(CLI::IsMember(dtype_names()))
       ->type_name("TYPE");
   app.add_option("--base-kv", o->base_kv, "Keys and values of the base, as --kv of the model")
       ->check(CLI::IsMember(kv_names()))

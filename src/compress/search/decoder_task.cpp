@@ -53,7 +53,7 @@ class DecoderTask : public Task {
     uint64_t bytes = 0;
     for (const TensorView& t : base.checkpoint().tensors())
       bytes +=
-          2 * static_cast<uint64_t>(base.context().kernels.parts_of(t.dtype).block_bytes(t.cols()) * t.rows() / 16);
+          2 * static_cast<uint64_t>(base.context().kernels.bf16x3_of(t.dtype).block_bytes(t.cols()) * t.rows() / 16);
     if (!require_memory(bytes, {}, {}).ok()) return std::unique_ptr<Model>();
     runtime::EngineOptions options = engine_options();
     options.compute = runtime::Compute::floats;

@@ -84,7 +84,7 @@ struct Place {
 #define MIAO_STORE(tile, r, b) _tile_stored(tile, to.p + (r)*kTileRows * to.ld + 16 * (b), to.ld * 4)
 
 // Of two factors one changes from product to product.
-template <int W, int B>
+template <int W, int S, int B>
 static inline void two_tiles(const Slab& slab, const FloatParts& in, int64_t row, Ahead<W, B>& ahead, Place from,
                              Place to) {
   const int64_t stride = slab.stride, step = in.chunk_step(), part_step = in.part_step(), next_tile = in.chunks * step;
@@ -122,13 +122,15 @@ static inline void two_tiles(const Slab& slab, const FloatParts& in, int64_t row
       MIAO_MULTIPLY;
     }
     MIAO_LOAD_A(1);
-    if constexpr (W > 1) {
+    if constexpr (W > 1 && S > 1) {
       MIAO_MULTIPLY;
     }
     MIAO_LOAD_B(0);
     MIAO_MULTIPLY;
-    MIAO_LOAD_A(2);
-    MIAO_MULTIPLY;
+    if constexpr (S > 1) {
+      MIAO_LOAD_A(2);
+      MIAO_MULTIPLY;
+    }
     MIAO_LOAD_A(0);
     MIAO_MULTIPLY;
   }
@@ -142,7 +144,7 @@ static inline void two_tiles(const Slab& slab, const FloatParts& in, int64_t row
 }
 
 // The same order of products.
-template <int W, int B>
+template <int W, int S, int B>
 static inline void one_tile(const Slab& slab, const FloatParts& in, Ahead<W, B>& ahead, Place from, Place to) {
   const int64_t stride = slab.stride, step = in.chunk_step(), part_step = in.part_step(), next_tile = 0;
   const uint16_t *x = in.p + slab.first * step, *w = slab.w;
@@ -156,27 +158,33 @@ static inline void one_tile(const Slab& slab, const FloatParts& in, Ahead<W, B>&
   if constexpr (B > 3) {
     MIAO_START(3, 0, 3)
   }
-#define MIAO_BLOCK(sum, b)       \
-  if constexpr (B > (b)) {       \
-    if constexpr (W > 2) {       \
-      MIAO_B(7, b, 2);           \
-      _tile_dpbf16ps(sum, 4, 7); \
-    }                            \
-    if constexpr (W > 1) {       \
-      MIAO_B(7, b, 1);           \
-      _tile_dpbf16ps(sum, 4, 7); \
-      _tile_dpbf16ps(sum, 5, 7); \
-    }                            \
-    MIAO_B(7, b, 0);             \
-    _tile_dpbf16ps(sum, 5, 7);   \
-    _tile_dpbf16ps(sum, 6, 7);   \
-    _tile_dpbf16ps(sum, 4, 7);   \
+#define MIAO_BLOCK(sum, b)         \
+  if constexpr (B > (b)) {         \
+    if constexpr (W > 2) {         \
+      MIAO_B(7, b, 2);             \
+      _tile_dpbf16ps(sum, 4, 7);   \
+    }                              \
+    if constexpr (W > 1) {         \
+      MIAO_B(7, b, 1);             \
+      _tile_dpbf16ps(sum, 4, 7);   \
+      if constexpr (S > 1) {       \
+        _tile_dpbf16ps(sum, 5, 7); \
+      }                            \
+    }                              \
+    MIAO_B(7, b, 0);               \
+    _tile_dpbf16ps(sum, 5, 7);     \
+    if constexpr (S > 1) {         \
+      _tile_dpbf16ps(sum, 6, 7);   \
+    }                              \
+    _tile_dpbf16ps(sum, 4, 7);     \
   }
   for (int64_t c = 0; c < slab.count; ++c, x += step, w += kPartStep<W>) {
     ahead.some();
     MIAO_A(4, 0, 0);
     MIAO_A(5, 0, 1);
-    MIAO_A(6, 0, 2);
+    if constexpr (S > 1) {
+      MIAO_A(6, 0, 2);
+    }
     MIAO_BLOCK(0, 0)
     MIAO_BLOCK(1, 1)
     MIAO_BLOCK(2, 2)
@@ -212,7 +220,7 @@ static inline void add_rows(const float* sums, int64_t rows, const float* bias, 
 }
 
 // All rows x B blocks of a slab.
-template <int W, int B>
+template <int W, int S, int B>
 static void sweep(const Slab& slab, const Activations& in, const Addend& add, bool more, float* y, int64_t ldy) {
   alignas(64) float sums[4 * 16 * kTileRows];
   const bool one = in.rows <= kTileRows, to_y = add.y || slab.first > 0;
@@ -228,9 +236,9 @@ static void sweep(const Slab& slab, const Activations& in, const Addend& add, bo
     const Place from = !to_y ? Place{} : whole ? Place{out, ldy} : Place{sums, 16 * B};
     const Place to = whole && !bias ? Place{out, ldy} : Place{sums, 16 * B};
     if (one) {
-      one_tile<W, B>(slab, in.parts, ahead, from, to);
+      one_tile<W, S, B>(slab, in.parts, ahead, from, to);
     } else if constexpr (B <= 2) {
-      two_tiles<W, B>(slab, in.parts, r, ahead, from, to);
+      two_tiles<W, S, B>(slab, in.parts, r, ahead, from, to);
     }
     __asm__ volatile("" : : : "memory");
     if (bias) {
@@ -241,7 +249,7 @@ static void sweep(const Slab& slab, const Activations& in, const Addend& add, bo
   }
 }
 
-template <int W>
+template <int W, int S>
 static void run_add(const void* packed, int64_t cols, int64_t blocks, const Activations& in, const Addend& add,
                     float* y, int64_t ldy, void*) {
   if (in.rows < 1) return;
@@ -253,7 +261,7 @@ static void run_add(const void* packed, int64_t cols, int64_t blocks, const Acti
     Slab slab{nullptr, stride, first, chunks - first < most ? chunks - first : most, chunks - first <= most};
     const auto blocks_from = [&]<int B>(int64_t b) {
       slab.w = static_cast<const uint16_t*>(packed) + b * stride + first * kPartStep<W>;
-      sweep<W, B>(slab, in, {add.bias ? add.bias + 16 * b : nullptr, add.y}, b + B < blocks, y + 16 * b, ldy);
+      sweep<W, S, B>(slab, in, {add.bias ? add.bias + 16 * b : nullptr, add.y}, b + B < blocks, y + 16 * b, ldy);
     };
     int64_t b = 0;
     for (; one && b + 4 <= blocks; b += 4) blocks_from.template operator()<4>(b);
@@ -263,25 +271,27 @@ static void run_add(const void* packed, int64_t cols, int64_t blocks, const Acti
   _tile_release();
 }
 
-template <int W>
+template <int W, int S>
 static void run(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
                 void* scratch) {
-  run_add<W>(packed, cols, blocks, in, {}, y, ldy, scratch);
+  run_add<W, S>(packed, cols, blocks, in, {}, y, ldy, scratch);
 }
 
-template <int W>
+template <int W, int S>
 static void fill(MatMul& m, const char* name) {
   m.gemv = m.gemm = name;
-  m.run = run<W>;
-  m.run_add = run_add<W>;
+  m.run = run<W, S>;
+  m.run_add = run_add<W, S>;
 }
 
 }  // namespace amx
 
 void fill_parts_amx(Kernels& table) {
-  amx::fill<1>(table.bf16x3[0], "bf16x3w1.amx.bf16");
-  amx::fill<2>(table.bf16x3[1], "bf16x3w2.amx.bf16");
-  amx::fill<3>(table.bf16x3[2], "bf16x3w3.amx.bf16");
+  amx::fill<1, 2>(table.bf16x3[0], "bf16x3w1.amx.bf16");
+  amx::fill<2, 2>(table.bf16x3[1], "bf16x3w2.amx.bf16");
+  amx::fill<3, 2>(table.bf16x3[2], "bf16x3w3.amx.bf16");
+  amx::fill<1, 1>(table.bf16x2[0], "bf16x2w1.amx.bf16");
+  amx::fill<2, 1>(table.bf16x2[1], "bf16x2w2.amx.bf16");
 }
 
 }  // namespace miao::kernels

@@ -96,7 +96,7 @@ void unpack_parts(const void* block, int64_t cols, int lane, float* row) {
 }
 
 // One tile of K: y += products of a row and a block, whose parts are widened: [part][even, odd][16 pairs][16 outputs].
-template <int W>
+template <int W, int S>
 inline void add_tile(const uint16_t* x, int64_t part_step, const float* w, float* y) {
   constexpr int kCount = sizeof kProducts / sizeof *kProducts;
   Vec even[kCount], odd[kCount];
@@ -104,11 +104,11 @@ inline void add_tile(const uint16_t* x, int64_t part_step, const float* w, float
   for (int pair = 0; pair < 16; ++pair) {
     Vec xs[kParts][2], ws[W][2];
     MIAO_UNROLL for (int half = 0; half < 2; ++half) {
-      MIAO_UNROLL for (int p = 0; p < kParts; ++p) xs[p][half] = set1(part_value(x[p * part_step + 2 * pair + half]));
+      MIAO_UNROLL for (int p = 0; p <= S; ++p) xs[p][half] = set1(part_value(x[p * part_step + 2 * pair + half]));
       MIAO_UNROLL for (int p = 0; p < W; ++p) ws[p][half] = load(w + ((p * 2 + half) * 16 + pair) * 16);
     }
     MIAO_UNROLL for (int i = 0; i < kCount; ++i) {
-      if (kProducts[i].w >= W) continue;
+      if (!is_made<W, S>(kProducts[i])) continue;
       even[i] = fma(xs[kProducts[i].x][0], ws[kProducts[i].w][0], even[i]);
       odd[i] = fma(xs[kProducts[i].x][1], ws[kProducts[i].w][1], odd[i]);
     }
@@ -118,7 +118,7 @@ inline void add_tile(const uint16_t* x, int64_t part_step, const float* w, float
   store(y, sum);
 }
 
-template <int W>
+template <int W, int S>
 void run_parts_add(const void* packed, int64_t cols, int64_t blocks, const Activations& in, const Addend& add, float* y,
                    int64_t ldy, void*) {
   const int64_t chunks = part_chunks(cols);
@@ -136,40 +136,42 @@ void run_parts_add(const void* packed, int64_t cols, int64_t blocks, const Activ
         }
       }
       for (int64_t t = 0; t < in.rows; ++t)
-        add_tile<W>(in.parts.p + in.parts.offset(t) + c * in.parts.chunk_step(), in.parts.part_step(), wide,
-                    y + t * ldy);
+        add_tile<W, S>(in.parts.p + in.parts.offset(t) + c * in.parts.chunk_step(), in.parts.part_step(), wide,
+                       y + t * ldy);
     }
     for (int64_t t = 0; add.bias && t < in.rows; ++t)
       store(y + t * ldy, load(y + t * ldy) + load(add.bias + b * kLanes));
   }
 }
 
-template <int W>
+template <int W, int S>
 void run_parts(const void* packed, int64_t cols, int64_t blocks, const Activations& in, float* y, int64_t ldy,
                void* scratch) {
-  run_parts_add<W>(packed, cols, blocks, in, {}, y, ldy, scratch);
+  run_parts_add<W, S>(packed, cols, blocks, in, {}, y, ldy, scratch);
 }
 
 int64_t parts_scratch(int64_t) { return 0; }
 
-template <int W>
+template <int W, int S>
 void fill_parts_of(MatMul& m, const char* name) {
   m.gemv = m.gemm = name;
   m.reads = Reads::parts;
   m.block_bytes = part_block_bytes<W>;
   m.pack = pack_parts<W>;
   m.unpack = unpack_parts<W>;
-  m.run = run_parts<W>;
-  m.run_add = run_parts_add<W>;
+  m.run = run_parts<W, S>;
+  m.run_add = run_parts_add<W, S>;
   m.scratch_bytes = parts_scratch;
 }
 
 }  // namespace
 
 void fill_parts(Kernels& table) {
-  fill_parts_of<1>(table.bf16x3[0], "bf16x3w1." MIAO_ISA_NAME);
-  fill_parts_of<2>(table.bf16x3[1], "bf16x3w2." MIAO_ISA_NAME);
-  fill_parts_of<3>(table.bf16x3[2], "bf16x3w3." MIAO_ISA_NAME);
+  fill_parts_of<1, 2>(table.bf16x3[0], "bf16x3w1." MIAO_ISA_NAME);
+  fill_parts_of<2, 2>(table.bf16x3[1], "bf16x3w2." MIAO_ISA_NAME);
+  fill_parts_of<3, 2>(table.bf16x3[2], "bf16x3w3." MIAO_ISA_NAME);
+  fill_parts_of<1, 1>(table.bf16x2[0], "bf16x2w1." MIAO_ISA_NAME);
+  fill_parts_of<2, 1>(table.bf16x2[1], "bf16x2w2." MIAO_ISA_NAME);
   table.split_row = split_row;
 }
 
