@@ -148,8 +148,9 @@ def search(o, model, calibration):
             "bytes": chosen["bytes"], "base_bytes": report["base"]["bytes"],
             "final": {key: report["final"]["metrics"][key] for key in ("ppl_rise", "kld_mean", "same_top1")},
             "verdicts": report["final"]["verdicts"], "speed": speed,
+            "predicted_base_seconds": min(report["front_time"], key=lambda mix: mix["loss"])["seconds"],
             "predicted_seconds": [c["predicted"]["seconds"] for c in report["candidates"]],
-            "measured_seconds": [c["speed"]["own"]["request_seconds"] for c in report["candidates"]],
+            "measured_speed": [c["speed"]["ratio"] for c in report["candidates"]],
             "spearman": report["additivity"]["spearman"], "rises": rises}
 
 
