@@ -61,8 +61,8 @@ TEST_F(QuantizeVerb, ChangedBeforeItIsRounded) {
   for (int i = 0; i < 400; ++i)
     text += "the cat number " + std::to_string(i * i) + " sat on mat " + std::to_string(i) + "\n";
   put("text.txt", text);
-  const std::vector<std::string> line{"quantize",      model(),           "-o",       small(),     "--type",
-                                      "q8_0",          "--window",        "32",       "--windows", "8",
+  const std::vector<std::string> line{"quantize",      model(),           "-o",      small(),     "--type",
+                                      "q8_0",          "--window",        "32",      "--windows", "8",
                                       "--calibration", dir_ / "text.txt", "--rotate"};
   const Outcome done = run(line);
   ASSERT_EQ(done.code, kOk) << done.err;

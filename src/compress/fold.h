@@ -38,8 +38,8 @@ struct FoldOptions {
 Result<GgufCopy> rotate(const io::Checkpoint& model, const std::filesystem::path& beside, const FoldOptions& options);
 
 // `importance` is of `model`, `type` what each tensor will be rounded to. A group that no factors help stays as it is;
-// where none helps any there is no copy. Errors: unsupported for encoder-decoders, or with what computes something else;
-// those of reading and writing.
+// where none helps any there is no copy. Errors: unsupported for encoder-decoders, or with what computes something
+// else; those of reading and writing.
 struct Scaled {
   GgufCopy copy;
   Importance importance;  // of the copy

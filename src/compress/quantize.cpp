@@ -38,8 +38,7 @@ size_t longest_of(std::span<const std::vector<int32_t>> windows) {
 
 Result<std::unique_ptr<runtime::Blockwise>> open_to_calibrate(const io::Checkpoint& model, const QuantizeOptions& o) {
   return runtime::open_blockwise(
-      model.path(),
-      {.threads = o.threads, .ctx = static_cast<int64_t>(longest_of(o.calibration)), .cancel = o.cancel});
+      model.path(), {.threads = o.threads, .ctx = static_cast<int64_t>(longest_of(o.calibration)), .cancel = o.cancel});
 }
 
 class Writer {
@@ -167,9 +166,9 @@ Result<std::optional<Scaled>> scaled_copy(const io::Checkpoint& model, const std
   }
   std::map<std::string_view, DType> types;
   for (const QuantizedTensor& t : plan.tensors) types.emplace(t.name, t.to);
-  auto scaled = scale(model, out, o.importance ? *o.importance : own,
-                      [&](std::string_view name) { return types.at(name); },
-                      {.threads = o.threads, .progress = o.progress, .cancel = o.cancel});
+  auto scaled =
+      scale(model, out, o.importance ? *o.importance : own, [&](std::string_view name) { return types.at(name); },
+            {.threads = o.threads, .progress = o.progress, .cancel = o.cancel});
   if (scaled.ok() || scaled.error().code != Code::unsupported) return scaled;
   log_warn("columns are not scaled: " + scaled.error().str());
   return std::optional<Scaled>();

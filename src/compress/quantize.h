@@ -42,7 +42,7 @@ struct QuantizeOptions {
   // Scale columns first (fold.h), by the importance or what calibration finds to be it, where either is there and the
   // model can be scaled: what stands in the way of that is logged, and its columns stay as they are.
   bool scale = false;
-  bool requantize = false;                            // take weights that are quantised already
+  bool requantize = false;  // take weights that are quantised already
   bool canary = true;
   std::optional<kernels::KvType> kv;  // that the file asks for (models::kKvKey); unset = as the model's file does
   std::string writer;                 // "miao 0.1.0"

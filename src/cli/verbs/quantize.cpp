@@ -390,7 +390,8 @@ const Verb verb_quantize = {
         "types that llama-quantize knows, with better "
         "rounding: a search for the scales of each block, weighted with what the inputs of its columns look like, or "
         "GPTQ, "
-        "where later columns of a matrix make up for the rounding of earlier ones, layer by layer. Before that, columns "
+        "where later columns of a matrix make up for the rounding of earlier ones, layer by layer. Before that, "
+        "columns "
         "that meet large inputs are scaled, where that loses less.\n\n"
         "Whisper is taken in Hugging Face's and in CTranslate2's form; llama.cpp does not read what becomes of it.\n\n"
         "The same command gives the same bytes. The file holds a checksum of each tensor and a canary (miao verify).",
