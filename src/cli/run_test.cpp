@@ -94,7 +94,7 @@ TEST_F(Cli, WrongValuesAreToldBeforeAModelIsLoaded) {
     std::vector<std::string> arguments;
     const char* message;
   } cases[] = {
-      {{"run", "x", "a", "--dtype", "int3"}, "--dtype: int3 not in {auto,fp32,f32,bf16x3,int8}"},
+      {{"run", "x", "a", "--dtype", "int3"}, "--dtype: int3 not in {auto,fp32,f32,bf16x3,bf16x2,int8}"},
       {{"run", "x", "a", "--kv", "q8"}, "--kv: q8 not in {f32,f16,bf16,int8,int4,fp32}"},
       {{"run", "x", "a", "--top-p", "2"}, "--top-p: '2' is not a number from 0 to 1"},
       {{"run", "x", "a", "--seed", "-1"}, "--seed: '-1' is not a whole number from 0 to 2^64 - 1"},
