@@ -169,8 +169,12 @@ Result<std::optional<Scaled>> scaled_copy(const io::Checkpoint& model, const std
   auto scaled =
       scale(model, out, o.importance ? *o.importance : own, [&](std::string_view name) { return types.at(name); },
             {.threads = o.threads, .progress = o.progress, .cancel = o.cancel});
-  if (scaled.ok() || scaled.error().code != Code::unsupported) return scaled;
-  log_warn("columns are not scaled: " + scaled.error().str());
+  if (scaled.ok()) return scaled;
+  Error& error = scaled.error();
+  if (error.code == Code::out_of_memory || error.code == Code::io)
+    error.message += "; scaling columns takes room for the model in F32, and --no-scale does without";
+  if (error.code != Code::unsupported) return scaled;
+  log_warn("columns are not scaled: " + error.str());
   return std::optional<Scaled>();
 }
 
