@@ -64,7 +64,7 @@ def searched(result):
             ["rise on 20 resampled texts", f"{100 * min(s['rises']):.2f} to {100 * max(s['rises']):.2f} %, within the budget {low} of {len(s['rises'])} times"],
             ["predicted speed of candidates", ", ".join(f"{p:.2f} instead of {m:.2f} times ({100 * (p / m - 1):+.1f} %)" for p, m in told)],
             ["predicted losses of 12 random mixes", f"Spearman {s['spearman']:.3f}"],
-            ["the search", f"{s['seconds']:.0f} s, {s['candidates']} candidates built"]]
+            ["the search", f"{s['seconds']:.0f} s, {s['candidates']} candidate{'s' if s['candidates'] > 1 else ''} built"]]
     return ["", *table(f"`--max-loss ppl:{100 * s['budget']:g}%`: " + ("kept" if s["kept"] else "not kept"), ["measured"], rows, 0)]
 
 

@@ -270,10 +270,11 @@ Result<Quantized> quantize(const io::Checkpoint& model, const std::filesystem::p
   MIAO_TRY(const auto pool, ThreadPool::create(options.threads ? options.threads : cpu_limits().threads()));
   auto done = [&]() -> Result<Quantized> {
     MIAO_TRY(const std::optional<Scaled> scaled, scaled_copy(model, out, options, plan));
-    if (!scaled) return Writer(model, options, std::move(plan), *pool).run(out);
-    plan.scaled = true;
     QuantizeOptions own = options;
-    if (options.importance) own.importance = &scaled->importance;
+    // The same bytes whether importance was known or found, to matrices too that GPTQ does not reach.
+    own.importance = !options.calibration.empty() ? nullptr : scaled ? &scaled->importance : options.importance;
+    if (!scaled) return Writer(model, own, std::move(plan), *pool).run(out);
+    plan.scaled = true;
     MIAO_TRY(const io::Checkpoint source, io::Checkpoint::open(scaled->copy.path()));
     return Writer(source, own, std::move(plan), *pool).run(out);
   }();

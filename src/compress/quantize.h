@@ -37,7 +37,8 @@ struct QuantizeOptions {
   Recipe recipe;
   RecipeOptions choice;
   Rounding rounding = Rounding::least_squares;
-  const Importance* importance = nullptr;             // by names of this file; tensors that it lacks go without
+  // By names of this file; tensors that it lacks go without. Beside `calibration` it is for scaling alone.
+  const Importance* importance = nullptr;
   std::span<const std::vector<int32_t>> calibration;  // windows or texts, of tokens: blocks are rounded by GPTQ
   // Scale columns first (fold.h), by the importance or what calibration finds to be it, where either is there and the
   // model can be scaled: what stands in the way of that is logged, and its columns stay as they are.

@@ -161,7 +161,9 @@ nb::str evaluate(nb::object model, nb::object against, const std::string& task, 
   const int count = static_cast<int>(to_integer(threads, "threads", 0, 1024));
   job.window = {.ctx = window > 0 ? window : kWindow, .chunks = to_integer(chunks, "chunks", 0, int64_t{1} << 30)};
   job.near = to_integer(near, "near", 1, 1000);
-  job.what = *std::ranges::find(kWhats, task, &What::name);
+  const auto* const what = std::ranges::find(kWhats, task, &What::name);
+  if (what == std::end(kWhats)) raise({Code::invalid, "is nothing that is measured: '" + task + "'", "task"});
+  job.what = *what;
   const int64_t asked = task == "text" ? job.window.ctx : window;
   job.model = to_side(model, dtype, kv, count, asked);
   if (!against.is_none()) job.base = to_side(against, base_dtype, base_kv, count, asked);
@@ -199,9 +201,8 @@ void bind_eval(nb::module_& module) {
       "date"_a, "command"_a, "The JSON of miao.eval().",
       nb::sig("def evaluate_model(model: str | os.PathLike[str] | Model, against: str | os.PathLike[str] | Model "
               "| None, task: typing.Literal['text', 'choices', 'texts', 'pairs', 'labels'], data: str, data_name: str, "
-              "ctx: "
-              "int, chunks: int, near: int, "
-              "max_loss: collections.abc.Sequence[str], level: float, dtype: str, kv: str | None, base_dtype: "
+              "ctx: int, chunks: int, near: int, max_loss: collections.abc.Sequence[str], level: float, dtype: str, "
+              "kv: str | None, base_dtype: "
               "str, base_kv: str | None, threads: int, date: str, command: str) -> str"));
 }
 

@@ -235,7 +235,7 @@ class Job {
     calibrated_on_ =
         fmt::format("{}, {} {}s of {} tokens", o_.calibration == "own" ? "the model's own text" : o_.calibration,
                     windows_.size(), encodes(*model) ? "text" : "window", tokens / windows_.size());
-    if (gptq() && o_.no_scale && o_.keep_importance.empty()) return {};
+    if (gptq() && o_.keep_importance.empty()) return {};  // quantize() finds what it needs
     const auto done = [&](int64_t n) {
       bar_.update("reading calibration text", static_cast<uint64_t>(n), windows_.size());
     };
